@@ -1,0 +1,2 @@
+//! The rules as pure code: sessions, operations, command life, planners.
+#![forbid(unsafe_code)]

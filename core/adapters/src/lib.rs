@@ -1,0 +1,2 @@
+//! The outside world behind the actors' traits.
+#![forbid(unsafe_code)]

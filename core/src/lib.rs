@@ -1,0 +1,2 @@
+//! The inside: links, device endpoint, admin API.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The command line for admins, and offline tools on messages.
+#![forbid(unsafe_code)]

@@ -1,0 +1,4 @@
+//! The thin main.
+#![forbid(unsafe_code)]
+
+fn main() {}

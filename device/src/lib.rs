@@ -1,0 +1,2 @@
+//! Our OMA DM client and the simulated fleet.
+#![forbid(unsafe_code)]

@@ -1,0 +1,306 @@
+//! The words that every room uses: identities, states and classes, with their stable spellings.
+//!
+//! Promise: a spelling here is what the API shows, what a row stores and what a log line says. A variant is
+//! added, never renamed.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A moment: 64-bit milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UtcMillis(pub i64);
+
+impl UtcMillis {
+    /// This moment and `ms` milliseconds more; saturates.
+    #[must_use]
+    pub const fn plus(self, ms: i64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds since `earlier`; negative when `earlier` is later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds: `2026-11-21T21:05:00.000Z`. A moment beyond year 9999 shows its number.
+impl fmt::Display for UtcMillis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(stamp) => write!(f, "{stamp:.3}"),
+            Err(_) => write!(f, "{}ms", self.0),
+        }
+    }
+}
+
+macro_rules! identity {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Uuid::try_parse(text).map(Self)
+            }
+        }
+    };
+}
+
+identity! {
+    /// One enrolment of a device (UUIDv7). DevId, serial, name, owner and certificate are its attributes.
+    EnrolmentId
+}
+identity! {
+    /// Something an admin or a supervisor wants of a device (UUIDv7).
+    OperationId
+}
+identity! {
+    /// One DM command of an operation, as it rests in the queue (UUIDv7).
+    CommandId
+}
+identity! {
+    /// One management session between a device and the core (UUIDv7).
+    DmSessionId
+}
+
+/// An unknown spelling met where one of a fixed set was expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not one of: {expected}")]
+pub struct UnknownTerm {
+    /// What was read.
+    pub text: String,
+    /// The spellings that are known, with commas between.
+    pub expected: &'static str,
+}
+
+macro_rules! terms {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant),+ }
+
+        impl $name {
+            /// Every variant, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The stable spelling.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownTerm;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err(UnknownTerm { text: text.to_owned(), expected: concat!($($text, ", "),+) }),
+                }
+            }
+        }
+    };
+}
+
+terms! {
+    /// How an enrolment's device proves itself.
+    AuthType {
+        /// syncml:auth-basic in SyncHdr Cred.
+        Basic = "basic",
+        /// syncml:auth-md5 in SyncHdr Cred.
+        Md5 = "md5",
+        /// syncml:auth-MAC in the x-syncml-hmac header.
+        Hmac = "hmac",
+        /// The TLS client certificate alone.
+        Certificate = "certificate",
+        /// Our device's message signature (RFC 9421 over RFC 9530 digests), by its certificate's key.
+        Signed = "signed",
+    }
+}
+
+terms! {
+    /// How strongly a session or a result was proved to the core; the order is the strength
+    /// (docs/THREATS.md: what a captured gateway could do under each).
+    ProofClass {
+        /// Nothing proved.
+        None = "none",
+        /// A password crossed the gateway.
+        Basic = "basic",
+        /// A digest over a nonce; the body is not covered.
+        Md5 = "md5",
+        /// A client certificate ended at the gateway; the body is not covered.
+        Certificate = "certificate",
+        /// A MAC over body and nonce.
+        Mac = "mac",
+        /// A signature over body and request by a key the gateway does not have.
+        Signed = "signed",
+    }
+}
+
+terms! {
+    /// Which family of clients a device belongs to: translators and quirks differ, sessions do not.
+    Dialect {
+        /// OMA DM 1.1.2 and 1.2 devices.
+        Classic = "classic",
+        /// The client built into Windows 10 and 11.
+        Windows = "windows",
+    }
+}
+
+terms! {
+    /// Where an enrolment stands.
+    EnrolmentState {
+        /// Known, never seen.
+        New = "new",
+        /// Has had an authenticated session.
+        Managed = "managed",
+        /// Revoked; its route is a tombstone.
+        Retired = "retired",
+    }
+}
+
+terms! {
+    /// The life of a command. Only `Queued` and `Sent` are pending.
+    CommandState {
+        /// Committed, not yet sent.
+        Queued = "queued",
+        /// Recorded as sent before its bytes left; no Status yet.
+        Sent = "sent",
+        /// The device answered with success.
+        Succeeded = "succeeded",
+        /// The device, or a rule of ours, refused it; the status says how.
+        Failed = "failed",
+        /// Sent, its fate unknown, and not safe to send again.
+        InDoubt = "in-doubt",
+        /// Its deadline passed before it could be sent.
+        Expired = "expired",
+        /// Taken back by a person before it was sent.
+        Cancelled = "cancelled",
+        /// A later operation made it pointless.
+        Superseded = "superseded",
+    }
+}
+
+terms! {
+    /// What may be done with a command whose fate is unknown.
+    Redelivery {
+        /// Safe to send again: Get, Replace, Delete, lock, a wipe within its generation.
+        Repeat = "repeat",
+        /// Read a URI first; its answer tells whether the command took effect.
+        ProbeFirst = "probe-first",
+        /// Never sent twice; in doubt until a person or a probe decides.
+        AtMostOnce = "at-most-once",
+    }
+}
+
+terms! {
+    /// What an operation is for; the order is the coalescing order on one device (first goes first).
+    OperationKind {
+        /// Remote wipe: a pending one suspends the rest.
+        Wipe = "wipe",
+        /// Remote lock.
+        Lock = "lock",
+        /// Certificate issue or renewal.
+        Certificate = "certificate",
+        /// Policy settings.
+        Policy = "policy",
+        /// Password recovery.
+        Recovery = "recovery",
+        /// Software distribution.
+        Software = "software",
+        /// Inventory reads.
+        Inventory = "inventory",
+        /// A DM command typed by an admin.
+        Raw = "raw",
+    }
+}
+
+terms! {
+    /// How soon a command goes out among those of the same kind.
+    Lane {
+        /// Before all others; the device is alerted where it can be.
+        Urgent = "urgent",
+        /// The default.
+        Normal = "normal",
+        /// After all others.
+        Background = "background",
+    }
+}
+
+terms! {
+    /// The verbs of DM commands that an admin or a planner may queue.
+    Verb {
+        /// Add a node.
+        Add = "add",
+        /// Replace a leaf's value or a property.
+        Replace = "replace",
+        /// Read a node.
+        Get = "get",
+        /// Delete a node and what is below it.
+        Delete = "delete",
+        /// Execute a node.
+        Exec = "exec",
+        /// Copy a leaf to a leaf.
+        Copy = "copy",
+    }
+}
+
+terms! {
+    /// The roles that an admin can hold (architecture, "Tokens").
+    Role {
+        /// Sees devices and locks them.
+        Helpdesk = "helpdesk",
+        /// Helpdesk, and may request a wipe.
+        Support = "support",
+        /// Enrols, commands, retires and wipes devices.
+        DeviceAdmin = "device-admin",
+        /// Gives roles and tokens, never to itself; reads audit.
+        SecurityAdmin = "security-admin",
+        /// Changes gateways and their settings.
+        GatewayAdmin = "gateway-admin",
+        /// Reads everything but secrets, changes nothing.
+        Auditor = "auditor",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_shown_as_rfc_3339_in_utc() {
+        assert_eq!(UtcMillis(0).to_string(), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn every_term_is_read_back_from_its_own_spelling() {
+        for state in CommandState::ALL {
+            assert_eq!(state.as_str().parse::<CommandState>(), Ok(*state));
+        }
+        assert!("sleeping".parse::<CommandState>().is_err());
+    }
+
+    #[test]
+    fn the_proof_classes_are_ordered_by_strength() {
+        assert!(ProofClass::None < ProofClass::Basic && ProofClass::Mac < ProofClass::Signed);
+    }
+}

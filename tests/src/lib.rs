@@ -1,0 +1,2 @@
+//! System tests against real parts, import rules, benchmarks.
+#![forbid(unsafe_code)]
