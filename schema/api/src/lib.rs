@@ -1,2 +1,28 @@
-//! The admin API's types, shared by the core and posternctl.
+//! The admin API's types: what the core answers and what posternctl (or anything else) sends.
+//!
+//! Promise: every route of the API stands in [`routes::ALL`] with the permission that it needs, every body that
+//! crosses it is a type here, and `docs/openapi.json` is made from both ([`openapi::document`]). JSON in snake_case,
+//! times as RFC 3339 in UTC, refusals as RFC 9457 problems (`urn:postern:problem:<slug>`).
 #![forbid(unsafe_code)]
+
+pub mod admins;
+pub mod audit;
+pub mod commands;
+pub mod devices;
+pub mod gateways;
+pub mod groups;
+pub mod openapi;
+pub mod page;
+pub mod permissions;
+pub mod problem;
+pub mod routes;
+pub mod schema;
+pub mod status;
+pub mod time;
+pub mod tokens;
+pub mod why;
+
+pub use page::Page;
+pub use permissions::Permission;
+pub use problem::Problem;
+pub use time::Time;

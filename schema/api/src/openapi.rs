@@ -1,0 +1,236 @@
+//! The OpenAPI document, made from [`routes::ALL`](crate::routes::ALL) and the types' schemas.
+//!
+//! Checked in as docs/openapi.json; a test of the core fails when the two part.
+
+use utoipa::{
+    OpenApi,
+    openapi::{
+        self, Content, HttpMethod, InfoBuilder, ObjectBuilder, OpenApiBuilder, Paths, Ref, RefOr, Required,
+        ResponseBuilder, Schema,
+        path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
+        request_body::RequestBodyBuilder,
+        schema::{ArrayBuilder, Type},
+        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    },
+};
+
+use crate::{
+    admins, audit, commands, devices, gateways, groups, problem,
+    routes::{self, Answer, Method, RouteSpec},
+    status, tokens, why,
+};
+
+/// The schemas that a route names; what they hold comes along.
+#[derive(OpenApi)]
+#[openapi(components(schemas(
+    problem::Problem,
+    devices::EnrolDevice,
+    devices::Enrolled,
+    devices::Device,
+    devices::UpdateDevice,
+    commands::QueueCommands,
+    commands::Operation,
+    commands::CommandSummary,
+    commands::Command,
+    groups::Group,
+    groups::GroupDetail,
+    groups::CreateGroup,
+    groups::UpdateGroup,
+    gateways::Gateway,
+    gateways::GatewaySettings,
+    gateways::PutGatewaySettings,
+    admins::Admin,
+    admins::CreateAdmin,
+    admins::UpdateAdmin,
+    admins::RoleInfo,
+    admins::Me,
+    tokens::Token,
+    tokens::CreateToken,
+    tokens::CreatedToken,
+    audit::AuditRow,
+    audit::AuditHead,
+    audit::VerifyAudit,
+    audit::AuditVerified,
+    status::Status,
+    why::Why,
+)))]
+struct Schemas;
+
+/// The whole document.
+#[must_use]
+pub fn document() -> openapi::OpenApi {
+    let mut components = Schemas::openapi().components.unwrap_or_default();
+    components.add_security_scheme(
+        "token",
+        SecurityScheme::Http(
+            HttpBuilder::new()
+                .scheme(HttpAuthScheme::Bearer)
+                .description(Some("A token that starts with `pst_`."))
+                .build(),
+        ),
+    );
+    let mut paths = Paths::new();
+    for route in routes::ALL {
+        paths.add_path_operation(route.path, vec![method(route.method)], operation(route));
+    }
+    OpenApiBuilder::new()
+        .info(
+            InfoBuilder::new()
+                .title("Postern admin API")
+                .version("1")
+                .description(Some(concat!(
+                    "Manages devices over OMA DM. Times are RFC 3339 in UTC. A list's `next_cursor` is opaque. ",
+                    "A POST takes an `Idempotency-Key`: the same key with the same request within a day gets the first answer ",
+                    "again. Refusals are RFC 9457 problems whose type is `urn:postern:problem:<slug>`.",
+                )))
+                .build(),
+        )
+        .paths(paths)
+        .components(Some(components))
+        .security(Some([SecurityRequirement::new("token", Vec::<String>::new())]))
+        .build()
+}
+
+/// The document as docs/openapi.json holds it: indented, with a newline at its end.
+#[must_use]
+pub fn document_text() -> String {
+    let mut text = document().to_pretty_json().expect("an OpenAPI document has no key that is not a string");
+    text.push('\n');
+    text
+}
+
+const fn method(method: Method) -> HttpMethod {
+    match method {
+        Method::Get => HttpMethod::Get,
+        Method::Post => HttpMethod::Post,
+        Method::Put => HttpMethod::Put,
+        Method::Patch => HttpMethod::Patch,
+        Method::Delete => HttpMethod::Delete,
+    }
+}
+
+fn operation(route: &RouteSpec) -> openapi::path::Operation {
+    let mut needs = format!("Needs the permission `{}`.", route.permission.as_str());
+    for also in route.also {
+        needs.push_str(&format!(" Needs `{}` too when {}.", also.permission.as_str(), also.when));
+    }
+    let tag = route.operation.split('.').next().unwrap_or_default();
+    let mut operation = OperationBuilder::new()
+        .operation_id(Some(route.operation))
+        .tag(tag)
+        .summary(Some(route.summary))
+        .description(Some(needs))
+        .parameters(Some(parameters(route)))
+        .response(route.status.to_string(), answer(route.answer))
+        .response("default", refusal());
+    if let Some(body) = route.body {
+        operation = operation.request_body(Some(
+            RequestBodyBuilder::new()
+                .content("application/json", content(body))
+                .required(Some(Required::True))
+                .build(),
+        ));
+    }
+    operation.build()
+}
+
+fn parameters(route: &RouteSpec) -> Vec<Parameter> {
+    let in_path = route
+        .path
+        .split('/')
+        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| parameter(name, ParameterIn::Path, Required::True, ""));
+    let in_query =
+        route.query.iter().map(|(name, doc)| parameter(name, ParameterIn::Query, Required::False, doc));
+    let mut all: Vec<Parameter> = in_path.chain(in_query).collect();
+    if route.if_match {
+        all.push(parameter(
+            "If-Match",
+            ParameterIn::Header,
+            Required::True,
+            "The ETag of the version that is being changed, or `*`.",
+        ));
+    }
+    if route.method == Method::Post {
+        all.push(parameter(
+            "Idempotency-Key",
+            ParameterIn::Header,
+            Required::False,
+            "Up to 128 visible ASCII characters; the same key with the same request within a day gets the first answer again.",
+        ));
+    }
+    all
+}
+
+fn parameter(name: &str, place: ParameterIn, required: Required, doc: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(required)
+        .description((!doc.is_empty()).then_some(doc))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .build()
+}
+
+fn answer(answer: Answer) -> openapi::Response {
+    let response = ResponseBuilder::new();
+    match answer {
+        Answer::One(schema) => {
+            response.description(schema).content("application/json", content(schema)).build()
+        }
+        Answer::PageOf(schema) => response
+            .description(format!("A page of {schema}"))
+            .content("application/json", Content::new(Some(page(schema))))
+            .build(),
+        Answer::Document => response
+            .description("A document")
+            .content("application/json", Content::new(Some(ObjectBuilder::new())))
+            .build(),
+        Answer::Nothing => response.description("Done").build(),
+    }
+}
+
+fn page(schema: &str) -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .property("items", ArrayBuilder::new().items(Ref::from_schema_name(schema)))
+        .required("items")
+        .property("next_cursor", ObjectBuilder::new().schema_type(Type::String))
+        .into()
+}
+
+fn refusal() -> openapi::Response {
+    ResponseBuilder::new().description("A refusal").content(problem::CONTENT_TYPE, content("Problem")).build()
+}
+
+fn content(schema: &str) -> Content {
+    Content::new(Some(Ref::from_schema_name(schema)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_schema_that_a_route_names_is_in_the_document() {
+        let components = document().components.unwrap();
+        for route in routes::ALL {
+            let named = route.body.into_iter().chain(match route.answer {
+                Answer::One(schema) | Answer::PageOf(schema) => Some(schema),
+                Answer::Document | Answer::Nothing => None,
+            });
+            for schema in named {
+                assert!(components.schemas.contains_key(schema), "{} names {schema}", route.operation);
+            }
+        }
+    }
+
+    #[test]
+    fn every_reference_in_the_document_leads_somewhere() {
+        let text = document_text();
+        let components = document().components.unwrap();
+        for rest in text.split("\"#/components/schemas/").skip(1) {
+            let name = rest.split('"').next().unwrap();
+            assert!(components.schemas.contains_key(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Who may do what: permissions, and which role holds which (architecture, "Tokens").
+
+use postern_wire::terms::Role;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+macro_rules! permissions {
+    ($($(#[$doc:meta])* $name:ident = $text:literal),+ $(,)?) => {
+        /// One thing that can be permitted. A route declares one; a role holds a set; a token may narrow it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+        pub enum Permission { $($(#[$doc])* #[serde(rename = $text)] $name),+ }
+
+        impl Permission {
+            /// Every permission.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The stable spelling.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text),+ }
+            }
+
+            /// The permission with this spelling.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|known| known.as_str() == text)
+            }
+        }
+    };
+}
+
+permissions! {
+    /// Any valid token, whatever its roles.
+    SignedIn = "signed-in",
+    /// See devices, their commands, results and timelines.
+    DevicesRead = "devices.read",
+    /// Enrol a device.
+    DevicesEnrol = "devices.enrol",
+    /// Change a device's name or owner.
+    DevicesUpdate = "devices.update",
+    /// Revoke a device.
+    DevicesRetire = "devices.retire",
+    /// Queue and cancel raw Add, Replace, Get, Delete and Copy.
+    CommandsQueue = "commands.queue",
+    /// Queue raw Exec, beside `commands.queue`.
+    CommandsExec = "commands.exec",
+    /// See groups.
+    GroupsRead = "groups.read",
+    /// Change groups and their members.
+    GroupsWrite = "groups.write",
+    /// See gateways and their settings.
+    GatewaysRead = "gateways.read",
+    /// Change gateways' settings.
+    GatewaysWrite = "gateways.write",
+    /// See admins, their roles and tokens (never a token's text).
+    AdminsRead = "admins.read",
+    /// Make and revoke tokens for any admin.
+    TokensWrite = "tokens.write",
+    /// Make admins and give roles, never to oneself.
+    AdminsWrite = "admins.write",
+    /// Read the audit log, its signed heads, and verify it.
+    AuditRead = "audit.read",
+    /// See the system's state.
+    StatusRead = "status.read",
+}
+
+/// What a role holds.
+#[must_use]
+pub const fn granted(role: Role) -> &'static [Permission] {
+    use Permission as P;
+    match role {
+        Role::Helpdesk | Role::Support => &[P::SignedIn, P::DevicesRead, P::GroupsRead, P::StatusRead],
+        Role::DeviceAdmin => &[
+            P::SignedIn,
+            P::DevicesRead,
+            P::DevicesEnrol,
+            P::DevicesUpdate,
+            P::DevicesRetire,
+            P::CommandsQueue,
+            P::CommandsExec,
+            P::GroupsRead,
+            P::GroupsWrite,
+            P::GatewaysRead,
+            P::StatusRead,
+        ],
+        Role::SecurityAdmin => {
+            &[P::SignedIn, P::AdminsRead, P::AdminsWrite, P::TokensWrite, P::AuditRead, P::StatusRead]
+        }
+        Role::GatewayAdmin => &[P::SignedIn, P::GatewaysRead, P::GatewaysWrite, P::StatusRead],
+        Role::Auditor => &[
+            P::SignedIn,
+            P::DevicesRead,
+            P::GroupsRead,
+            P::GatewaysRead,
+            P::AdminsRead,
+            P::AuditRead,
+            P::StatusRead,
+        ],
+    }
+}
+
+/// Whether any of `roles` holds `permission`, and `scope`, where there is one, leaves it.
+#[must_use]
+pub fn allows(roles: &[Role], scope: Option<&[Permission]>, permission: Permission) -> bool {
+    let held =
+        permission == Permission::SignedIn || roles.iter().any(|role| granted(*role).contains(&permission));
+    held && scope.is_none_or(|scope| permission == Permission::SignedIn || scope.contains(&permission))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_narrows_and_never_widens() {
+        let scope = [Permission::DevicesRead, Permission::AuditRead];
+        assert!(allows(&[Role::Helpdesk], Some(&scope), Permission::DevicesRead));
+        assert!(!allows(&[Role::Helpdesk], Some(&scope), Permission::GroupsRead));
+        assert!(!allows(&[Role::Helpdesk], Some(&scope), Permission::AuditRead));
+    }
+
+    #[test]
+    fn an_auditor_changes_nothing() {
+        for permission in granted(Role::Auditor) {
+            assert!(permission.as_str().ends_with(".read") || *permission == Permission::SignedIn);
+        }
+    }
+}

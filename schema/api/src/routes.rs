@@ -1,0 +1,514 @@
+//! Every route of the admin API, with the permission that it needs: the one table that the core registers and
+//! enforces from, that the permission matrix is tested against, and that `docs/openapi.json` is made from.
+
+use std::fmt;
+
+use crate::permissions::Permission;
+
+/// What every path starts with.
+pub const BASE: &str = "/api/1";
+
+/// An HTTP method of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// Reads; changes nothing.
+    Get,
+    /// Makes something; takes an Idempotency-Key.
+    Post,
+    /// Puts something in place of what was there.
+    Put,
+    /// Changes named fields.
+    Patch,
+    /// Takes something away.
+    Delete,
+}
+
+impl Method {
+    /// As it stands in a request line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A further permission that a request may need, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Also {
+    /// The permission.
+    pub permission: Permission,
+    /// When it is needed.
+    pub when: &'static str,
+}
+
+/// What a route answers when all is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// One of this schema.
+    One(&'static str),
+    /// A [`crate::Page`] of this schema.
+    PageOf(&'static str),
+    /// A JSON document of another kind.
+    Document,
+    /// Nothing (204).
+    Nothing,
+}
+
+/// One route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteSpec {
+    /// The method.
+    pub method: Method,
+    /// The path, with `{names}` for its variable segments.
+    pub path: &'static str,
+    /// The name of what it does: the OpenAPI operationId, the audit action and the handler's key.
+    pub operation: &'static str,
+    /// What the caller needs.
+    pub permission: Permission,
+    /// What some requests need beside.
+    pub also: &'static [Also],
+    /// One sentence.
+    pub summary: &'static str,
+    /// Query parameters.
+    pub query: &'static [(&'static str, &'static str)],
+    /// The schema of the request's body.
+    pub body: Option<&'static str>,
+    /// The status of a good answer.
+    pub status: u16,
+    /// Its body.
+    pub answer: Answer,
+    /// Whether `If-Match` is demanded.
+    pub if_match: bool,
+}
+
+impl RouteSpec {
+    /// Whether the path fits, variable segments matching anything that is not empty.
+    #[must_use]
+    pub fn matches(&self, method: &str, path: &str) -> bool {
+        let mut given = path.split('/');
+        self.method.as_str() == method
+            && self.path.split('/').all(|segment| {
+                given.next().is_some_and(|other| {
+                    if segment.starts_with('{') { !other.is_empty() } else { segment == other }
+                })
+            })
+            && given.next().is_none()
+    }
+}
+
+/// The row of this operation.
+#[must_use]
+pub fn find(operation: &str) -> Option<&'static RouteSpec> {
+    ALL.iter().find(|route| route.operation == operation)
+}
+
+const PAGE: [(&str, &str); 2] = [
+    ("limit", "Most items wanted, 1 to 500; 50 when absent."),
+    ("cursor", "`next_cursor` of the page before."),
+];
+
+const fn route(
+    method: Method,
+    path: &'static str,
+    operation: &'static str,
+    permission: Permission,
+    answer: Answer,
+    summary: &'static str,
+) -> RouteSpec {
+    let status = match answer {
+        Answer::Nothing => 204,
+        _ => 200,
+    };
+    RouteSpec {
+        method,
+        path,
+        operation,
+        permission,
+        also: &[],
+        summary,
+        query: &[],
+        body: None,
+        status,
+        answer,
+        if_match: false,
+    }
+}
+
+impl RouteSpec {
+    const fn takes(self, body: &'static str) -> Self {
+        Self { body: Some(body), ..self }
+    }
+    const fn query(self, query: &'static [(&'static str, &'static str)]) -> Self {
+        Self { query, ..self }
+    }
+    const fn answers(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+    const fn needs_if_match(self) -> Self {
+        Self { if_match: true, ..self }
+    }
+    const fn also(self, also: &'static [Also]) -> Self {
+        Self { also, ..self }
+    }
+}
+
+use Answer::{Document, Nothing, One, PageOf};
+use Method::{Delete, Get, Patch, Post, Put};
+use Permission as P;
+
+/// Every route of the admin API.
+pub const ALL: &[RouteSpec] = &[
+    // --- the caller and the system
+    route(Get, "/api/1/me", "me.show", P::SignedIn, One("Me"), "Show who the caller is and what it may do."),
+    route(Get, "/api/1/openapi.json", "openapi.show", P::SignedIn, Document, "Show this document."),
+    route(
+        Get,
+        "/api/1/status",
+        "status.show",
+        P::StatusRead,
+        One("Status"),
+        "Show links, database, certificates and queue on one screen.",
+    ),
+    // --- devices
+    route(
+        Get,
+        "/api/1/devices",
+        "devices.list",
+        P::DevicesRead,
+        PageOf("Device"),
+        "List devices, the oldest enrolment first.",
+    )
+    .query(&[
+        ("state", "In this state (new, managed, retired); without it, all but the retired."),
+        ("group", "A member of this group, directly or through nested groups; id or name."),
+        ("owner", "Owned by exactly this owner."),
+        ("q", "DevId, name or owner contains this text."),
+        ("seen_before", "Not seen since this time, or never."),
+        ("pending", "With (true) or without (false) pending commands."),
+        PAGE[0],
+        PAGE[1],
+    ]),
+    route(
+        Post,
+        "/api/1/devices",
+        "devices.enrol",
+        P::DevicesEnrol,
+        One("Enrolled"),
+        "Enrol a device by hand; the answer shows its credentials once.",
+    )
+    .takes("EnrolDevice")
+    .answers(201),
+    route(Get, "/api/1/devices/{device}", "devices.show", P::DevicesRead, One("Device"), "Show a device."),
+    route(
+        Patch,
+        "/api/1/devices/{device}",
+        "devices.update",
+        P::DevicesUpdate,
+        One("Device"),
+        "Change a device's name or owner.",
+    )
+    .takes("UpdateDevice")
+    .needs_if_match(),
+    route(
+        Delete,
+        "/api/1/devices/{device}",
+        "devices.retire",
+        P::DevicesRetire,
+        One("Device"),
+        "Retire a device: revoke its credentials and certificate, leave its route as a tombstone.",
+    )
+    .query(&[("reason", "Why; stands in the audit log.")]),
+    route(
+        Get,
+        "/api/1/devices/{device}/why",
+        "devices.why",
+        P::DevicesRead,
+        One("Why"),
+        "Explain why a device is as it is.",
+    ),
+    route(
+        Get,
+        "/api/1/devices/{device}/commands",
+        "commands.list",
+        P::DevicesRead,
+        PageOf("CommandSummary"),
+        "List a device's commands, the newest first.",
+    )
+    .query(&[("state", "In this state."), PAGE[0], PAGE[1]]),
+    route(
+        Post,
+        "/api/1/devices/{device}/commands",
+        "commands.queue",
+        P::CommandsQueue,
+        One("Operation"),
+        "Queue DM commands for a device.",
+    )
+    .takes("QueueCommands")
+    .answers(202)
+    .also(&[Also { permission: P::CommandsExec, when: "a command is Exec, or holds one" }]),
+    // --- operations and commands
+    route(
+        Get,
+        "/api/1/operations/{operation}",
+        "operations.show",
+        P::DevicesRead,
+        One("Operation"),
+        "Show an operation and its commands.",
+    ),
+    route(
+        Get,
+        "/api/1/commands/{command}",
+        "commands.show",
+        P::DevicesRead,
+        One("Command"),
+        "Show a command with its results and timeline; waits for a change with `wait` and `revision`.",
+    )
+    .query(&[
+        ("wait", "Answer when the revision is above `revision`, or after this many seconds (most 60)."),
+        ("revision", "The revision that the caller has seen."),
+    ]),
+    route(
+        Delete,
+        "/api/1/commands/{command}",
+        "commands.cancel",
+        P::CommandsQueue,
+        One("Command"),
+        "Cancel a command that has not been sent.",
+    )
+    .query(&[("reason", "Why; stands in the audit log.")]),
+    // --- groups
+    route(Get, "/api/1/groups", "groups.list", P::GroupsRead, PageOf("Group"), "List groups by name.")
+        .query(&[PAGE[0], PAGE[1]]),
+    route(Post, "/api/1/groups", "groups.create", P::GroupsWrite, One("Group"), "Make a group.")
+        .takes("CreateGroup")
+        .answers(201),
+    route(
+        Get,
+        "/api/1/groups/{group}",
+        "groups.show",
+        P::GroupsRead,
+        One("GroupDetail"),
+        "Show a group and its direct members.",
+    ),
+    route(
+        Patch,
+        "/api/1/groups/{group}",
+        "groups.update",
+        P::GroupsWrite,
+        One("Group"),
+        "Change a group's name or description.",
+    )
+    .takes("UpdateGroup")
+    .needs_if_match(),
+    route(
+        Delete,
+        "/api/1/groups/{group}",
+        "groups.delete",
+        P::GroupsWrite,
+        Nothing,
+        "Delete a group; its members stay.",
+    )
+    .query(&[("reason", "Why; stands in the audit log.")]),
+    route(
+        Put,
+        "/api/1/groups/{group}/devices/{device}",
+        "groups.add_device",
+        P::GroupsWrite,
+        Nothing,
+        "Put a device into a group.",
+    ),
+    route(
+        Delete,
+        "/api/1/groups/{group}/devices/{device}",
+        "groups.remove_device",
+        P::GroupsWrite,
+        Nothing,
+        "Take a device out of a group.",
+    ),
+    route(
+        Put,
+        "/api/1/groups/{group}/groups/{member}",
+        "groups.add_group",
+        P::GroupsWrite,
+        Nothing,
+        "Put a group into a group; a cycle is refused.",
+    ),
+    route(
+        Delete,
+        "/api/1/groups/{group}/groups/{member}",
+        "groups.remove_group",
+        P::GroupsWrite,
+        Nothing,
+        "Take a group out of a group.",
+    ),
+    // --- gateways
+    route(
+        Get,
+        "/api/1/gateways",
+        "gateways.list",
+        P::GatewaysRead,
+        PageOf("Gateway"),
+        "List gateways with their links, documents and heartbeat.",
+    ),
+    route(
+        Get,
+        "/api/1/gateways/{gateway}",
+        "gateways.show",
+        P::GatewaysRead,
+        One("Gateway"),
+        "Show a gateway.",
+    ),
+    route(
+        Get,
+        "/api/1/gateways/{gateway}/settings",
+        "gateways.settings",
+        P::GatewaysRead,
+        One("GatewaySettings"),
+        "Show the settings document that a gateway is to have.",
+    ),
+    route(
+        Put,
+        "/api/1/gateways/{gateway}/settings",
+        "gateways.put_settings",
+        P::GatewaysWrite,
+        One("GatewaySettings"),
+        "Give a gateway a new settings document.",
+    )
+    .takes("PutGatewaySettings")
+    .needs_if_match(),
+    route(
+        Get,
+        "/api/1/gateways/{gateway}/settings/versions",
+        "gateways.settings_versions",
+        P::GatewaysRead,
+        PageOf("GatewaySettings"),
+        "List a gateway's settings documents, the newest first.",
+    )
+    .query(&[PAGE[0], PAGE[1]]),
+    // --- admins, roles, tokens
+    route(
+        Get,
+        "/api/1/roles",
+        "roles.list",
+        P::AdminsRead,
+        PageOf("RoleInfo"),
+        "List roles and what they hold.",
+    ),
+    route(Get, "/api/1/admins", "admins.list", P::AdminsRead, PageOf("Admin"), "List admins by name.")
+        .query(&[PAGE[0], PAGE[1]]),
+    route(Post, "/api/1/admins", "admins.create", P::AdminsWrite, One("Admin"), "Make an admin.")
+        .takes("CreateAdmin")
+        .answers(201),
+    route(Get, "/api/1/admins/{admin}", "admins.show", P::AdminsRead, One("Admin"), "Show an admin."),
+    route(
+        Patch,
+        "/api/1/admins/{admin}",
+        "admins.update",
+        P::AdminsWrite,
+        One("Admin"),
+        "Change an admin's roles, or disable it; never oneself.",
+    )
+    .takes("UpdateAdmin")
+    .needs_if_match(),
+    route(
+        Get,
+        "/api/1/tokens",
+        "tokens.list",
+        P::AdminsRead,
+        PageOf("Token"),
+        "List tokens, the newest first; never their text.",
+    )
+    .query(&[PAGE[0], PAGE[1]]),
+    route(
+        Post,
+        "/api/1/tokens",
+        "tokens.create",
+        P::TokensWrite,
+        One("CreatedToken"),
+        "Make a token; the answer shows its text once.",
+    )
+    .takes("CreateToken")
+    .answers(201),
+    route(Delete, "/api/1/tokens/{token}", "tokens.revoke", P::TokensWrite, One("Token"), "Revoke a token.")
+        .query(&[("reason", "Why; stands in the audit log.")]),
+    // --- audit
+    route(
+        Get,
+        "/api/1/audit",
+        "audit.list",
+        P::AuditRead,
+        PageOf("AuditRow"),
+        "List the audit log; the newest first, or upwards from `from`.",
+    )
+    .query(&[
+        ("from", "Upwards from this sequence number; without it, the newest first."),
+        ("actor", "By exactly this actor."),
+        ("action", "Of exactly this action."),
+        ("target", "On exactly this target."),
+        PAGE[0],
+        PAGE[1],
+    ]),
+    route(
+        Get,
+        "/api/1/audit/head",
+        "audit.head",
+        P::AuditRead,
+        One("AuditHead"),
+        "Show the last signed head.",
+    ),
+    route(
+        Post,
+        "/api/1/audit/verify",
+        "audit.verify",
+        P::AuditRead,
+        One("AuditVerified"),
+        "Recompute the chain and check it against signed heads that were kept elsewhere.",
+    )
+    .takes("VerifyAudit"),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_route_and_every_operation_stands_once() {
+        let mut routes = HashSet::new();
+        let mut operations = HashSet::new();
+        for route in ALL {
+            assert!(routes.insert((route.method, route.path)), "{} {}", route.method, route.path);
+            assert!(operations.insert(route.operation), "{}", route.operation);
+            assert!(route.path.starts_with(BASE));
+        }
+    }
+
+    #[test]
+    fn every_route_with_a_body_says_which_and_a_get_has_none() {
+        for route in ALL {
+            assert!(route.method != Get || route.body.is_none(), "{}", route.operation);
+            assert!(route.method != Post || route.body.is_some(), "{}", route.operation);
+        }
+    }
+
+    #[test]
+    fn a_path_matches_segment_by_segment() {
+        let show = find("devices.show").unwrap();
+        assert!(show.matches("GET", "/api/1/devices/x"));
+        assert!(!show.matches("GET", "/api/1/devices/"));
+        assert!(!show.matches("GET", "/api/1/devices/x/why"));
+        assert!(!show.matches("POST", "/api/1/devices/x"));
+    }
+}

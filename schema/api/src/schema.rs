@@ -1,0 +1,51 @@
+//! How wire's terms look in the OpenAPI document: strings with their fixed spellings.
+//!
+//! The types here have no values; `#[schema(value_type = schema::AuthType)]` names them where a field holds the term.
+
+use std::borrow::Cow;
+
+use postern_wire::terms;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{ObjectBuilder, Schema, Type},
+    },
+};
+
+macro_rules! term_schema {
+    ($($name:ident: $doc:literal),+ $(,)?) => {$(
+        #[doc = $doc]
+        #[derive(Clone, Copy, Debug)]
+        pub enum $name {}
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .enum_values(Some(terms::$name::ALL.iter().map(|term| term.as_str())))
+                    .description(Some($doc))
+                    .into()
+            }
+        }
+
+        impl ToSchema for $name {
+            fn name() -> Cow<'static, str> {
+                Cow::Borrowed(stringify!($name))
+            }
+        }
+    )+};
+}
+
+term_schema! {
+    AuthType: "How an enrolment's device proves itself.",
+    ProofClass: "How strongly a session or a result was proved to the core; in order of strength.",
+    Dialect: "Which family of clients a device belongs to.",
+    EnrolmentState: "Where an enrolment stands.",
+    CommandState: "The life of a command; only queued and sent are pending.",
+    Redelivery: "What may be done with a command whose fate is unknown.",
+    OperationKind: "What an operation is for.",
+    Lane: "How soon a command goes out among those of the same kind.",
+    Verb: "A DM command's verb.",
+    Role: "A role that an admin can hold.",
+}
