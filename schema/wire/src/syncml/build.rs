@@ -1,0 +1,1 @@
+//! Builds the message model from elements, whatever the encoding.

@@ -1,0 +1,1 @@
+//! Writes the message model in DTD order, whatever the encoding.

@@ -1,0 +1,3 @@
+//! (skeleton)
+pub(super) mod reader;
+pub(super) mod writer;
