@@ -1,2 +1,14 @@
 //! The rules as pure code: sessions, operations, command life, planners.
+//!
+//! State, message, time and random octets in; reply and effects out. No socket, clock, random source, store or
+//! log line is reachable from here, so every rule can be replayed from a transcript and property-tested.
 #![forbid(unsafe_code)]
+
+pub mod account;
+pub mod command;
+pub mod destructive;
+pub mod effect;
+pub mod nonce;
+pub mod operations;
+pub mod queue;
+pub mod session;

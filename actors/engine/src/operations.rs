@@ -1,0 +1,228 @@
+//! Operations put into DM commands: one trait for every planner, and how plans meet in one device's queue.
+//!
+//! Follows docs/ARCHITECTURE.md "Operations". An operation is what an admin or a supervisor wants of a device;
+//! its planner knows the device's dialect and quirks and gives commands.
+
+pub mod raw;
+
+use postern_wire::{
+    syncml::Data,
+    terms::{
+        CommandId, CommandState, Dialect, Lane, OperationId, OperationKind, Redelivery, UtcMillis, Verb,
+    },
+};
+
+use crate::{
+    account::Quirks,
+    destructive::Protected,
+    queue::{Body, PendingCommand, Queue},
+};
+
+/// An operation on one device, to be planned.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The operation.
+    pub operation: OperationId,
+    /// What it is for.
+    pub kind: OperationKind,
+    /// How soon among its kind.
+    pub lane: Lane,
+    /// When its commands are not sent any longer.
+    pub deadline: Option<UtcMillis>,
+    /// Whether each command waits for the answer to the one before (OMA DM leaves the order in a message open).
+    pub ordered: bool,
+    /// The commands as typed, for `raw`; empty for kinds whose planner makes them.
+    pub commands: Vec<Body>,
+}
+
+/// The device that an order is planned for.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its dialect.
+    pub dialect: Dialect,
+    /// What its model cannot do.
+    pub quirks: Quirks,
+}
+
+/// Puts operations of one kind into commands.
+pub trait Planner {
+    /// The kind that it plans.
+    fn kind(&self) -> OperationKind;
+
+    /// The commands for `order` on `target`.
+    ///
+    /// # Errors
+    /// Why the order cannot be carried out on this device; nothing is queued then.
+    fn plan(&self, order: &Order, target: Target) -> Result<Plan, PlanError>;
+}
+
+/// The planner of a kind, as far as there is one yet.
+#[must_use]
+pub fn planner(kind: OperationKind) -> Option<&'static dyn Planner> {
+    match kind {
+        OperationKind::Raw => Some(&raw::Raw),
+        OperationKind::Wipe
+        | OperationKind::Lock
+        | OperationKind::Certificate
+        | OperationKind::Policy
+        | OperationKind::Recovery
+        | OperationKind::Software
+        | OperationKind::Inventory => None,
+    }
+}
+
+/// An operation put into commands, in sending order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The commands, at least one.
+    pub commands: Vec<PlannedCommand>,
+}
+
+/// One command of a plan, not yet committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedCommand {
+    /// What it says.
+    pub body: Body,
+    /// What may be done when its fate is unknown.
+    pub redelivery: Redelivery,
+}
+
+impl PlannedCommand {
+    /// The row to commit: queued, never sent.
+    #[must_use]
+    pub fn into_pending(self, id: CommandId, order: &Order, created: UtcMillis) -> PendingCommand {
+        PendingCommand {
+            id,
+            operation: order.operation,
+            kind: order.kind,
+            lane: order.lane,
+            ordered: order.ordered,
+            created,
+            deadline: order.deadline,
+            body: self.body,
+            redelivery: self.redelivery,
+            state: CommandState::Queued,
+            sent: None,
+            sends: 0,
+            accepted: None,
+        }
+    }
+}
+
+/// Why an order cannot be planned.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// There is no command in it.
+    #[error("the order has no command")]
+    Empty,
+    /// No planner for its kind yet.
+    #[error("operations of kind {kind} cannot be planned yet")]
+    NoPlanner {
+        /// The kind.
+        kind: OperationKind,
+    },
+    /// A command has no item, or more than its verb allows.
+    #[error("{verb} takes {expected}, this one has {got} items")]
+    Items {
+        /// The verb.
+        verb: Verb,
+        /// What it takes.
+        expected: &'static str,
+        /// How many there are.
+        got: usize,
+    },
+    /// An item lacks, or has, a part that its verb does not allow.
+    #[error("{verb} of {uri}: {problem}")]
+    Shape {
+        /// The verb.
+        verb: Verb,
+        /// The item's target.
+        uri: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// A URI is not one of the management tree.
+    #[error("{uri:?} is not a management tree URI: {problem}")]
+    Uri {
+        /// As given.
+        uri: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A Format that OMA DM does not know, or Data that does not fit it.
+    #[error("{uri}: {problem}")]
+    Value {
+        /// The item's target.
+        uri: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The URI belongs to an operation of its own.
+    #[error("{uri} is {protected}: it goes through its own operation, not as a raw command")]
+    Protected {
+        /// The item's target or source.
+        uri: String,
+        /// What it would do.
+        protected: Protected,
+    },
+    /// The device's model cannot do it.
+    #[error("this model cannot do it: {problem}")]
+    Model {
+        /// What it cannot do.
+        problem: &'static str,
+    },
+}
+
+/// What a plan means for the commands that already wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coalesced {
+    /// To be queued.
+    pub insert: Vec<PlannedCommand>,
+    /// Never sent and made pointless by the plan.
+    pub supersede: Vec<CommandId>,
+}
+
+/// Puts a plan together with what waits: a newer setting, read or lock takes the place of the same one that was
+/// never sent; what a person typed is left as it is.
+#[must_use]
+pub fn coalesce(queue: &Queue, kind: OperationKind, plan: Plan) -> Coalesced {
+    let replaces = match kind {
+        OperationKind::Raw | OperationKind::Wipe => false,
+        OperationKind::Lock
+        | OperationKind::Certificate
+        | OperationKind::Policy
+        | OperationKind::Recovery
+        | OperationKind::Software
+        | OperationKind::Inventory => true,
+    };
+    let same = |waiting: &PendingCommand| {
+        plan.commands
+            .iter()
+            .any(|new| new.body.verb == waiting.body.verb && same_nodes(&new.body, &waiting.body))
+    };
+    let supersede = queue
+        .iter()
+        .filter(|waiting| {
+            replaces
+                && waiting.kind == kind
+                && waiting.state == CommandState::Queued
+                && !waiting.may_be_executed()
+        })
+        .filter(|waiting| same(waiting))
+        .map(|waiting| waiting.id)
+        .collect();
+    Coalesced { insert: plan.commands, supersede }
+}
+
+fn same_nodes(one: &Body, other: &Body) -> bool {
+    one.items.len() == other.items.len()
+        && one.items.iter().zip(&other.items).all(|(a, b)| a.target == b.target && a.source == b.source)
+}
+
+/// Octets of a Data as XML carries them, near enough for a limit.
+pub(crate) fn data_octets(data: &Data) -> usize {
+    match data {
+        Data::Text(text) | Data::Markup(text) => text.len(),
+        Data::Binary(octets) => octets.len().div_ceil(3) * 4,
+    }
+}
