@@ -1,2 +1,4 @@
 //! The inside: links, device endpoint, admin API.
 #![forbid(unsafe_code)]
+
+pub mod device;

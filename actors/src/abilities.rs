@@ -1,0 +1,74 @@
+//! What the actors need from outside, one small trait for each ability.
+//!
+//! Promise: nothing in this crate asks a clock or a random source except through these traits; the two
+//! system implementations here are the crate's only edge.
+
+use std::time::Duration;
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom as AwsRandom};
+use postern_wire::terms::UtcMillis;
+use uuid::Uuid;
+
+/// Tells the time. Wall and monotonic time come apart when somebody sets the clock (architecture, "Time").
+pub trait Clock: Send + Sync + 'static {
+    /// Wall-clock time.
+    fn wall(&self) -> UtcMillis;
+    /// Time since some fixed point of this process; never goes back.
+    fn monotonic(&self) -> Duration;
+}
+
+/// Gives random octets of cryptographic quality.
+pub trait Randomness: Send + Sync + 'static {
+    /// Fills `octets`.
+    fn fill(&self, octets: &mut [u8]);
+
+    /// A UUIDv7 of the moment `now` with random rest.
+    fn id(&self, now: UtcMillis) -> Uuid {
+        let mut random = [0_u8; 10];
+        self.fill(&mut random);
+        uuid::Builder::from_unix_timestamp_millis(u64::try_from(now.0).unwrap_or(0), &random).into_uuid()
+    }
+}
+
+/// The machine's clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock {
+    start: std::time::Instant,
+}
+
+impl SystemClock {
+    /// A clock whose monotonic zero is now.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the edge where the actors ask for monotonic time")]
+    pub fn new() -> Self {
+        Self { start: std::time::Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the edge where the actors ask for wall-clock time")]
+    fn wall(&self) -> UtcMillis {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        UtcMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+/// The operating system's random source, by way of aws-lc-rs.
+#[derive(Debug, Default)]
+pub struct SystemRandom(AwsRandom);
+
+impl Randomness for SystemRandom {
+    fn fill(&self, octets: &mut [u8]) {
+        self.0.fill(octets).expect("the operating system's random source does not fail once it is open");
+    }
+}

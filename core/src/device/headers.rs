@@ -1,0 +1,58 @@
+//! The headers that the endpoint reads, and nothing of any other.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{HeaderName, HeaderValue},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use uuid::Uuid;
+
+use super::certificate::{BadCertificate, Certificate};
+
+/// The gateway's id of the request; it comes back in the reply.
+pub(super) const REQUEST_ID: &str = "postern-request-id";
+/// The device's address as the gateway saw it.
+pub(super) const SOURCE: &str = "postern-source";
+/// The TLS version of the device's connection.
+pub(super) const TLS: &str = "postern-tls";
+/// RFC 9440: the certificate in base64 between colons.
+const CLIENT_CERT: &str = "client-cert";
+
+/// A header's value when it is there once and is text.
+pub(super) fn text<'a>(http: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    let mut values = http.headers().get_all(name);
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+/// A header's lines joined with `, `, as a structured field is read.
+pub(super) fn joined(http: &HttpRequest, name: &str) -> Option<String> {
+    let lines = http.headers().get_all(name).map(HeaderValue::to_str).collect::<Result<Vec<_>, _>>().ok()?;
+    (!lines.is_empty()).then(|| lines.join(", "))
+}
+
+pub(super) fn request_id(http: &HttpRequest) -> Option<Uuid> {
+    text(http, REQUEST_ID).and_then(|id| Uuid::try_parse(id).ok())
+}
+
+/// Repeats the request's id as it was written.
+pub(super) fn echo_request_id(http: &HttpRequest, response: &mut HttpResponse) {
+    if let Some(value) = http.headers().get(REQUEST_ID) {
+        response.headers_mut().insert(HeaderName::from_static(REQUEST_ID), value.clone());
+    }
+}
+
+/// The certificate of the Client-Cert field, when there is one.
+pub(super) fn client_certificate(http: &HttpRequest) -> Result<Option<Certificate>, BadCertificate> {
+    if !http.headers().contains_key(CLIENT_CERT) {
+        return Ok(None);
+    }
+    let value = text(http, CLIENT_CERT).ok_or(BadCertificate::Field)?;
+    let inner = value
+        .trim()
+        .strip_prefix(':')
+        .and_then(|rest| rest.strip_suffix(':'))
+        .ok_or(BadCertificate::Field)?;
+    let der = BASE64.decode(inner).map_err(|_| BadCertificate::Field)?;
+    Certificate::read(&der).map(Some)
+}
