@@ -8,6 +8,7 @@
 //! - [`order`]: the signed order that destructive providers obey.
 //! - [`uri`]: addresses in the management tree (OMA-TS-DM_TND 1.2.1, section 6).
 //! - [`route`]: the path segment of one enrolment and the hash of it that a gateway may know.
+//! - [`link`]: what core and gateway say to each other, settings and lists among it.
 //! - [`problem`]: refusals as RFC 9457 problem details.
 //!
 //! Promise: every input has a limit, every failure is a typed error with its place, and nothing here panics
@@ -15,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+pub mod link;
 pub mod order;
 pub mod problem;
 pub mod route;
