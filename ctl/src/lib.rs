@@ -1,2 +1,87 @@
 //! The command line for admins, and offline tools on messages.
+//!
+//! [`run`] is the whole program without its process: arguments in, two streams and an exit code out. It speaks
+//! to the core only over the admin API ([`client`]), with the API's own types (postern-api).
 #![forbid(unsafe_code)]
+
+pub mod args;
+pub mod client;
+pub mod commands;
+pub mod failure;
+pub mod files;
+pub mod output;
+pub mod syncml;
+pub mod text;
+pub mod time;
+
+use std::{ffi::OsString, io::Write};
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::{
+    args::{Cli, Command, Connection},
+    client::Client,
+    commands::{device, status, why},
+    failure::{Exit, Failure},
+    output::Output,
+};
+
+/// Runs one command line. `args` starts with the program's name.
+pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            let _ = write!(err, "{error}");
+            return Exit::Usage;
+        }
+        Err(help_or_version) => {
+            let _ = write!(out, "{help_or_version}");
+            return Exit::Done;
+        }
+    };
+    let mut output = Output { format: cli.output, out, err };
+    match dispatch(cli.command, &cli.connection, &mut output) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit
+        }
+    }
+}
+
+fn dispatch(command: Command, connection: &Connection, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    match &command {
+        Command::Device(device::Action::Enrol(enrol)) => enrol.check()?,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "posternctl", &mut script);
+            return output.octets(&script).map(|()| Exit::Done);
+        }
+        _ => {}
+    }
+    if let Command::Syncml(action) = command {
+        return action.run(output);
+    }
+    let client = Client::new(connection)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| Failure::new(Exit::Refused, "internal", format!("no runtime: {error}")))?;
+    runtime.block_on(ask(command, &client, output))
+}
+
+/// The commands that need the core.
+async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    match command {
+        Command::Device(action) => action.run(client, output).await,
+        Command::Command(action) => action.run(client, output).await,
+        Command::Group(action) => action.run(client, output).await,
+        Command::Gateway(action) => action.run(client, output).await,
+        Command::Admin(action) => action.run(client, output).await,
+        Command::Role(action) => action.run(client, output).await,
+        Command::Token(action) => action.run(client, output).await,
+        Command::Audit(action) => action.run(client, output).await,
+        Command::Status => status::run(client, output).await,
+        Command::Why { device } => why::run(&device, client, output).await,
+        Command::Syncml(_) | Command::Completions { .. } => Ok(Exit::Done), // done before: they need no core
+    }
+}

@@ -1,0 +1,105 @@
+//! The command line of posternctl.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands::{admin, audit, command, device, gateway, group, token};
+use crate::syncml;
+
+/// Manages an installation of Postern, and reads SyncML messages offline.
+///
+/// Exit codes: 0 done, 1 refused (or not healthy), 2 invalid input, 3 unreachable, 4 denied, 64 usage.
+#[derive(Debug, Parser)]
+#[command(name = "posternctl", version, propagate_version = true)]
+pub struct Cli {
+    /// Where the admin API is and how to be let in.
+    #[command(flatten)]
+    pub connection: Connection,
+
+    /// How answers are written.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        env = "POSTERN_OUTPUT",
+        help_heading = "Global options"
+    )]
+    pub output: Format,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Where the admin API is and how to be let in.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Connection {
+    /// The core's admin address, such as `https://core.example:8443`.
+    #[arg(long, global = true, env = "POSTERN_URL", value_name = "URL")]
+    pub url: Option<String>,
+
+    /// A file that holds the admin token.
+    #[arg(long, global = true, env = "POSTERN_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// The CA that the core's certificate must come from, in PEM. Without it: the machine's own trust store.
+    #[arg(long, global = true, env = "POSTERN_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How answers are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For scripts: one JSON document, or one a line where an answer goes on.
+    Json,
+}
+
+/// What posternctl can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Enrol, list, show and retire devices; queue DM commands.
+    #[command(subcommand)]
+    Device(device::Action),
+    /// Show, watch and cancel queued commands.
+    #[command(subcommand)]
+    Command(command::Action),
+    /// Groups of devices.
+    #[command(subcommand)]
+    Group(group::Action),
+    /// Gateways, their links and settings.
+    #[command(subcommand)]
+    Gateway(gateway::Action),
+    /// Admins: the people and services that hold roles and tokens.
+    #[command(subcommand)]
+    Admin(admin::Action),
+    /// Roles: what each may do, give one, take one.
+    #[command(subcommand)]
+    Role(admin::RoleAction),
+    /// API tokens.
+    #[command(subcommand)]
+    Token(token::Action),
+    /// The audit log.
+    #[command(subcommand)]
+    Audit(audit::Action),
+    /// The system on one screen. Exit code 0 healthy, 1 degraded, 3 unreachable.
+    Status,
+    /// Why a device is as it is: findings, refusals, sessions, what its commands wait for.
+    Why {
+        /// An enrolment's id, a DevId or a name.
+        device: String,
+    },
+    /// SyncML messages in files, offline.
+    #[command(subcommand)]
+    Syncml(syncml::Action),
+    /// Write a completion script for a shell to stdout.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}

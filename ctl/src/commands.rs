@@ -1,0 +1,11 @@
+//! What posternctl does with the admin API: a file for each kind of thing, named as on the command line.
+
+pub mod admin;
+pub mod audit;
+pub mod command;
+pub mod device;
+pub mod gateway;
+pub mod group;
+pub mod status;
+pub mod token;
+pub mod why;

@@ -1,0 +1,451 @@
+//! `posternctl device …`: enrol, list, show, rename and retire devices, and queue DM commands for them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use postern_api::{
+    commands::{CommandSpec, Operation, QueueCommands},
+    devices::{Device, DeviceQuery, EnrolDevice, Enrolled, ReasonQuery, UpdateDevice},
+};
+use postern_wire::terms::{AuthType, Dialect, EnrolmentState, Lane, Verb};
+use reqwest::Method;
+use secrecy::ExposeSecret as _;
+
+use crate::{
+    client::Client,
+    commands::command,
+    failure::{Exit, Failure},
+    files,
+    output::{self, Output, or_dash, or_empty},
+    time,
+};
+
+/// What can be done with devices.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Enrol a device by hand; its credentials are shown once.
+    Enrol(Enrol),
+    /// List devices, the oldest enrolment first; without --state, all but the retired.
+    List(List),
+    /// Show a device and what it said of itself.
+    Show {
+        /// An enrolment's id, a DevId or a name.
+        device: String,
+    },
+    /// Change a device's name or owner; "" clears it.
+    Update {
+        /// An enrolment's id, a DevId or a name.
+        device: String,
+        /// What people are to call it.
+        #[arg(long)]
+        name: Option<String>,
+        /// Whose it is.
+        #[arg(long)]
+        owner: Option<String>,
+    },
+    /// Retire a device: revoke its credentials, leave its route as a tombstone.
+    Retire {
+        /// An enrolment's id, a DevId or a name.
+        device: String,
+        /// Why; stands in the audit log.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Queue a DM command, or those of a file.
+    Command(Queue),
+    /// List a device's commands, the newest first.
+    Commands {
+        /// An enrolment's id, a DevId or a name.
+        device: String,
+        /// Only those in this state.
+        #[arg(long)]
+        state: Option<postern_wire::terms::CommandState>,
+        /// Most items wanted.
+        #[arg(long)]
+        limit: Option<usize>,
+    },
+}
+
+/// Arguments of `device enrol`.
+#[derive(Debug, Args)]
+pub struct Enrol {
+    /// The DevId that the device gives in DevInfo and in its Source (`urn:uuid:…`, `IMEI:…`).
+    #[arg(long)]
+    pub device_id: String,
+    /// How the device proves itself: basic, md5, hmac, certificate or signed.
+    #[arg(long)]
+    pub auth: AuthType,
+    /// A certificate signing request in PEM; needed with certificate and signed.
+    #[arg(long, value_name = "FILE")]
+    pub csr: Option<PathBuf>,
+    /// The device's user name; made when absent.
+    #[arg(long)]
+    pub user: Option<String>,
+    /// A file that holds the device's password; made when absent.
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// The ServerID that the device knows this server by.
+    #[arg(long)]
+    pub server_id: Option<String>,
+    /// A file that holds the password by which the server proves itself to the device; made when absent.
+    #[arg(long, value_name = "FILE")]
+    pub server_password_file: Option<PathBuf>,
+    /// classic or windows.
+    #[arg(long)]
+    pub dialect: Option<Dialect>,
+    /// What people are to call it.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Whose it is.
+    #[arg(long)]
+    pub owner: Option<String>,
+    /// A group that it joins, by id or name; may be given several times.
+    #[arg(long = "group", value_name = "GROUP")]
+    pub groups: Vec<String>,
+    /// Write what the device needs to this new file (readable by its owner only) instead of showing it.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `device list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// In this state: new, managed or retired.
+    #[arg(long)]
+    pub state: Option<EnrolmentState>,
+    /// A member of this group, directly or through nested groups.
+    #[arg(long)]
+    pub group: Option<String>,
+    /// Owned by exactly this owner.
+    #[arg(long)]
+    pub owner: Option<String>,
+    /// DevId, name or owner contains this text.
+    #[arg(long, short = 'q', value_name = "TEXT")]
+    pub search: Option<String>,
+    /// Not seen since this time (RFC 3339), or never.
+    #[arg(long, value_name = "TIME")]
+    pub seen_before: Option<postern_api::Time>,
+    /// With (true) or without (false) pending commands.
+    #[arg(long)]
+    pub pending: Option<bool>,
+    /// Most items wanted.
+    #[arg(long)]
+    pub limit: Option<usize>,
+}
+
+/// Arguments of `device command`.
+#[derive(Debug, Args)]
+pub struct Queue {
+    /// An enrolment's id, a DevId or a name.
+    pub device: String,
+    /// What to do.
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    pub verb: Option<VerbName>,
+    /// The node: a management tree URI such as ./DevDetail/SwV. With copy: where to.
+    #[arg(required_unless_present = "file")]
+    pub uri: Option<String>,
+    /// With copy: where from.
+    #[arg(long, value_name = "URI", required_if_eq("verb", "copy"))]
+    pub source: Option<String>,
+    /// The value, as text (in base64 with `--format b64`).
+    #[arg(long)]
+    pub data: Option<String>,
+    /// A file that holds the value, as text.
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub data_file: Option<PathBuf>,
+    /// The value's format: chr, int, bool, bin, b64, xml, node, null, date, time, float.
+    #[arg(long)]
+    pub format: Option<String>,
+    /// The value's media type.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub type_: Option<String>,
+    /// SyncML commands in XML instead of VERB and URI: a SyncBody, a whole message, or the commands alone. `-` is stdin.
+    #[arg(long, value_name = "XML", conflicts_with_all = ["uri", "source", "data", "data_file", "format", "type_"])]
+    pub file: Option<PathBuf>,
+    /// How soon: urgent, normal or background.
+    #[arg(long)]
+    pub lane: Option<Lane>,
+    /// Not sent after this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub deadline: Option<postern_api::Time>,
+    /// Why; stands in the audit log.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Wait until every command is finished; exit code 1 unless all succeeded.
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// The verbs, as clap lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the verbs of wire's terms, which documents them")]
+pub enum VerbName {
+    Get,
+    Add,
+    Replace,
+    Delete,
+    Exec,
+    Copy,
+}
+
+impl From<VerbName> for Verb {
+    fn from(verb: VerbName) -> Self {
+        match verb {
+            VerbName::Get => Self::Get,
+            VerbName::Add => Self::Add,
+            VerbName::Replace => Self::Replace,
+            VerbName::Delete => Self::Delete,
+            VerbName::Exec => Self::Exec,
+            VerbName::Copy => Self::Copy,
+        }
+    }
+}
+
+impl Action {
+    /// Does it.
+    pub async fn run(self, client: &Client, output: &mut Output<'_>) -> Result<Exit, Failure> {
+        match self {
+            Self::Enrol(enrol) => enrol.run(client, output).await?,
+            Self::List(list) => {
+                let limit = list.limit;
+                let devices: Vec<Device> = client.list(&["devices"], &list.query(), limit).await?;
+                output.answer(&devices, |devices| listed(devices))?;
+            }
+            Self::Show { device } => {
+                let device: Device = client.get(&["devices", &device], &()).await?;
+                output.answer(&device, shown)?;
+            }
+            Self::Update { device, name, owner } => {
+                if name.is_none() && owner.is_none() {
+                    return Err(Failure::usage("nothing to change: give --name or --owner"));
+                }
+                let before = client.get_versioned::<Device>(&["devices", &device]).await?;
+                let id = before.value.id.to_string();
+                let body = UpdateDevice { name, owner };
+                let device: Device =
+                    client.change(Method::PATCH, &["devices", &id], &before.etag, &body).await?;
+                output.answer(&device, shown)?;
+            }
+            Self::Retire { device, reason } => {
+                let device: Device = client.delete_to(&["devices", &device], &ReasonQuery { reason }).await?;
+                output.answer(&device, |device| format!("retired {} ({})", named(device), device.id))?;
+            }
+            Self::Command(queue) => return queue.run(client, output).await,
+            Self::Commands { device, state, limit } => {
+                let query = postern_api::commands::CommandQuery { state, ..Default::default() };
+                let commands = client.list(&["devices", &device, "commands"], &query, limit).await?;
+                output.answer(&commands, |commands| command::listed(commands))?;
+            }
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl Enrol {
+    async fn run(self, client: &Client, output: &mut Output<'_>) -> Result<(), Failure> {
+        let out = self.out.clone();
+        let enrolled: Enrolled = client.post(&["devices"], &self.body()?).await?;
+        let Some(path) = out else {
+            return output.answer(&enrolled, |enrolled| {
+                format!("{}\n\n{}", shown(&enrolled.device), credentials(enrolled))
+            });
+        };
+        let file =
+            serde_json::to_string_pretty(&enrolled.enrolment).expect("an enrolment file has text keys only");
+        if let Err(failure) = files::write_secret(&path, file.as_bytes()) {
+            // The credentials are shown only once: losing them over a full disk would waste the enrolment.
+            output.answer(&enrolled, |enrolled| {
+                format!("{}\n\n{}", shown(&enrolled.device), credentials(enrolled))
+            })?;
+            return Err(failure);
+        }
+        output.answer(&enrolled.device, shown)?;
+        output.remark(&format!("what the device needs is in {}", path.display()));
+        Ok(())
+    }
+
+    /// Refuses what cannot be right, whichever core is asked.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        let with_certificate = matches!(self.auth, AuthType::Certificate | AuthType::Signed);
+        let with_password =
+            self.user.is_some() || self.password_file.is_some() || self.server_password_file.is_some();
+        if self.auth == AuthType::Hmac {
+            return Err(Failure::invalid(
+                "not-yet",
+                "auth type hmac is not in this version: enrol the device with md5, certificate or signed",
+            ));
+        }
+        if with_certificate && self.csr.is_none() {
+            return Err(Failure::invalid("csr-missing", format!("auth type {} needs --csr FILE", self.auth)));
+        }
+        if with_certificate && with_password {
+            return Err(Failure::invalid(
+                "no-password",
+                format!("auth type {} has no user and no passwords", self.auth),
+            ));
+        }
+        Ok(())
+    }
+
+    fn body(self) -> Result<EnrolDevice, Failure> {
+        self.check()?;
+        let password = |path: Option<PathBuf>| -> Result<Option<String>, Failure> {
+            path.map(|path| Ok(files::secret(&path)?.expose_secret().to_owned())).transpose()
+        };
+        Ok(EnrolDevice {
+            device_id: self.device_id,
+            auth: Some(self.auth),
+            dialect: self.dialect,
+            name: self.name,
+            owner: self.owner,
+            user: self.user,
+            password: password(self.password_file)?,
+            server_id: self.server_id,
+            server_password: password(self.server_password_file)?,
+            csr_pem: self.csr.map(|path| files::text(&path)).transpose()?,
+            groups: self.groups,
+        })
+    }
+}
+
+impl List {
+    fn query(self) -> DeviceQuery {
+        DeviceQuery {
+            state: self.state,
+            group: self.group,
+            owner: self.owner,
+            q: self.search,
+            seen_before: self.seen_before,
+            pending: self.pending,
+            limit: None,
+            cursor: None,
+        }
+    }
+}
+
+impl Queue {
+    async fn run(self, client: &Client, output: &mut Output<'_>) -> Result<Exit, Failure> {
+        let (device, wait) = (self.device.clone(), self.wait);
+        let operation: Operation = client.post(&["devices", &device, "commands"], &self.body()?).await?;
+        if !wait {
+            output.answer(&operation, queued)?;
+            return Ok(Exit::Done);
+        }
+        output.remark(&queued(&operation));
+        command::wait_for(client, operation.commands, output).await
+    }
+
+    fn body(self) -> Result<QueueCommands, Failure> {
+        let mut body = QueueCommands {
+            lane: self.lane,
+            deadline: self.deadline,
+            reason: self.reason,
+            ..Default::default()
+        };
+        if let Some(path) = self.file {
+            body.syncml = Some(files::text(&path)?);
+            return Ok(body);
+        }
+        let (Some(verb), Some(uri)) = (self.verb, self.uri) else {
+            return Err(Failure::usage("give VERB and URI, or --file XML"));
+        };
+        let data = match self.data_file {
+            Some(path) => Some(files::text(&path)?),
+            None => self.data,
+        };
+        body.commands.push(CommandSpec {
+            verb: verb.into(),
+            uri,
+            source: self.source,
+            data,
+            format: self.format,
+            type_: self.type_,
+        });
+        Ok(body)
+    }
+}
+
+fn queued(operation: &Operation) -> String {
+    let mut text = format!("queued as operation {}", operation.id);
+    for command in &operation.commands {
+        text = format!("{text}\n  {} {}", command.id, command::what(command));
+    }
+    text
+}
+
+fn listed(devices: &[Device]) -> String {
+    output::table(
+        ["ID", "DEVICE ID", "NAME", "OWNER", "STATE", "PROOF", "LAST SEEN", "PENDING"],
+        devices.iter().map(|device| {
+            [
+                device.id.to_string(),
+                device.device_id.clone(),
+                or_dash(device.name.as_ref()),
+                or_dash(device.owner.as_ref()),
+                device.state.to_string(),
+                device.proof_class.to_string(),
+                device.last_seen.map_or_else(|| "never".to_owned(), time::short),
+                device.pending.to_string(),
+            ]
+        }),
+    )
+}
+
+/// All of one device.
+pub(crate) fn shown(device: &Device) -> String {
+    let groups: Vec<_> = device.groups.iter().map(|group| group.name.as_str()).collect();
+    let certificate = device.certificate.as_ref().map(|certificate| {
+        let until =
+            certificate.not_after.map(|at| format!(", until {}", time::short(at))).unwrap_or_default();
+        format!("serial {}, SHA-256 {}{until}", certificate.serial, certificate.fingerprint)
+    });
+    let mut text = output::fields([
+        ("id", device.id.to_string()),
+        ("device id", device.device_id.clone()),
+        ("name", or_empty(device.name.as_ref())),
+        ("owner", or_empty(device.owner.as_ref())),
+        ("state", device.state.to_string()),
+        ("generation", device.generation.to_string()),
+        ("proves itself by", device.auth.to_string()),
+        ("proved so far", device.proof_class.to_string()),
+        ("dialect", device.dialect.to_string()),
+        ("certificate", or_empty(certificate)),
+        ("groups", groups.join(", ")),
+        ("enrolled", time::short(device.created_at)),
+        ("first seen", or_empty(device.first_seen.map(time::short))),
+        ("last seen", device.last_seen.map_or_else(|| "never".to_owned(), time::short)),
+        ("retired", or_empty(device.retired_at.map(time::short))),
+        ("pending commands", device.pending.to_string()),
+    ]);
+    if !device.facts.is_empty() {
+        let rows =
+            device.facts.iter().map(|fact| [fact.key.clone(), fact.value.clone(), time::short(fact.at)]);
+        text = format!("{text}\n\n{}", output::table(["FACT", "VALUE", "READ"], rows));
+    }
+    text
+}
+
+/// What a person types into a device, shown once.
+fn credentials(enrolled: &Enrolled) -> String {
+    let file = &enrolled.enrolment;
+    let fields = output::fields([
+        ("server uri", file.server_uri.clone()),
+        ("server id", file.server_id.clone()),
+        ("user", or_empty(file.user.as_ref())),
+        ("password", or_empty(file.password.as_ref())),
+        ("server password", or_empty(file.server_password.as_ref())),
+    ]);
+    let pem = [file.certificate_pem.as_deref(), Some(file.ca_pem.as_str())];
+    let pem: String = pem.into_iter().flatten().map(pem_lines).collect();
+    format!("Shown once (--out FILE writes what postern-device reads):\n{fields}\n{pem}")
+}
+
+/// PEM, line by line, so that each line is escaped and the lines stay.
+fn pem_lines(pem: &str) -> String {
+    pem.lines().map(|line| format!("{}\n", crate::text::terminal(line))).collect()
+}
+
+/// What people call it, or its DevId; escaped.
+pub(crate) fn named(device: &Device) -> String {
+    crate::text::terminal(device.name.as_deref().unwrap_or(&device.device_id)).into_owned()
+}

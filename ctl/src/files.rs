@@ -1,0 +1,81 @@
+//! The files that posternctl reads and writes: secrets by path only, and owner-only when written.
+
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+use secrecy::SecretString;
+
+use crate::failure::Failure;
+
+/// Most octets of an input file: more than any message that a device may send.
+const MOST: u64 = 64 << 20;
+
+/// A secret: the file's first line.
+pub fn secret(path: &Path) -> Result<SecretString, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
+    let line = text.lines().next().unwrap_or_default().trim();
+    if line.is_empty() {
+        return Err(Failure::invalid("file", format!("{} is empty", path.display())));
+    }
+    Ok(SecretString::from(line))
+}
+
+/// A file's octets; `-` is stdin.
+pub fn octets(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut content = Vec::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().lock().take(MOST + 1).read_to_end(&mut content)
+    } else {
+        File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut content))
+    };
+    read.map_err(|error| Failure::file(path, &error))?;
+    if content.len() as u64 > MOST {
+        return Err(Failure::invalid(
+            "too-large",
+            format!("{} is larger than {MOST} octets", path.display()),
+        ));
+    }
+    Ok(content)
+}
+
+/// A file's text.
+pub fn text(path: &Path) -> Result<String, Failure> {
+    String::from_utf8(octets(path)?)
+        .map_err(|error| Failure::invalid("file", format!("{} is not UTF-8: {error}", path.display())))
+}
+
+/// Writes a new file that only its owner can read. An existing one is never overwritten.
+pub fn write_secret(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
+        .map_err(|error| Failure::file(path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_file_is_for_its_owner_and_never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("enrolment.json");
+
+        write_secret(&path, b"first\nsecond\n").unwrap();
+
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(write_secret(&path, b"third").is_err());
+        assert_eq!(secret(&path).unwrap().expose_secret(), "first");
+    }
+}
