@@ -67,8 +67,8 @@ enum DialError {
 
 /// Keeps a gateway's links: the watch at all times, the others while it watches.
 pub(super) async fn keep_gateway(hub: Arc<Hub>, gateway: Arc<Gateway>) {
-    hub.dispatch(Job::Slot(Slot { gateway: Arc::clone(&gateway), role: LinkRole::Watch, index: 0 }));
-    hub.dispatch(Job::Slot(Slot { gateway: Arc::clone(&gateway), role: LinkRole::Report, index: 0 }));
+    hub.dispatch(Job::Slot(Slot { gateway: Arc::clone(&gateway), role: LinkRole::Watch }));
+    hub.dispatch(Job::Slot(Slot { gateway: Arc::clone(&gateway), role: LinkRole::Report }));
     let (mut phase, mut removed) = (hub.phase(), gateway.removed.subscribe());
     let (mut wanted, mut watching) = (gateway.wanted.subscribe(), gateway.watching.subscribe());
     loop {
@@ -76,11 +76,11 @@ pub(super) async fn keep_gateway(hub: Arc<Hub>, gateway: Arc<Gateway>) {
         if !running {
             return;
         }
-        let most = *wanted.borrow_and_update();
+        wanted.mark_unchanged();
         if *watching.borrow_and_update() {
-            for index in (0..most).filter(|index| gateway.claim(*index)) {
+            while gateway.claim() {
                 let gateway = Arc::clone(&gateway);
-                hub.dispatch(Job::Slot(Slot { gateway, role: LinkRole::Request, index }));
+                hub.dispatch(Job::Slot(Slot { gateway, role: LinkRole::Request }));
             }
         }
         // The senders live in `hub` and `gateway`, which live here: waiting cannot fail.
@@ -143,7 +143,7 @@ async fn may_dial(hub: &Hub, slot: &Slot) -> bool {
         if *phase.borrow_and_update() != Phase::Running || *removed.borrow_and_update() {
             return false;
         }
-        if slot.role == LinkRole::Request && slot.gateway.release_if_unwanted(slot.index) {
+        if slot.role == LinkRole::Request && slot.gateway.release_if_unwanted() {
             return false;
         }
         if slot.role == LinkRole::Watch || *watching.borrow_and_update() {

@@ -241,17 +241,13 @@ type Part<K, V> = (bool, Vec<(K, V)>, Vec<K>);
 impl<K, V> Changes<K, V> {
     fn into_parts(self) -> Vec<Part<K, V>> {
         let mut parts: Vec<Part<K, V>> = Vec::new();
-        let mut add = self.add.into_iter().peekable();
-        while add.peek().is_some() || parts.is_empty() {
+        let (mut add, mut remove) = (self.add.into_iter().peekable(), self.remove.into_iter().peekable());
+        while parts.is_empty() || add.peek().is_some() || remove.peek().is_some() {
             parts.push((
                 self.full && parts.is_empty(),
                 add.by_ref().take(ENTRIES_A_LINE).collect(),
-                Vec::new(),
+                remove.by_ref().take(ENTRIES_A_LINE).collect(),
             ));
-        }
-        let mut remove = self.remove.into_iter().peekable();
-        while remove.peek().is_some() {
-            parts.push((false, Vec::new(), remove.by_ref().take(ENTRIES_A_LINE).collect()));
         }
         parts
     }

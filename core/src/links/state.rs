@@ -1,7 +1,7 @@
 //! What is shared between link threads: the gateways, how many links each has and wants, and the phase of it all.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, AtomicUsize, Ordering},
@@ -54,8 +54,6 @@ pub(super) enum Job {
 pub(super) struct Slot {
     pub(super) gateway: Arc<Gateway>,
     pub(super) role: postern_wire::link::LinkRole,
-    /// Among the request links of its gateway; 0 for the other two.
-    pub(super) index: u32,
 }
 
 pub(super) struct Hub {
@@ -78,7 +76,7 @@ pub(super) struct Gateway {
     pub(super) removed: watch::Sender<bool>,
     pub(super) request_links: watch::Sender<u32>,
     pub(super) busy: AtomicU32,
-    live: Mutex<BTreeSet<u32>>,
+    kept: Mutex<u32>,
     told: Mutex<Told>,
 }
 
@@ -175,24 +173,25 @@ impl Gateway {
             removed: watch::Sender::new(false),
             request_links: watch::Sender::new(0),
             busy: AtomicU32::new(0),
-            live: Mutex::default(),
+            kept: Mutex::default(),
             told: Mutex::default(),
         }
     }
 
-    /// Takes the place of request link `index` unless it is taken.
-    pub(super) fn claim(&self, index: u32) -> bool {
-        lock(&self.live).insert(index)
+    /// Counts one more request link to be kept, unless there are as many as wanted.
+    pub(super) fn claim(&self) -> bool {
+        let mut kept = lock(&self.kept);
+        let lacking = *kept < *self.wanted.borrow();
+        *kept += u32::from(lacking);
+        lacking
     }
 
-    /// Gives the place back when it is no longer wanted. Under the lock, so that a rise of `wanted` either finds the
-    /// place free or is seen here.
-    pub(super) fn release_if_unwanted(&self, index: u32) -> bool {
-        let mut live = lock(&self.live);
-        let unwanted = index >= *self.wanted.borrow();
-        if unwanted {
-            live.remove(&index);
-        }
+    /// Counts one less when there are more than wanted. Under the same lock as [`Gateway::claim`], so that a rise of
+    /// `wanted` either finds the place free or is seen here.
+    pub(super) fn release_if_unwanted(&self) -> bool {
+        let mut kept = lock(&self.kept);
+        let unwanted = *kept > *self.wanted.borrow();
+        *kept -= u32::from(unwanted);
         unwanted
     }
 
