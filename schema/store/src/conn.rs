@@ -1,0 +1,76 @@
+//! One connection to either backend.
+//!
+//! Diesel's own `MultiConnection` has neither `on_conflict` nor multi-row inserts; [`each!`] writes a query once
+//! and compiles it for both.
+
+pub(crate) mod postgres;
+pub(crate) mod sqlite;
+mod tls;
+
+use diesel::{SqliteConnection, connection::SimpleConnection};
+
+use crate::{
+    errors::StoreError,
+    options::{Options, Place},
+};
+
+/// A connection to one of the two backends.
+pub(crate) enum Conn {
+    /// SQLite.
+    Sqlite(SqliteConnection),
+    /// PostgreSQL.
+    Postgres(postgres::PgConnection),
+}
+
+/// Runs an expression with the connection of either backend: `each!(reader.conn, c => query.load(c))`.
+macro_rules! each {
+    ($conn:expr, $c:ident => $body:expr) => {
+        match &mut $conn {
+            $crate::conn::Conn::Sqlite($c) => $body,
+            $crate::conn::Conn::Postgres($c) => $body,
+        }
+    };
+}
+pub(crate) use each;
+
+/// What a connection is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The writer's one connection.
+    Write,
+    /// A reader's.
+    Read,
+}
+
+impl Conn {
+    /// Opens a connection to the place of these options.
+    pub(crate) fn open(options: &Options, purpose: Purpose) -> Result<Self, StoreError> {
+        match &options.place {
+            Place::Sqlite { path } => sqlite::open(path, options.lock_timeout, purpose).map(Self::Sqlite),
+            Place::Postgres(place) => {
+                postgres::open(place, options.lock_timeout, purpose).map(Self::Postgres)
+            }
+        }
+    }
+
+    /// Runs statements without parameters.
+    pub(crate) fn run(&mut self, sql: &str) -> Result<(), StoreError> {
+        each!(*self, c => c.batch_execute(sql)).map_err(StoreError::from)
+    }
+
+    /// Begins a transaction that will write: SQLite takes its write lock now, not in the middle.
+    pub(crate) fn begin_write(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => self.run("BEGIN IMMEDIATE"),
+            Self::Postgres(_) => self.run("BEGIN"),
+        }
+    }
+
+    /// Begins a transaction that only reads, and sees one moment.
+    pub(crate) fn begin_read(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => self.run("BEGIN"),
+            Self::Postgres(_) => self.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
+        }
+    }
+}

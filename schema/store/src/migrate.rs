@@ -1,0 +1,31 @@
+//! The embedded migrations. Forward-only, by expand and contract: the release before may run beside this one.
+
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use crate::{conn::Conn, errors::StoreError};
+
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+/// The advisory lock under which one core migrates a PostgreSQL database while others wait ("postern" in ASCII).
+const LOCK: i64 = 0x70_6f73_7465_726e;
+
+/// Brings the schema to this release's. Safe when several processes start at once.
+pub(crate) fn run(conn: &mut Conn) -> Result<usize, StoreError> {
+    match conn {
+        Conn::Sqlite(c) => {
+            let done = c.run_pending_migrations(SQLITE).map_err(|e| StoreError::Database(e.to_string()))?;
+            Ok(done.len())
+        }
+        Conn::Postgres(_) => {
+            conn.run(&format!("SET lock_timeout = '60s'; SELECT pg_advisory_lock({LOCK})"))?;
+            let Conn::Postgres(c) = conn else { return Ok(0) };
+            let done = c
+                .run_pending_migrations(POSTGRES)
+                .map(|versions| versions.len())
+                .map_err(|e| StoreError::Database(e.to_string()));
+            conn.run(&format!("SELECT pg_advisory_unlock({LOCK})"))?;
+            done
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The tables, as diesel knows them; `migrations/` makes them. Types are the few that both backends share:
+//! octets, 64-bit integers, text, truth.
+#![expect(missing_docs, reason = "a table's columns are documented on the row structs of the topic modules")]
+
+diesel::table! { epoch (id) { id -> BigInt, number -> BigInt, holder -> Binary, beat -> BigInt, renewed_at -> BigInt, released -> Bool, } }
+diesel::table! { batches (id) { id -> Binary, epoch -> BigInt, at -> BigInt, } }
+diesel::table! { meta (key) { key -> Text, value -> Text, } }
+
+diesel::table! {
+    enrolments (id) {
+        id -> Binary,
+        generation -> BigInt,
+        route -> Binary,
+        device_id -> Text,
+        name -> Text,
+        owner -> Nullable<Text>,
+        hardware_id -> Nullable<Text>,
+        auth -> Text,
+        proof_floor -> Text,
+        dialect -> Text,
+        state -> Text,
+        credentials -> Nullable<Binary>,
+        server_nonce -> Nullable<Binary>,
+        certificate_serial -> Nullable<Text>,
+        certificate_fingerprint -> Nullable<Binary>,
+        certificate_not_after -> Nullable<BigInt>,
+        pending -> BigInt,
+        policy_epoch -> BigInt,
+        created_at -> BigInt,
+        first_seen_at -> Nullable<BigInt>,
+        last_seen_at -> Nullable<BigInt>,
+        last_source -> Nullable<Text>,
+        last_gateway -> Nullable<Text>,
+        retired_at -> Nullable<BigInt>,
+        retired_because -> Nullable<Text>,
+        revision -> BigInt,
+    }
+}
+
+diesel::table! { groups (id) { id -> Binary, name -> Text, description -> Text, created_at -> BigInt, revision -> BigInt, } }
+diesel::table! { group_devices (group_id, enrolment) { group_id -> Binary, enrolment -> Binary, added_at -> BigInt, } }
+diesel::table! { group_groups (group_id, child) { group_id -> Binary, child -> Binary, added_at -> BigInt, } }
+diesel::table! { facts (enrolment, key) { enrolment -> Binary, key -> Text, value -> Text, source -> Text, at -> BigInt, } }
+
+diesel::table! {
+    operations (id) {
+        id -> Binary,
+        kind -> Text,
+        lane -> Text,
+        actor -> Text,
+        reason -> Text,
+        detail -> Text,
+        created_at -> BigInt,
+        deadline -> Nullable<BigInt>,
+        devices -> BigInt,
+        commands -> BigInt,
+    }
+}
+
+diesel::table! {
+    commands_pending (id) {
+        id -> Binary,
+        operation -> Binary,
+        enrolment -> Binary,
+        generation -> BigInt,
+        kind -> Text,
+        lane -> Text,
+        rank -> BigInt,
+        position -> BigInt,
+        verb -> Text,
+        uri -> Text,
+        payload -> Binary,
+        sealed -> Bool,
+        redelivery -> Text,
+        probe -> Nullable<Text>,
+        mac -> Nullable<Binary>,
+        state -> Text,
+        attempts -> BigInt,
+        created_at -> BigInt,
+        not_before -> Nullable<BigInt>,
+        deadline -> Nullable<BigInt>,
+        sent_at -> Nullable<BigInt>,
+        session -> Nullable<Binary>,
+        finished_at -> Nullable<BigInt>,
+        status -> Nullable<BigInt>,
+        cause -> Text,
+        proof -> Nullable<Text>,
+        revision -> BigInt,
+    }
+}
+
+diesel::table! {
+    commands_done (id) {
+        id -> Binary,
+        operation -> Binary,
+        enrolment -> Binary,
+        generation -> BigInt,
+        kind -> Text,
+        lane -> Text,
+        rank -> BigInt,
+        position -> BigInt,
+        verb -> Text,
+        uri -> Text,
+        payload -> Binary,
+        sealed -> Bool,
+        redelivery -> Text,
+        probe -> Nullable<Text>,
+        mac -> Nullable<Binary>,
+        state -> Text,
+        attempts -> BigInt,
+        created_at -> BigInt,
+        not_before -> Nullable<BigInt>,
+        deadline -> Nullable<BigInt>,
+        sent_at -> Nullable<BigInt>,
+        session -> Nullable<Binary>,
+        finished_at -> Nullable<BigInt>,
+        status -> Nullable<BigInt>,
+        cause -> Text,
+        proof -> Nullable<Text>,
+        revision -> BigInt,
+    }
+}
+
+diesel::table! {
+    results (command, position) {
+        command -> Binary,
+        position -> BigInt,
+        enrolment -> Binary,
+        source_uri -> Nullable<Text>,
+        format -> Nullable<Text>,
+        media_type -> Nullable<Text>,
+        data -> Binary,
+        sealed -> Bool,
+        proof -> Text,
+        at -> BigInt,
+    }
+}
+
+diesel::table! {
+    timeline (command, revision) {
+        command -> Binary,
+        revision -> BigInt,
+        state -> Text,
+        cause -> Text,
+        session -> Nullable<Binary>,
+        at -> BigInt,
+    }
+}
+
+diesel::table! {
+    sessions (id) {
+        id -> Binary,
+        enrolment -> Binary,
+        session_id -> Text,
+        opened_at -> BigInt,
+        closed_at -> Nullable<BigInt>,
+        outcome -> Nullable<Text>,
+        proof -> Text,
+        dm_version -> Text,
+        source -> Nullable<Text>,
+        gateway -> Nullable<Text>,
+        messages -> BigInt,
+        commands -> BigInt,
+    }
+}
+
+diesel::table! {
+    gateways (name) {
+        name -> Text,
+        address -> Text,
+        state -> Text,
+        added_at -> BigInt,
+        settings_wanted -> BigInt,
+        settings_in_force -> BigInt,
+        settings_rejected -> Nullable<Text>,
+        blocked_in_force -> BigInt,
+        routes_in_force -> BigInt,
+        boot -> Nullable<Binary>,
+        heartbeat -> Nullable<Text>,
+        heartbeat_at -> Nullable<BigInt>,
+        revision -> BigInt,
+    }
+}
+diesel::table! { gateway_settings (gateway, version) { gateway -> Text, version -> BigInt, document -> Text, sha256 -> Binary, actor -> Text, at -> BigInt, } }
+diesel::table! { gateway_acks (gateway, kind, version) { gateway -> Text, kind -> Text, version -> BigInt, ok -> Bool, reason -> Nullable<Text>, at -> BigInt, } }
+
+diesel::table! { lists (name) { name -> Text, version -> BigInt, floor -> BigInt, } }
+diesel::table! { list_entries (list, entry) { list -> Text, entry -> Text, verdict -> Text, since -> BigInt, at -> BigInt, } }
+diesel::table! { list_deltas (list, version, entry) { list -> Text, version -> BigInt, entry -> Text, verdict -> Text, added -> Bool, at -> BigInt, } }
+
+diesel::table! { admins (id) { id -> Binary, name -> Text, password -> Nullable<Text>, created_at -> BigInt, created_by -> Text, may_approve_from -> BigInt, disabled_at -> Nullable<BigInt>, revision -> BigInt, } }
+diesel::table! { role_grants (admin, role) { admin -> Binary, role -> Text, scope -> Nullable<Text>, granted_by -> Text, at -> BigInt, } }
+diesel::table! {
+    tokens (id) {
+        id -> Binary,
+        admin -> Binary,
+        label -> Text,
+        hash -> Binary,
+        scope -> Text,
+        networks -> Text,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+        last_used_at -> Nullable<BigInt>,
+        last_used_from -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    audit (seq) {
+        seq -> BigInt,
+        at -> BigInt,
+        actor -> Text,
+        action -> Text,
+        object -> Text,
+        outcome -> Text,
+        detail -> Text,
+        source -> Text,
+        request -> Text,
+        previous -> Binary,
+        hash -> Binary,
+    }
+}
+diesel::table! { audit_heads (seq) { seq -> BigInt, hash -> Binary, at -> BigInt, key_id -> Text, signature -> Binary, } }
+
+diesel::table! { idempotency (principal, key) { principal -> Text, key -> Text, request -> Binary, status -> BigInt, answer -> Text, at -> BigInt, } }
+diesel::table! {
+    refusals (id) {
+        id -> Binary,
+        enrolment -> Nullable<Binary>,
+        subject -> Text,
+        gateway -> Text,
+        reason -> Text,
+        serial -> Nullable<Text>,
+        route -> Nullable<Text>,
+        source -> Text,
+        count -> BigInt,
+        at -> BigInt,
+    }
+}
+
+diesel::joinable!(group_devices -> groups (group_id));
+diesel::allow_tables_to_appear_in_same_query!(groups, group_devices, group_groups, enrolments);
+diesel::allow_tables_to_appear_in_same_query!(commands_pending, commands_done);

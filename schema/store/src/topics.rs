@@ -1,0 +1,20 @@
+//! One module for each topic: its rows, and the queries that the other rooms use.
+
+pub mod admins;
+pub mod audit;
+pub mod commands;
+pub mod credentials;
+pub mod enrolments;
+pub mod facts;
+pub mod gateways;
+pub mod groups;
+pub mod idempotency;
+pub mod lists;
+pub mod meta;
+pub mod operations;
+pub mod refusals;
+pub mod results;
+pub mod roles;
+pub mod sessions;
+pub mod timeline;
+pub mod tokens;

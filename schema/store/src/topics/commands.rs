@@ -1,0 +1,391 @@
+//! Commands: the truth about what was asked of devices (architecture, decision 5).
+//!
+//! `commands_pending` holds queued and sent commands only; finishing one moves its row to `commands_done` in the
+//! same transaction, writes its timeline, and keeps the enrolment's count of pending ones.
+
+use std::collections::BTreeMap;
+
+use diesel::{OptionalExtension, prelude::*};
+use postern_wire::terms::{
+    CommandId, CommandState, DmSessionId, EnrolmentId, Lane, OperationId, OperationKind, ProofClass,
+    Redelivery, UtcMillis, Verb,
+};
+
+use super::{enrolments, timeline};
+use crate::{
+    column::{Db, db, row},
+    conn::each,
+    errors::StoreError,
+    tables::{commands_done as done, commands_pending as pending},
+    tx::{Reader, Tx},
+};
+
+row! {
+    /// A command, pending or finished.
+    pub struct Command in commands_pending, commands_done {
+        /// Its id (UUIDv7: in order of creation).
+        pub id: CommandId,
+        /// The operation it belongs to.
+        pub operation: OperationId,
+        /// The device it is for.
+        pub enrolment: EnrolmentId,
+        /// The generation it is for; another generation never gets it.
+        pub generation: i64,
+        /// What the operation is for.
+        pub kind: OperationKind,
+        /// How soon.
+        pub lane: Lane,
+        /// The sending order: kind first, then lane (see [`rank`]).
+        pub rank: i64,
+        /// Its place among the commands of one operation for one device, from 0.
+        pub position: i64,
+        /// The DM verb.
+        pub verb: Verb,
+        /// The first (usually the only) target URI, for people and searches.
+        pub uri: String,
+        /// The command's items as the engine writes them; sealed when `sealed`.
+        pub payload: Vec<u8>,
+        /// Whether `payload` is a [`crate::Sealed`] value.
+        pub sealed: bool,
+        /// What may be done when its fate is unknown.
+        pub redelivery: Redelivery,
+        /// For `ProbeFirst`: what to read and what to expect, as the engine writes it.
+        pub probe: Option<String>,
+        /// The MAC of a destructive command; checked before it is sent.
+        pub mac: Option<Vec<u8>>,
+        /// Where it stands.
+        pub state: CommandState,
+        /// How often it was sent.
+        pub attempts: i64,
+        /// Since when it waits.
+        pub created_at: UtcMillis,
+        /// Not to be sent before.
+        pub not_before: Option<UtcMillis>,
+        /// Expires when not sent by then.
+        pub deadline: Option<UtcMillis>,
+        /// When it was sent last.
+        pub sent_at: Option<UtcMillis>,
+        /// The session that it was sent in last.
+        pub session: Option<DmSessionId>,
+        /// When it was finished.
+        pub finished_at: Option<UtcMillis>,
+        /// The device's status code (SyncML Representation Protocol 10).
+        pub status: Option<i64>,
+        /// Why it is in its state, in a few words.
+        pub cause: String,
+        /// How strongly the answer was proved.
+        pub proof: Option<ProofClass>,
+        /// Grows with each step of its timeline; from 1.
+        pub revision: i64,
+    }
+}
+
+/// The sending order of a command: the coalescing order of kinds, then the lane.
+#[must_use]
+pub fn rank(kind: OperationKind, lane: Lane) -> i64 {
+    let of = |position: Option<usize>| position.and_then(|p| i64::try_from(p).ok()).unwrap_or(i64::MAX / 32);
+    let kind = of(OperationKind::ALL.iter().position(|k| *k == kind));
+    let lane = of(Lane::ALL.iter().position(|l| *l == lane));
+    kind * 16 + lane
+}
+
+/// A command that is about to leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sending {
+    /// Which ones.
+    pub ids: Vec<CommandId>,
+    /// In which session.
+    pub session: DmSessionId,
+    /// Why now (`session`, `redelivered`).
+    pub cause: String,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finish {
+    /// Which.
+    pub id: CommandId,
+    /// Its last state: any but queued and sent.
+    pub state: CommandState,
+    /// The device's status, if it gave one.
+    pub status: Option<i64>,
+    /// Why, in a few words.
+    pub cause: String,
+    /// How strongly the answer was proved.
+    pub proof: Option<ProofClass>,
+    /// The session in which it ended.
+    pub session: Option<DmSessionId>,
+}
+
+// --- reading
+
+/// The command with this id, pending or finished.
+pub fn find(r: &mut Reader, id: CommandId) -> Result<Option<Command>, StoreError> {
+    let waiting = each!(r.conn, c => pending::table
+        .filter(pending::id.eq(db(id)))
+        .first(c)
+        .optional())?;
+    if waiting.is_some() {
+        return Ok(waiting);
+    }
+    Ok(each!(r.conn, c => done::table.filter(done::id.eq(db(id))).first(c).optional())?)
+}
+
+/// A device's pending commands in sending order: rank, then age, then place.
+pub fn pending_of(r: &mut Reader, id: EnrolmentId, limit: i64) -> Result<Vec<Command>, StoreError> {
+    Ok(each!(r.conn, c => pending::table
+        .filter(pending::enrolment.eq(db(id)))
+        .order((pending::rank, pending::id, pending::position))
+        .limit(limit)
+        .load(c))?)
+}
+
+/// A device's finished commands before `before`, newest first.
+pub fn finished_of(
+    r: &mut Reader,
+    id: EnrolmentId,
+    before: Option<CommandId>,
+    limit: i64,
+) -> Result<Vec<Command>, StoreError> {
+    Ok(each!(r.conn, c => {
+        let mut query = done::table
+            .into_boxed()
+            .filter(done::enrolment.eq(db(id)))
+            .order(done::id.desc())
+            .limit(limit);
+        if let Some(before) = before {
+            query = query.filter(done::id.lt(db(before)));
+        }
+        query.load(c)
+    })?)
+}
+
+/// The commands of an operation after `after`, in order of id, pending and finished together.
+pub fn of_operation(
+    r: &mut Reader,
+    operation: OperationId,
+    after: Option<CommandId>,
+    limit: i64,
+) -> Result<Vec<Command>, StoreError> {
+    let after = after.unwrap_or(CommandId(uuid::Uuid::nil()));
+    let mut all: Vec<Command> = each!(r.conn, c => pending::table
+        .filter(pending::operation.eq(db(operation)))
+        .filter(pending::id.gt(db(after)))
+        .order(pending::id)
+        .limit(limit)
+        .load(c))?;
+    all.extend(each!(r.conn, c => done::table
+        .filter(done::operation.eq(db(operation)))
+        .filter(done::id.gt(db(after)))
+        .order(done::id)
+        .limit(limit)
+        .load::<Command>(c))?);
+    all.sort_by_key(|command| command.id);
+    all.truncate(usize::try_from(limit).unwrap_or(0));
+    Ok(all)
+}
+
+/// Pending commands whose deadline is at or before `now`, earliest first.
+pub fn past_deadline(r: &mut Reader, now: UtcMillis, limit: i64) -> Result<Vec<Command>, StoreError> {
+    Ok(each!(r.conn, c => pending::table
+        .filter(pending::deadline.le(now.0).assume_not_null())
+        .order(pending::deadline)
+        .limit(limit)
+        .load(c))?)
+}
+
+/// When the oldest pending command was created, and how many are pending.
+pub fn backlog(r: &mut Reader) -> Result<(Option<UtcMillis>, i64), StoreError> {
+    use diesel::dsl::{count_star, min};
+    let (oldest, count): (Option<i64>, i64) =
+        each!(r.conn, c => pending::table.select((min(pending::created_at), count_star())).first(c))?;
+    Ok((oldest.map(UtcMillis), count))
+}
+
+// --- writing
+
+/// Adds queued commands, in one statement for each few hundred, with their timeline and the counts of their devices.
+pub fn insert(tx: &mut Tx, commands: Vec<Command>) -> Result<(), StoreError> {
+    /// 27 columns each: stays under SQLite's 32,766 bound values.
+    const CHUNK: usize = 500;
+    let mut per_device: BTreeMap<EnrolmentId, i64> = BTreeMap::new();
+    let mut events = Vec::with_capacity(commands.len());
+    for command in &commands {
+        *per_device.entry(command.enrolment).or_default() += 1;
+        events.push(event(command));
+    }
+    let mut commands = commands;
+    while !commands.is_empty() {
+        let rest = commands.split_off(commands.len().min(CHUNK));
+        each!(tx.conn, c => diesel::insert_into(pending::table).values(commands).execute(c))?;
+        commands = rest;
+    }
+    for (enrolment, more) in per_device {
+        enrolments::add_pending(tx, enrolment, more)?;
+    }
+    timeline::add(tx, events)
+}
+
+/// Records that commands are sent, before their bytes leave. Gives the ids that were pending; others (cancelled
+/// meanwhile) must not leave.
+pub fn sending(tx: &mut Tx, sending: &Sending) -> Result<Vec<CommandId>, StoreError> {
+    step(tx, &sending.ids, CommandState::Sent, &sending.cause, Some(sending.session))
+}
+
+/// Puts sent commands back into the queue, to be sent again. Gives the ids that were pending.
+pub fn requeue(tx: &mut Tx, ids: &[CommandId], cause: &str) -> Result<Vec<CommandId>, StoreError> {
+    step(tx, ids, CommandState::Queued, cause, None)
+}
+
+/// Ends commands: moves their rows, writes their timeline, lowers their devices' counts. Gives the ids that were
+/// pending; one that was finished before is left as it is.
+pub fn finish(tx: &mut Tx, ends: &[Finish]) -> Result<Vec<CommandId>, StoreError> {
+    if let Some(open) = ends.iter().find(|e| is_open(e.state)) {
+        return Err(StoreError::Refused(format!("{} is not an end", open.state)));
+    }
+    let now = tx.now();
+    let mut rows = pending_rows(tx, ends.iter().map(|e| e.id))?;
+    let mut per_device: BTreeMap<EnrolmentId, i64> = BTreeMap::new();
+    for command in &mut rows {
+        let Some(end) = ends.iter().find(|e| e.id == command.id) else { continue };
+        command.state = end.state;
+        command.status = end.status;
+        command.cause.clone_from(&end.cause);
+        command.proof = end.proof;
+        command.session = end.session.or(command.session);
+        command.finished_at = Some(now);
+        command.revision += 1;
+        *per_device.entry(command.enrolment).or_default() += 1;
+    }
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<CommandId> = rows.iter().map(|command| command.id).collect();
+    let events = rows.iter().map(|command| timeline::Event { at: now, ..event(command) }).collect();
+    each!(tx.conn, c => diesel::insert_into(done::table).values(rows).execute(c))?;
+    let keys = octets(&ids);
+    each!(tx.conn, c => diesel::delete(pending::table.filter(pending::id.eq_any(keys))).execute(c))?;
+    for (enrolment, fewer) in per_device {
+        enrolments::add_pending(tx, enrolment, -fewer)?;
+    }
+    timeline::add(tx, events)?;
+    Ok(ids)
+}
+
+/// Decides the fate of a command in doubt, from a probe or a person. `Refused` when it is not in doubt.
+pub fn resolve(tx: &mut Tx, end: &Finish) -> Result<(), StoreError> {
+    let now = tx.now();
+    let mut command: Command = each!(tx.conn, c => done::table
+        .filter(done::id.eq(db(end.id)))
+        .first(c)
+        .optional())?
+    .ok_or(StoreError::NotFound("command"))?;
+    if command.state != CommandState::InDoubt || is_open(end.state) {
+        return Err(StoreError::Refused(format!("{} cannot become {}", command.state, end.state)));
+    }
+    command.state = end.state;
+    command.revision += 1;
+    command.cause.clone_from(&end.cause);
+    each!(tx.conn, c => diesel::update(done::table.filter(done::id.eq(db(end.id))))
+        .set((
+            done::state.eq(db(end.state)),
+            done::status.eq(end.status),
+            done::cause.eq(end.cause.as_str()),
+            done::proof.eq(db(end.proof)),
+            done::finished_at.eq(Some(now.0)),
+            done::revision.eq(command.revision),
+        ))
+        .execute(c))?;
+    timeline::add(tx, vec![timeline::Event { at: now, session: end.session, ..event(&command) }])
+}
+
+/// Removes up to `limit` commands that were finished before `before`, with their results and timelines. Gives how
+/// many went.
+pub fn purge(tx: &mut Tx, before: UtcMillis, limit: i64) -> Result<usize, StoreError> {
+    use crate::tables::{results::dsl as res, timeline::dsl as line};
+    let old: Vec<Vec<u8>> = each!(tx.conn, c => done::table
+        .filter(done::finished_at.lt(before.0).assume_not_null())
+        .order(done::finished_at)
+        .limit(limit)
+        .select(done::id)
+        .load(c))?;
+    if old.is_empty() {
+        return Ok(0);
+    }
+    each!(tx.conn, c => diesel::delete(res::results.filter(res::command.eq_any(old.clone()))).execute(c))?;
+    each!(tx.conn, c => diesel::delete(line::timeline.filter(line::command.eq_any(old.clone()))).execute(c))?;
+    Ok(each!(tx.conn, c => diesel::delete(done::table.filter(done::id.eq_any(old))).execute(c))?)
+}
+
+// --- steps
+
+fn step(
+    tx: &mut Tx,
+    ids: &[CommandId],
+    state: CommandState,
+    cause: &str,
+    session: Option<DmSessionId>,
+) -> Result<Vec<CommandId>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let now = tx.now();
+    let keys = octets(ids);
+    let changed: Vec<(Db<CommandId>, i64)> = if state == CommandState::Sent {
+        each!(tx.conn, c => diesel::update(pending::table.filter(pending::id.eq_any(keys)))
+            .set((
+                pending::state.eq(db(state)),
+                pending::cause.eq(cause),
+                pending::session.eq(db(session)),
+                pending::sent_at.eq(Some(now.0)),
+                pending::attempts.eq(pending::attempts + 1),
+                pending::revision.eq(pending::revision + 1),
+            ))
+            .returning((pending::id, pending::revision))
+            .get_results(c))?
+    } else {
+        each!(tx.conn, c => diesel::update(pending::table.filter(pending::id.eq_any(keys)))
+            .set((
+                pending::state.eq(db(state)),
+                pending::cause.eq(cause),
+                pending::revision.eq(pending::revision + 1),
+            ))
+            .returning((pending::id, pending::revision))
+            .get_results(c))?
+    };
+    let mut events = Vec::with_capacity(changed.len());
+    for (id, revision) in changed {
+        let command = CommandId::try_from(id).map_err(|e| StoreError::Damaged(e.to_string()))?;
+        events.push(timeline::Event { command, revision, state, cause: cause.to_owned(), session, at: now });
+    }
+    let done = events.iter().map(|e| e.command).collect();
+    timeline::add(tx, events)?;
+    Ok(done)
+}
+
+fn pending_rows(tx: &mut Tx, ids: impl Iterator<Item = CommandId>) -> Result<Vec<Command>, StoreError> {
+    let keys: Vec<Vec<u8>> = ids.map(|id| id.0.as_bytes().to_vec()).collect();
+    Ok(each!(tx.conn, c => pending::table
+        .filter(pending::id.eq_any(keys))
+        .order(pending::id)
+        .load(c))?)
+}
+
+fn event(command: &Command) -> timeline::Event {
+    timeline::Event {
+        command: command.id,
+        revision: command.revision,
+        state: command.state,
+        cause: command.cause.clone(),
+        session: command.session,
+        at: command.created_at,
+    }
+}
+
+fn octets(ids: &[CommandId]) -> Vec<Vec<u8>> {
+    ids.iter().map(|id| id.0.as_bytes().to_vec()).collect()
+}
+
+const fn is_open(state: CommandState) -> bool {
+    matches!(state, CommandState::Queued | CommandState::Sent)
+}

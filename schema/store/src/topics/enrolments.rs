@@ -1,0 +1,429 @@
+//! Enrolments: who a device is to us. A retired one stays as a tombstone, its route is never given out again.
+
+use diesel::{OptionalExtension, prelude::*};
+use postern_wire::terms::{AuthType, Dialect, EnrolmentId, EnrolmentState, ProofClass, UtcMillis};
+
+use crate::{
+    column::{db, row},
+    conn::each,
+    errors::StoreError,
+    tables::enrolments::dsl as t,
+    tx::{Reader, Tx},
+};
+
+row! {
+    /// An enrolment: everything that a check-in needs, in one row.
+    pub struct Enrolment in enrolments {
+        /// Stays the same for the device's life with us.
+        pub id: EnrolmentId,
+        /// Grows by one with every re-enrolment; a wipe is valid within one generation only.
+        pub generation: i64,
+        /// The 16 octets of the device's URL; unique over all generations ever.
+        pub route: [u8; 16],
+        /// DevInfo/DevId, as the device says it.
+        pub device_id: String,
+        /// What people call it.
+        pub name: String,
+        /// Whose it is.
+        pub owner: Option<String>,
+        /// Serial number or another mark of the hardware.
+        pub hardware_id: Option<String>,
+        /// How the device proves itself.
+        pub auth: AuthType,
+        /// The strongest proof seen; only an approved act lowers it.
+        pub proof_floor: ProofClass,
+        /// Which family of clients.
+        pub dialect: Dialect,
+        /// Where it stands.
+        pub state: EnrolmentState,
+        /// The sealed [`crate::credentials::Credentials`].
+        pub credentials: Option<Vec<u8>>,
+        /// The nonce that the device gave for our next digest to it (16 octets usually).
+        pub server_nonce: Option<Vec<u8>>,
+        /// Serial number of the device's certificate, lower-case hex.
+        pub certificate_serial: Option<String>,
+        /// SHA-256 of the device's certificate (DER).
+        pub certificate_fingerprint: Option<[u8; 32]>,
+        /// When the device's certificate expires.
+        pub certificate_not_after: Option<UtcMillis>,
+        /// How many commands are pending; kept by [`crate::commands`] in the same transaction.
+        pub pending: i64,
+        /// The policy epoch that the device last confirmed.
+        pub policy_epoch: i64,
+        /// When it was enrolled.
+        pub created_at: UtcMillis,
+        /// Its first authenticated session.
+        pub first_seen_at: Option<UtcMillis>,
+        /// Its latest authenticated message; written in batches, so a little behind.
+        pub last_seen_at: Option<UtcMillis>,
+        /// The address that it came from then.
+        pub last_source: Option<String>,
+        /// The gateway that it came through then.
+        pub last_gateway: Option<String>,
+        /// When it was retired.
+        pub retired_at: Option<UtcMillis>,
+        /// Why.
+        pub retired_because: Option<String>,
+        /// Grows with each change by a person (the API's ETag); not with last-seen or pending.
+        pub revision: i64,
+    }
+}
+
+impl Enrolment {
+    /// A fresh enrolment of generation 1, never seen, nothing pending.
+    #[must_use]
+    pub fn new(id: EnrolmentId, route: [u8; 16], device_id: &str, auth: AuthType, now: UtcMillis) -> Self {
+        Self {
+            id,
+            generation: 1,
+            route,
+            device_id: device_id.to_owned(),
+            name: device_id.to_owned(),
+            owner: None,
+            hardware_id: None,
+            auth,
+            proof_floor: ProofClass::None,
+            dialect: Dialect::Classic,
+            state: EnrolmentState::New,
+            credentials: None,
+            server_nonce: None,
+            certificate_serial: None,
+            certificate_fingerprint: None,
+            certificate_not_after: None,
+            pending: 0,
+            policy_epoch: 0,
+            created_at: now,
+            first_seen_at: None,
+            last_seen_at: None,
+            last_source: None,
+            last_gateway: None,
+            retired_at: None,
+            retired_because: None,
+            revision: 1,
+        }
+    }
+}
+
+row! {
+    /// What the index in memory keeps of an enrolment.
+    pub struct IndexEntry in enrolments {
+        /// The enrolment.
+        pub id: EnrolmentId,
+        /// Its route.
+        pub route: [u8; 16],
+        /// Its generation.
+        pub generation: i64,
+        /// Where it stands.
+        pub state: EnrolmentState,
+        /// How many commands are pending.
+        pub pending: i64,
+    }
+}
+
+/// A device was seen: what the flush of last-seen writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Which enrolment.
+    pub id: EnrolmentId,
+    /// When.
+    pub at: UtcMillis,
+    /// From which address.
+    pub source: Option<String>,
+    /// Through which gateway.
+    pub gateway: Option<String>,
+}
+
+/// What a list of enrolments is narrowed by; all given parts must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// State.
+    pub state: Option<EnrolmentState>,
+    /// Owner, exactly.
+    pub owner: Option<String>,
+    /// A part of name or DevId (as it stands; `%` and `_` are themselves).
+    pub text: Option<String>,
+    /// Last seen before this moment, or never.
+    pub not_seen_since: Option<UtcMillis>,
+    /// Member of this group, directly (resolve nested ones with [`crate::groups::members`]).
+    pub group: Option<uuid::Uuid>,
+}
+
+// --- reading
+
+/// The enrolment with this id.
+pub fn get(r: &mut Reader, id: EnrolmentId) -> Result<Enrolment, StoreError> {
+    find(r, id)?.ok_or(StoreError::NotFound("enrolment"))
+}
+
+/// The enrolment with this id, if there is one.
+pub fn find(r: &mut Reader, id: EnrolmentId) -> Result<Option<Enrolment>, StoreError> {
+    Ok(
+        each!(r.conn, c => t::enrolments.filter(t::id.eq(db(id))).select(Enrolment::as_select()).first(c).optional())?,
+    )
+}
+
+/// The enrolment of a device URL: the one read of an idle check-in (one look-up in a unique index).
+/// Tombstones are found too: look at `state`.
+pub fn by_route(r: &mut Reader, route: &[u8; 16]) -> Result<Option<Enrolment>, StoreError> {
+    Ok(each!(r.conn, c => t::enrolments
+        .filter(t::route.eq(db(*route)))
+        .select(Enrolment::as_select())
+        .first(c)
+        .optional())?)
+}
+
+/// Every enrolment that `text` may mean: its id, DevId, name, hardware id or certificate serial, exactly.
+/// An ambiguous one has several; at most 20 come.
+pub fn named(r: &mut Reader, text: &str) -> Result<Vec<Enrolment>, StoreError> {
+    if let Ok(id) = text.parse::<EnrolmentId>() {
+        return Ok(find(r, id)?.into_iter().collect());
+    }
+    let serial = text.to_ascii_lowercase();
+    Ok(each!(r.conn, c => t::enrolments
+        .filter(
+            t::device_id.eq(text)
+                .or(t::name.eq(text))
+                .or(t::hardware_id.eq(Some(text)).assume_not_null())
+                .or(t::certificate_serial.eq(Some(serial.as_str())).assume_not_null()),
+        )
+        .order(t::id)
+        .limit(20)
+        .select(Enrolment::as_select())
+        .load(c))?)
+}
+
+/// A page of enrolments in order of id, those after `after`.
+pub fn list(
+    r: &mut Reader,
+    filter: &Filter,
+    after: Option<EnrolmentId>,
+    limit: i64,
+) -> Result<Vec<Enrolment>, StoreError> {
+    use crate::tables::group_devices::dsl as g;
+    Ok(each!(r.conn, c => {
+        let mut query = t::enrolments.into_boxed().order(t::id).limit(limit).select(Enrolment::as_select());
+        if let Some(after) = after {
+            query = query.filter(t::id.gt(db(after)));
+        }
+        if let Some(state) = filter.state {
+            query = query.filter(t::state.eq(db(state)));
+        }
+        if let Some(owner) = filter.owner.clone() {
+            query = query.filter(t::owner.eq(owner));
+        }
+        if let Some(text) = &filter.text {
+            let pattern = format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+            query = query.filter(
+                t::name.like(pattern.clone()).escape('\\').or(t::device_id.like(pattern).escape('\\')),
+            );
+        }
+        if let Some(since) = filter.not_seen_since {
+            query = query.filter(t::last_seen_at.is_null().or(t::last_seen_at.lt(since.0).assume_not_null()));
+        }
+        if let Some(group) = filter.group {
+            query = query.filter(
+                t::id.eq_any(g::group_devices.filter(g::group_id.eq(db(group))).select(g::enrolment)),
+            );
+        }
+        query.load(c)
+    })?)
+}
+
+/// A page of the index that the core keeps in memory, in order of id, tombstones included.
+pub fn index(r: &mut Reader, after: Option<EnrolmentId>, limit: i64) -> Result<Vec<IndexEntry>, StoreError> {
+    Ok(each!(r.conn, c => {
+        let mut query = t::enrolments.into_boxed().order(t::id).limit(limit).select(IndexEntry::as_select());
+        if let Some(after) = after {
+            query = query.filter(t::id.gt(db(after)));
+        }
+        query.load(c)
+    })?)
+}
+
+/// How many enrolments there are in a state.
+pub fn count(r: &mut Reader, state: EnrolmentState) -> Result<i64, StoreError> {
+    Ok(each!(r.conn, c => t::enrolments.filter(t::state.eq(db(state))).count().get_result(c))?)
+}
+
+// --- writing
+
+/// Adds an enrolment. `Conflict` when its id or route was ever used.
+pub fn insert(tx: &mut Tx, enrolment: Enrolment) -> Result<(), StoreError> {
+    each!(tx.conn, c => diesel::insert_into(t::enrolments).values(enrolment).execute(c))?;
+    Ok(())
+}
+
+/// Adds many enrolments with as few statements as the backends allow: for benchmarks and imports.
+pub fn insert_many(tx: &mut Tx, mut enrolments: Vec<Enrolment>) -> Result<(), StoreError> {
+    /// 26 columns each: stays under SQLite's 32,766 and PostgreSQL's 65,535 bound values.
+    const CHUNK: usize = 1000;
+    while !enrolments.is_empty() {
+        let rest = enrolments.split_off(enrolments.len().min(CHUNK));
+        each!(tx.conn, c => diesel::insert_into(t::enrolments).values(enrolments).execute(c))?;
+        enrolments = rest;
+    }
+    Ok(())
+}
+
+/// Changes what a person may change. `Conflict` when the row is no longer at `revision`. Gives the new revision.
+pub fn describe(
+    tx: &mut Tx,
+    id: EnrolmentId,
+    revision: i64,
+    name: &str,
+    owner: Option<&str>,
+    hardware_id: Option<&str>,
+) -> Result<i64, StoreError> {
+    let changed = each!(tx.conn, c => diesel::update(t::enrolments.filter(t::id.eq(db(id))).filter(t::revision.eq(revision)))
+        .set((
+            t::name.eq(name),
+            t::owner.eq(owner),
+            t::hardware_id.eq(hardware_id),
+            t::revision.eq(t::revision + 1),
+        ))
+        .execute(c))?;
+    if changed == 1 {
+        return Ok(revision + 1);
+    }
+    get(tx, id)?;
+    Err(StoreError::Conflict(format!("enrolment {id} is not at revision {revision}")))
+}
+
+/// Gives an enrolment its next generation: a new route and way of proof; the old route stays a tombstone row
+/// in the route list's history and is refused by [`by_route`].
+pub fn next_generation(
+    tx: &mut Tx,
+    id: EnrolmentId,
+    route: [u8; 16],
+    auth: AuthType,
+    credentials: Option<Vec<u8>>,
+) -> Result<Enrolment, StoreError> {
+    let old = get(tx, id)?;
+    if old.state == EnrolmentState::Retired {
+        return Err(StoreError::Refused(format!("enrolment {id} is retired")));
+    }
+    crate::meta::bury_route(tx, &old.route)?;
+    if crate::meta::is_buried(tx, &route)? {
+        return Err(StoreError::Conflict("this route was used before".to_owned()));
+    }
+    each!(tx.conn, c => diesel::update(t::enrolments.filter(t::id.eq(db(id))))
+        .set((
+            t::generation.eq(t::generation + 1),
+            t::route.eq(db(route)),
+            t::auth.eq(db(auth)),
+            t::credentials.eq(credentials),
+            t::server_nonce.eq(None::<Vec<u8>>),
+            t::proof_floor.eq(db(ProofClass::None)),
+            t::state.eq(db(EnrolmentState::New)),
+            t::revision.eq(t::revision + 1),
+        ))
+        .execute(c))?;
+    get(tx, id)
+}
+
+/// Sets the certificate that the device proves itself with.
+pub fn set_certificate(
+    tx: &mut Tx,
+    id: EnrolmentId,
+    serial: &str,
+    fingerprint: [u8; 32],
+    not_after: UtcMillis,
+) -> Result<(), StoreError> {
+    let serial = serial.to_ascii_lowercase();
+    let changed = each!(tx.conn, c => diesel::update(t::enrolments.filter(t::id.eq(db(id))))
+        .set((
+            t::certificate_serial.eq(Some(serial.as_str())),
+            t::certificate_fingerprint.eq(db(Some(fingerprint))),
+            t::certificate_not_after.eq(Some(not_after.0)),
+        ))
+        .execute(c))?;
+    one(changed)
+}
+
+/// The device proved itself: it is managed from now on, and its floor rises to `proof` (never falls).
+pub fn authenticated(tx: &mut Tx, id: EnrolmentId, proof: ProofClass) -> Result<(), StoreError> {
+    let now = tx.now();
+    let row = get(tx, id)?;
+    let floor = row.proof_floor.max(proof);
+    let first = row.first_seen_at.unwrap_or(now);
+    let state = if row.state == EnrolmentState::New { EnrolmentState::Managed } else { row.state };
+    each!(tx.conn, c => diesel::update(t::enrolments.filter(t::id.eq(db(id))))
+        .set((
+            t::proof_floor.eq(db(floor)),
+            t::first_seen_at.eq(Some(first.0)),
+            t::last_seen_at.eq(Some(now.0)),
+            t::state.eq(db(state)),
+        ))
+        .execute(c))?;
+    Ok(())
+}
+
+/// Keeps the nonce that the device gave for our next digest to it.
+pub fn set_server_nonce(tx: &mut Tx, id: EnrolmentId, nonce: Option<&[u8]>) -> Result<(), StoreError> {
+    let changed = each!(tx.conn, c => diesel::update(t::enrolments.filter(t::id.eq(db(id))))
+        .set(t::server_nonce.eq(nonce))
+        .execute(c))?;
+    one(changed)
+}
+
+/// Writes a batch of last-seen moments; an older moment than the row's changes nothing.
+pub fn seen(tx: &mut Tx, batch: &[Seen]) -> Result<(), StoreError> {
+    for one in batch {
+        each!(tx.conn, c => diesel::update(
+            t::enrolments
+                .filter(t::id.eq(db(one.id)))
+                .filter(t::last_seen_at.is_null().or(t::last_seen_at.lt(one.at.0).assume_not_null())),
+        )
+        .set((
+            t::last_seen_at.eq(Some(one.at.0)),
+            t::last_source.eq(one.source.as_deref()),
+            t::last_gateway.eq(one.gateway.as_deref()),
+        ))
+        .execute(c))?;
+    }
+    Ok(())
+}
+
+/// Keeps the policy epoch that the device confirmed.
+pub fn set_policy_epoch(tx: &mut Tx, id: EnrolmentId, epoch: i64) -> Result<(), StoreError> {
+    let changed = each!(tx.conn, c => diesel::update(t::enrolments.filter(t::id.eq(db(id))))
+        .set(t::policy_epoch.eq(epoch))
+        .execute(c))?;
+    one(changed)
+}
+
+/// Revokes an enrolment: it stays as a tombstone, its credentials are destroyed. Its pending commands are the
+/// caller's to finish first: `Refused` while there are any.
+pub fn retire(tx: &mut Tx, id: EnrolmentId, because: &str) -> Result<Enrolment, StoreError> {
+    let now = tx.now();
+    let row = get(tx, id)?;
+    if row.state == EnrolmentState::Retired {
+        return Ok(row);
+    }
+    if row.pending > 0 {
+        return Err(StoreError::Refused(format!("{} commands are pending", row.pending)));
+    }
+    each!(tx.conn, c => diesel::update(t::enrolments.filter(t::id.eq(db(id))))
+        .set((
+            t::state.eq(db(EnrolmentState::Retired)),
+            t::retired_at.eq(Some(now.0)),
+            t::retired_because.eq(Some(because)),
+            t::credentials.eq(None::<Vec<u8>>),
+            t::server_nonce.eq(None::<Vec<u8>>),
+            t::revision.eq(t::revision + 1),
+        ))
+        .execute(c))?;
+    get(tx, id)
+}
+
+/// Adds to the count of pending commands.
+pub(crate) fn add_pending(tx: &mut Tx, id: EnrolmentId, more: i64) -> Result<(), StoreError> {
+    let changed = each!(tx.conn, c => diesel::update(t::enrolments.filter(t::id.eq(db(id))))
+        .set(t::pending.eq(t::pending + more))
+        .execute(c))?;
+    one(changed)
+}
+
+pub(crate) fn one(changed: usize) -> Result<(), StoreError> {
+    if changed == 1 { Ok(()) } else { Err(StoreError::NotFound("enrolment")) }
+}
