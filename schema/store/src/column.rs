@@ -18,7 +18,7 @@ use postern_wire::terms::{
 use uuid::Uuid;
 
 /// A Rust type that can be a column.
-pub(crate) trait Column: Sized {
+pub trait Column: Sized {
     /// The SQL type, the same on both backends.
     type Sql: SqlType;
     /// What diesel reads and writes.
@@ -32,7 +32,7 @@ pub(crate) trait Column: Sized {
 
 /// One column's value on its way in or out.
 #[derive(FromSqlRow)]
-pub(crate) struct Db<T: Column>(T::Repr);
+pub struct Db<T: Column>(T::Repr);
 
 /// A value, ready to be bound in a query.
 pub(crate) fn db<T: Column>(value: T) -> Db<T> {
