@@ -47,8 +47,8 @@ pub(crate) fn octets(folder: &Path, row: &Row) -> Vec<u8> {
     if row.encoding != "hex" {
         return octets;
     }
-    let digits: String = String::from_utf8(octets).unwrap().split_ascii_whitespace().collect();
-    data_encoding::HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).unwrap()
+    let digits: String = String::from_utf8(octets).expect("hex is text").split_ascii_whitespace().collect();
+    data_encoding::HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).expect("hex digits")
 }
 
 /// Reads a vector in the encoding that its row names.
