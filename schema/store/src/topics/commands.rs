@@ -67,6 +67,10 @@ row! {
         pub sent_at: Option<UtcMillis>,
         /// The session that it was sent in last.
         pub session: Option<DmSessionId>,
+        /// Where in that session, as the engine's caller writes it: what the device's Status will refer to.
+        pub reference: Option<String>,
+        /// When the device accepted it and promised to tell the end later (202).
+        pub accepted_at: Option<UtcMillis>,
         /// When it was finished.
         pub finished_at: Option<UtcMillis>,
         /// The device's status code (SyncML Representation Protocol 10).
@@ -98,6 +102,36 @@ pub struct Sending {
     pub session: DmSessionId,
     /// Why now (`session`, `redelivered`).
     pub cause: String,
+    /// Where in that session.
+    pub reference: String,
+}
+
+/// How a command's count of attempts changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempts {
+    /// Not at all.
+    Same,
+    /// The last one does not count: the device said that it did not execute it.
+    OneLess,
+    /// None counts: a probe found that it never took effect.
+    None,
+}
+
+/// A step of a command that stays pending.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Which.
+    pub id: CommandId,
+    /// Queued again, or still sent.
+    pub state: CommandState,
+    /// Why, in a few words.
+    pub cause: String,
+    /// The session in which it happened.
+    pub session: Option<DmSessionId>,
+    /// What becomes of its attempts.
+    pub attempts: Attempts,
+    /// When the device accepted it for later, if that is the step.
+    pub accepted_at: Option<UtcMillis>,
 }
 
 /// How a command ended.
@@ -185,10 +219,11 @@ pub fn of_operation(
     Ok(all)
 }
 
-/// Pending commands whose deadline is at or before `now`, earliest first.
+/// Queued commands whose deadline is at or before `now`, earliest first.
 pub fn past_deadline(r: &mut Reader, now: UtcMillis, limit: i64) -> Result<Vec<Command>, StoreError> {
     Ok(each!(r.conn, c => pending::table
         .filter(pending::deadline.le(now.0).assume_not_null())
+        .filter(pending::state.eq(db(CommandState::Queued)))
         .order(pending::deadline)
         .limit(limit)
         .load(c))?)
@@ -206,7 +241,7 @@ pub fn backlog(r: &mut Reader) -> Result<(Option<UtcMillis>, i64), StoreError> {
 
 /// Adds queued commands, in one statement for each few hundred, with their timeline and the counts of their devices.
 pub fn insert(tx: &mut Tx, commands: Vec<Command>) -> Result<(), StoreError> {
-    /// 27 columns each: stays under SQLite's 32,766 bound values.
+    /// 29 columns each: stays under SQLite's 32,766 bound values.
     const CHUNK: usize = 500;
     let mut per_device: BTreeMap<EnrolmentId, i64> = BTreeMap::new();
     let mut events = Vec::with_capacity(commands.len());
@@ -229,12 +264,48 @@ pub fn insert(tx: &mut Tx, commands: Vec<Command>) -> Result<(), StoreError> {
 /// Records that commands are sent, before their bytes leave. Gives the ids that were pending; others (cancelled
 /// meanwhile) must not leave.
 pub fn sending(tx: &mut Tx, sending: &Sending) -> Result<Vec<CommandId>, StoreError> {
-    step(tx, &sending.ids, CommandState::Sent, &sending.cause, Some(sending.session))
+    let Sending { ids, session, cause, reference } = sending;
+    step_all(tx, ids, CommandState::Sent, cause, Some((*session, reference)))
+}
+
+/// Records a step of a command that stays pending. `Conflict` when it is not pending any longer.
+pub fn step(tx: &mut Tx, step: &Step) -> Result<(), StoreError> {
+    if !is_open(step.state) {
+        return Err(StoreError::Refused(format!("{} is an end", step.state)));
+    }
+    let now = tx.now();
+    let row = pending_rows(tx, std::iter::once(step.id))?
+        .pop()
+        .ok_or_else(|| StoreError::Conflict(format!("command {} is not pending any longer", step.id)))?;
+    let revision = row.revision + 1;
+    let attempts = match step.attempts {
+        Attempts::Same => row.attempts,
+        Attempts::OneLess => (row.attempts - 1).max(0),
+        Attempts::None => 0,
+    };
+    each!(tx.conn, c => diesel::update(pending::table.filter(pending::id.eq(db(step.id))))
+        .set((
+            pending::state.eq(db(step.state)),
+            pending::cause.eq(step.cause.as_str()),
+            pending::attempts.eq(attempts),
+            pending::accepted_at.eq(step.accepted_at.or(row.accepted_at).map(|at| at.0)),
+            pending::revision.eq(revision),
+        ))
+        .execute(c))?;
+    let event = timeline::Event {
+        command: step.id,
+        revision,
+        state: step.state,
+        cause: step.cause.clone(),
+        session: step.session,
+        at: now,
+    };
+    timeline::add(tx, vec![event])
 }
 
 /// Puts sent commands back into the queue, to be sent again. Gives the ids that were pending.
 pub fn requeue(tx: &mut Tx, ids: &[CommandId], cause: &str) -> Result<Vec<CommandId>, StoreError> {
-    step(tx, ids, CommandState::Queued, cause, None)
+    step_all(tx, ids, CommandState::Queued, cause, None)
 }
 
 /// Ends commands: moves their rows, writes their timeline, lowers their devices' counts. Gives the ids that were
@@ -319,24 +390,27 @@ pub fn purge(tx: &mut Tx, before: UtcMillis, limit: i64) -> Result<usize, StoreE
 
 // --- steps
 
-fn step(
+fn step_all(
     tx: &mut Tx,
     ids: &[CommandId],
     state: CommandState,
     cause: &str,
-    session: Option<DmSessionId>,
+    place: Option<(DmSessionId, &str)>,
 ) -> Result<Vec<CommandId>, StoreError> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
     let now = tx.now();
     let keys = octets(ids);
+    let session = place.map(|(session, _)| session);
     let changed: Vec<(Db<CommandId>, i64)> = if state == CommandState::Sent {
         each!(tx.conn, c => diesel::update(pending::table.filter(pending::id.eq_any(keys)))
             .set((
                 pending::state.eq(db(state)),
                 pending::cause.eq(cause),
                 pending::session.eq(db(session)),
+                pending::reference.eq(place.map(|(_, reference)| reference)),
+                pending::accepted_at.eq(None::<i64>),
                 pending::sent_at.eq(Some(now.0)),
                 pending::attempts.eq(pending::attempts + 1),
                 pending::revision.eq(pending::revision + 1),

@@ -192,6 +192,29 @@ pub fn named(r: &mut Reader, text: &str) -> Result<Vec<Enrolment>, StoreError> {
         .load(c))?)
 }
 
+/// An enrolment that is not retired and has this DevId or this mark of the hardware: who enrols it anew has to
+/// know.
+pub fn live_twin(
+    r: &mut Reader,
+    device_id: &str,
+    hardware_id: Option<&str>,
+) -> Result<Option<Enrolment>, StoreError> {
+    let retired = EnrolmentState::Retired;
+    let twin = each!(r.conn, c => t::enrolments
+        .filter(t::device_id.eq(device_id))
+        .filter(t::state.ne(db(retired)))
+        .first(c)
+        .optional())?;
+    if twin.is_some() || hardware_id.is_none() {
+        return Ok(twin);
+    }
+    Ok(each!(r.conn, c => t::enrolments
+        .filter(t::hardware_id.eq(hardware_id).assume_not_null())
+        .filter(t::state.ne(db(retired)))
+        .first(c)
+        .optional())?)
+}
+
 /// A page of enrolments in order of id, those after `after`.
 pub fn list(
     r: &mut Reader,
