@@ -5,7 +5,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
-use postern_engine::queue::Body;
+use postern_engine::{effect::RefusedReason, queue::Body};
 use postern_wire::{
     route::RouteId,
     syncml::MediaType,
@@ -67,8 +67,10 @@ pub enum Standing {
 pub struct CertificateFacts {
     /// The enrolment that its SAN URI `postern:device:<id>` names, when it has one.
     pub enrolment: Option<EnrolmentId>,
-    /// Serial number, lower-case hex.
+    /// Serial number, lower-case hex without leading zero octets.
     pub serial: String,
+    /// The issuer, as the blocked list names it (wire::link::issuer_hash).
+    pub issuer: String,
     /// SHA-256 of the DER.
     pub fingerprint: [u8; 32],
     /// Not before.
@@ -113,8 +115,6 @@ pub struct CheckedIn {
     pub enrolment: EnrolmentId,
     /// How the enrolment proves itself: a reply to a `signed` one is to be signed.
     pub auth: AuthType,
-    /// Whether it is the stored reply to a message that was received before.
-    pub repeated: bool,
 }
 
 /// Why a check-in is not answered with a SyncML message.
@@ -130,22 +130,23 @@ pub enum RefusalCause {
     TooLarge,
     /// Certificate and route name different enrolments, or the certificate is not the enrolled one.
     WrongCertificate,
-    /// The enrolment proves itself by a certificate and none was shown.
-    CertificateMissing,
-    /// The enrolment signs its messages and this one bears no valid, fresh signature.
-    SignatureRefused,
     /// The certificate is not valid now, or blocked.
     CertificateRefused,
     /// Only a wipe may pass and none is pending.
     WipeOnly,
-    /// The message's identity does not match: DevId, session or message order.
-    Protocol,
     /// Too much work at hand.
     Overloaded,
     /// The database cannot be reached, or this core is not the active one.
     Unavailable,
     /// The device's actor failed; the message may be sent again.
     Failed,
+    /// The session engine refused it.
+    Engine {
+        /// The HTTP status.
+        status: u16,
+        /// Why.
+        reason: RefusedReason,
+    },
 }
 
 impl RefusalCause {
@@ -155,14 +156,11 @@ impl RefusalCause {
         match self {
             Self::UnknownRoute => 404,
             Self::Retired => 410,
-            Self::Malformed | Self::Protocol => 400,
+            Self::Malformed => 400,
             Self::TooLarge => 413,
-            Self::WrongCertificate
-            | Self::CertificateMissing
-            | Self::CertificateRefused
-            | Self::SignatureRefused
-            | Self::WipeOnly => 403,
+            Self::WrongCertificate | Self::CertificateRefused | Self::WipeOnly => 403,
             Self::Overloaded | Self::Unavailable | Self::Failed => 503,
+            Self::Engine { status, .. } => status,
         }
     }
 
@@ -175,14 +173,12 @@ impl RefusalCause {
             Self::Malformed => "malformed-message",
             Self::TooLarge => "message-too-large",
             Self::WrongCertificate => "wrong-certificate",
-            Self::CertificateMissing => "certificate-missing",
             Self::CertificateRefused => "certificate-refused",
-            Self::SignatureRefused => "signature-refused",
             Self::WipeOnly => "wipe-only",
-            Self::Protocol => "protocol-violation",
             Self::Overloaded => "overloaded",
             Self::Unavailable => "unavailable",
             Self::Failed => "device-actor-failed",
+            Self::Engine { reason, .. } => reason.slug(),
         }
     }
 }

@@ -10,6 +10,5 @@ pub mod destructive;
 pub mod effect;
 pub mod nonce;
 pub mod operations;
-pub mod probe;
 pub mod queue;
 pub mod session;

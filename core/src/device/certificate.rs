@@ -2,7 +2,10 @@
 //! judged here is judged again for each request.
 
 use postern_actors::CertificateFacts;
-use postern_wire::terms::{EnrolmentId, UtcMillis};
+use postern_wire::{
+    link::CertificateName,
+    terms::{EnrolmentId, UtcMillis},
+};
 use sha2::{Digest as _, Sha256};
 use x509_parser::{
     extensions::{GeneralName, ParsedExtension},
@@ -47,9 +50,11 @@ impl Certificate {
             return Err(BadCertificate::Der);
         }
         let validity = parsed.validity();
+        let name = CertificateName::new(parsed.raw_serial(), parsed.issuer().as_raw());
         let facts = CertificateFacts {
             enrolment: named_enrolment(&parsed),
-            serial: serial_hex(parsed.raw_serial()),
+            serial: name.serial,
+            issuer: name.issuer,
             fingerprint: Sha256::digest(der).into(),
             not_before: UtcMillis(validity.not_before.timestamp().saturating_mul(1000)),
             not_after: UtcMillis(validity.not_after.timestamp().saturating_mul(1000)),
@@ -87,13 +92,4 @@ fn named_enrolment(certificate: &X509Certificate<'_>) -> Option<EnrolmentId> {
         });
     let first = named.next()?.parse().ok()?;
     named.next().is_none().then_some(first)
-}
-
-/// Lower-case hex without the sign octet, as the blocked list and the store spell a serial.
-fn serial_hex(raw: &[u8]) -> String {
-    let significant = match raw {
-        [0, rest @ ..] if !rest.is_empty() => rest,
-        whole => whole,
-    };
-    data_encoding::HEXLOWER.encode(significant)
 }

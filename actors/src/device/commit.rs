@@ -1,0 +1,314 @@
+//! Effects of a message put into rows: the durable ones in one transaction, the others for later.
+
+use std::sync::Arc;
+
+use postern_engine::{
+    command::{Event, is_pending},
+    effect::{AlertItem, Effect, RefusedReason, ResultItem},
+};
+use postern_store::{
+    StoreError, Tx, WriteError,
+    commands::{self, Finish, Sending, Step},
+    enrolments::{self, Seen},
+    facts::{self, Fact},
+    refusals::Refusal as RefusalRow,
+    results::{self, ResultItem as ResultRow},
+    sessions::SessionRow,
+};
+use postern_wire::{
+    syncml::Data,
+    terms::{CommandId, CommandState, DmSessionId, EnrolmentId, ProofClass, UtcMillis},
+};
+
+use super::live::Live;
+use crate::{PeerFacts, counters::Counters, later::Note, payload, shared::Shared};
+
+/// Results of a command that was accepted first stand behind those that came with the acceptance.
+const AFTER_ACCEPTANCE: i64 = 10_000;
+/// Commands that are recorded as sent by one statement: each row carries the references of all of them.
+const SENT_TOGETHER: usize = 16;
+
+/// The durable effects of one message, ready to be written as often as the writer has to try.
+#[derive(Debug)]
+pub(crate) struct Commit {
+    enrolment: EnrolmentId,
+    steps: Vec<Write>,
+    touched: Vec<CommandId>,
+    ended: Vec<CommandState>,
+    sent: i64,
+}
+
+#[derive(Debug)]
+enum Write {
+    Send(Sending),
+    Step(Step),
+    Finish(Vec<Finish>),
+    Results(Vec<ResultRow>),
+    Proof(ProofClass),
+    Facts(Vec<Fact>),
+}
+
+impl Commit {
+    /// Puts `effects` into writes, in their order. `accepted` are the commands that had been accepted with 202
+    /// before this message.
+    pub(crate) fn gather(
+        enrolment: EnrolmentId,
+        session: Option<DmSessionId>,
+        effects: Vec<Effect>,
+        accepted: &[CommandId],
+    ) -> Self {
+        let mut commit =
+            Self { enrolment, steps: Vec::new(), touched: Vec::new(), ended: Vec::new(), sent: 0 };
+        for effect in effects {
+            commit.add(effect, session, accepted);
+        }
+        commit
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// How many commands it records as sent.
+    pub(crate) const fn sent(&self) -> i64 {
+        self.sent
+    }
+
+    /// Commits, and tells the watchers of the commands that changed.
+    pub(crate) async fn write(self, shared: &Shared) -> Result<(), WriteError> {
+        let commit = Arc::new(self);
+        let writing = commit.clone();
+        shared.store.write(move |tx| writing.apply(tx)).await?;
+        shared.watches.tell(commit.touched.iter().copied());
+        for state in &commit.ended {
+            Counters::command_finished(*state);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, effect: Effect, session: Option<DmSessionId>, accepted: &[CommandId]) {
+        match effect {
+            Effect::CommandSent { command, sent, .. } => {
+                self.touched.push(command);
+                self.sent += 1;
+                let reference = payload::Sent::of(command, &sent);
+                match self.steps.last_mut() {
+                    Some(Write::Send(sending))
+                        if sending.session == sent.session && sending.ids.len() < SENT_TOGETHER =>
+                    {
+                        sending.ids.push(command);
+                        sending.reference.push(' ');
+                        sending.reference.push_str(&reference.to_text());
+                    }
+                    _ => self.steps.push(Write::Send(Sending {
+                        ids: vec![command],
+                        session: sent.session,
+                        cause: "session".to_owned(),
+                        reference: reference.to_text(),
+                    })),
+                }
+            }
+            Effect::CommandMoved { command, event, state, cause, code, results, class, at, .. } => {
+                self.touched.push(command);
+                let first = if accepted.contains(&command) { AFTER_ACCEPTANCE } else { 0 };
+                let rows = result_rows(self.enrolment, command, results, first, class, at);
+                if !rows.is_empty() {
+                    self.steps.push(Write::Results(rows));
+                }
+                if is_pending(state) {
+                    self.steps.push(Write::Step(Step {
+                        id: command,
+                        state,
+                        cause: cause.as_str().to_owned(),
+                        session,
+                        attempts: match event {
+                            Event::NotExecuted => commands::Attempts::OneLess,
+                            Event::ProbedUndone => commands::Attempts::None,
+                            _ => commands::Attempts::Same,
+                        },
+                        accepted_at: (event == Event::Accept).then_some(at),
+                    }));
+                    return;
+                }
+                self.ended.push(state);
+                let finish = Finish {
+                    id: command,
+                    state,
+                    status: code.map(i64::from),
+                    cause: cause.as_str().to_owned(),
+                    proof: (class != ProofClass::None).then_some(class),
+                    session,
+                };
+                match self.steps.last_mut() {
+                    Some(Write::Finish(ends)) => ends.push(finish),
+                    _ => self.steps.push(Write::Finish(vec![finish])),
+                }
+            }
+            Effect::ProofClassRose { class } => self.steps.push(Write::Proof(class)),
+            Effect::AlertReceived { code, items, at, .. } => {
+                self.steps.push(Write::Facts(alert_facts(self.enrolment, code, &items, at)));
+            }
+            // Not durable by the engine's own word; losing one costs a repeat.
+            Effect::ProbeSent { .. }
+            | Effect::SessionOpened { .. }
+            | Effect::SessionClosed { .. }
+            | Effect::Seen { .. }
+            | Effect::DeviceInfo(_)
+            | Effect::ServerNonce { .. }
+            | Effect::ServerRefused { .. }
+            | Effect::Refused { .. } => {}
+        }
+    }
+
+    fn apply(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        for step in &self.steps {
+            match step {
+                Write::Send(sending) => {
+                    let pending = commands::sending(tx, sending)?;
+                    if pending.len() != sending.ids.len() {
+                        return Err(StoreError::Conflict("a command was taken back while it was being sent".into()));
+                    }
+                }
+                Write::Step(step) => commands::step(tx, step)?,
+                Write::Finish(ends) => {
+                    commands::finish(tx, ends)?;
+                }
+                Write::Results(rows) => results::insert(tx, rows.clone())?,
+                Write::Proof(class) => enrolments::authenticated(tx, self.enrolment, *class)?,
+                Write::Facts(rows) => {
+                    facts::set(tx, rows.clone())?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn result_rows(
+    enrolment: EnrolmentId,
+    command: CommandId,
+    results: Vec<ResultItem>,
+    first: i64,
+    proof: ProofClass,
+    at: UtcMillis,
+) -> Vec<ResultRow> {
+    (first..)
+        .zip(results)
+        .map(|(position, item)| ResultRow {
+            command,
+            position,
+            enrolment,
+            source_uri: Some(item.uri),
+            format: Some(item.format),
+            media_type: Some(item.type_).filter(|text| !text.is_empty()),
+            data: octets(item.data),
+            sealed: false,
+            proof,
+            at,
+        })
+        .collect()
+}
+
+fn octets(data: Data) -> Vec<u8> {
+    match data {
+        Data::Text(text) | Data::Markup(text) => text.into_bytes(),
+        Data::Binary(octets) => octets,
+    }
+}
+
+/// The newest alert of each type and source stands as a fact.
+fn alert_facts(enrolment: EnrolmentId, code: u32, items: &[AlertItem], at: UtcMillis) -> Vec<Fact> {
+    items
+        .iter()
+        .map(|item| Fact {
+            enrolment,
+            key: format!("alert/{code}/{}/{}", item.type_, item.source),
+            value: String::from_utf8_lossy(&octets(item.data.clone())).into_owned(),
+            source: "device".to_owned(),
+            at,
+        })
+        .collect()
+}
+
+/// Hands one effect that may be lost to the batch.
+pub(crate) fn defer(live: &mut Live, shared: &Shared, effect: Effect, peer: Option<&PeerFacts>) {
+    let id = live.enrolment;
+    let source = peer.and_then(|peer| peer.source).map(|address| address.to_string());
+    let gateway = peer.and_then(|peer| peer.gateway.as_deref()).map(str::to_owned);
+    match effect {
+        Effect::Seen { at } => shared.later.add(Note::Seen(Seen { id, at, source, gateway })),
+        Effect::SessionOpened { session, device_session, class, at, .. } => {
+            if !live.managed {
+                live.managed = true;
+                shared.later.add(Note::Authenticated(id, class));
+            }
+            if live.record.as_ref().is_none_or(|record| record.closed_at.is_some()) {
+                shared.counters.session_opened();
+            }
+            let record = SessionRow {
+                id: session,
+                enrolment: id,
+                session_id: device_session,
+                opened_at: at,
+                closed_at: None,
+                outcome: None,
+                proof: class,
+                dm_version: String::new(),
+                source,
+                gateway,
+                messages: 1,
+                commands: 0,
+            };
+            shared.later.add(Note::Session(record.clone()));
+            live.record = Some(record);
+        }
+        Effect::SessionClosed { session, reason, messages, at } => {
+            let Some(mut record) = live.record.take().filter(|record| record.id == session) else { return };
+            record.closed_at = Some(at);
+            record.outcome = Some(reason.as_str().to_owned());
+            record.messages = i64::from(messages);
+            shared.counters.session_closed();
+            shared.later.add(Note::Session(record));
+        }
+        Effect::DeviceInfo(info) => {
+            let digest = info.digest();
+            let digest: [u8; 8] = digest[..8].try_into().expect("8 of 32 octets");
+            if digest == live.info {
+                return;
+            }
+            live.info = digest;
+            let at = shared.now();
+            let fact =
+                |(key, value)| Fact { enrolment: id, key, value, source: "device".to_owned(), at };
+            shared.later.add(Note::Facts(id, info.leaves.into_iter().map(fact).collect()));
+        }
+        Effect::ServerNonce { nonce } => shared.later.add(Note::ServerNonce(id, nonce)),
+        Effect::ServerRefused { code, .. } => {
+            tracing::warn!(device = %id, code, "the device does not take the server's credentials");
+        }
+        Effect::AlertReceived { code, items, at, .. } => {
+            shared.later.add(Note::Facts(id, alert_facts(id, code, &items, at)));
+        }
+        Effect::Refused { reason, detail, at } => {
+            tracing::info!(device = %id, cause = reason.slug(), detail = %detail.escape_debug(), "message refused");
+            if reason != RefusedReason::CredentialsMissing {
+                shared.later.add(Note::Refused(RefusalRow {
+                    id: shared.random.id(at),
+                    enrolment: Some(id),
+                    subject: id.to_string(),
+                    gateway: gateway.unwrap_or_default(),
+                    reason: reason.slug().to_owned(),
+                    serial: peer.and_then(|peer| peer.certificate.as_ref()).map(|facts| facts.serial.clone()),
+                    route: None,
+                    source: source.unwrap_or_default(),
+                    count: 1,
+                    at,
+                }));
+            }
+        }
+        Effect::ProbeSent { .. }
+        | Effect::CommandSent { .. }
+        | Effect::CommandMoved { .. }
+        | Effect::ProofClassRose { .. } => {}
+    }
+}

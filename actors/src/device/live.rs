@@ -1,0 +1,227 @@
+//! What a device actor holds while it is active, and what is remembered of it while it is not.
+
+use std::{sync::Arc, time::Duration};
+
+use postern_engine::{
+    account::{Account, Credential, Quirks, ServerAccount, ServerScheme},
+    effect::{CloseReason, Effect},
+    queue::{PendingCommand, Queue},
+    session::Session,
+};
+use postern_store::{
+    StoreError,
+    commands::{self, Command},
+    credentials::Credentials,
+    enrolments::{self, Enrolment},
+    sessions::SessionRow,
+};
+use postern_wire::{
+    auth,
+    route::RouteId,
+    terms::{AuthType, CommandState, EnrolmentId, EnrolmentState, UtcMillis},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::proof::Window;
+use crate::{
+    Refusal, RefusalCause,
+    later::Note,
+    payload::{self, Content},
+    shared::Shared,
+};
+
+/// What the shard's index keeps of a device while it is idle: 32 octets with its route. Devices that have not been
+/// seen since the core's start have no entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Remembered {
+    /// Client nonces used up ([`Session::nonce_counter`]).
+    pub(crate) nonce_counter: u32,
+    /// The beginning of the digest of the DevInfo last written.
+    pub(crate) info: [u8; 8],
+    /// `created` of the newest message signature, in seconds since 1970; 0 is none.
+    pub(crate) signed_s: u32,
+}
+
+/// What is loaded of an active device.
+pub(crate) struct Live {
+    pub(crate) enrolment: EnrolmentId,
+    pub(crate) auth: AuthType,
+    pub(crate) fingerprint: Option<[u8; 32]>,
+    pub(crate) managed: bool,
+    pub(crate) session: Session,
+    pub(crate) queue: Queue,
+    /// The rows changed since they were read.
+    pub(crate) stale: bool,
+    pub(crate) window: Window,
+    pub(crate) info: [u8; 8],
+    /// The record of the open session, or of the last one until it is written.
+    pub(crate) record: Option<SessionRow>,
+}
+
+/// The rows of one device, as one read gave them.
+pub(crate) struct Rows {
+    pub(crate) enrolment: Enrolment,
+    pub(crate) commands: Vec<Command>,
+}
+
+impl Rows {
+    /// One read of a unique index, and a second only where something is pending.
+    pub(crate) async fn read(shared: &Shared, route: RouteId) -> Result<Option<Self>, Refusal> {
+        let cap = i64::try_from(shared.settings.pending_cap).unwrap_or(i64::MAX).saturating_add(16);
+        let read = shared.store.read(move |reader| {
+            let Some(enrolment) = enrolments::by_route(reader, route.as_bytes())? else { return Ok(None) };
+            let commands = match enrolment.pending {
+                0 => Vec::new(),
+                _ => commands::pending_of(reader, enrolment.id, cap)?,
+            };
+            Ok(Some(Self { enrolment, commands }))
+        });
+        read.await.map_err(|cause| shared.unread(&cause))
+    }
+
+    fn into_queue(commands: Vec<Command>, shared: &Shared) -> Queue {
+        let pending = commands.iter().filter_map(|row| match pending(row) {
+            Ok(command) => Some(command),
+            Err(cause) => {
+                tracing::error!(command = %row.id, %cause, "a command's row is damaged and is not sent");
+                None
+            }
+        });
+        Queue::load(pending.collect(), shared.settings.pending_cap)
+    }
+}
+
+/// A pending command as the engine sees it.
+pub(crate) fn pending(row: &Command) -> Result<PendingCommand, StoreError> {
+    let damaged = |cause: crate::BadPayload| StoreError::Damaged(cause.to_string());
+    let content = Content::from_payload(row.verb, &row.payload).map_err(damaged)?;
+    let sent = match (row.session, &row.reference) {
+        (Some(session), Some(column)) => Some(payload::sent_as(row.id, session, column).map_err(damaged)?),
+        _ => None,
+    };
+    Ok(PendingCommand {
+        id: row.id,
+        operation: row.operation,
+        kind: row.kind,
+        lane: row.lane,
+        ordered: content.ordered,
+        created: row.created_at,
+        deadline: row.deadline,
+        body: content.body,
+        redelivery: row.redelivery,
+        state: row.state,
+        sent,
+        sends: u32::try_from(row.attempts).unwrap_or(u32::MAX),
+        accepted: row.accepted_at.filter(|_| row.state == CommandState::Sent),
+    })
+}
+
+impl Live {
+    /// Loads a device.
+    pub(crate) async fn load(shared: &Shared, route: RouteId, remembered: Remembered) -> Result<Box<Self>, Refusal> {
+        let Some(Rows { enrolment, commands }) = Rows::read(shared, route).await? else {
+            return Err(Refusal::new(RefusalCause::UnknownRoute, "no enrolment has this route"));
+        };
+        let id = enrolment.id;
+        let whose = |refusal: Refusal| Refusal { enrolment: Some(id), ..refusal };
+        if enrolment.state == EnrolmentState::Retired {
+            return Err(whose(Refusal::new(RefusalCause::Retired, "the enrolment is retired")));
+        }
+        let account = account(shared, &enrolment, remembered).map_err(whose)?;
+        Ok(Box::new(Self {
+            enrolment: id,
+            auth: enrolment.auth,
+            fingerprint: enrolment.certificate_fingerprint,
+            managed: enrolment.state == EnrolmentState::Managed,
+            session: Session::open(account, shared.settings.session.clone()),
+            queue: Rows::into_queue(commands, shared),
+            stale: false,
+            window: Window::new(remembered.signed_s, shared.started),
+            info: remembered.info,
+            record: None,
+        }))
+    }
+
+    /// Reads the rows again after they changed: the session goes on with the new queue.
+    pub(crate) async fn refresh(&mut self, shared: &Shared, route: RouteId) -> Result<(), Refusal> {
+        let Some(Rows { enrolment, commands }) = Rows::read(shared, route).await? else {
+            return Err(Refusal::new(RefusalCause::UnknownRoute, "the enrolment has another route now"));
+        };
+        if enrolment.state == EnrolmentState::Retired {
+            return Err(Refusal::new(RefusalCause::Retired, "the enrolment is retired"));
+        }
+        self.fingerprint = enrolment.certificate_fingerprint;
+        self.queue = Rows::into_queue(commands, shared);
+        self.stale = false;
+        Ok(())
+    }
+
+    /// How long the actor is wanted if nothing more comes.
+    pub(crate) fn wanted_for(&self, shared: &Shared) -> Duration {
+        match self.session.idle_at() {
+            Some(at) => Duration::from_millis(u64::try_from(at.since(shared.now())).unwrap_or(0)) + shared.settings.tick,
+            None => shared.settings.linger,
+        }
+    }
+
+    pub(crate) fn remember(&self) -> Remembered {
+        Remembered {
+            nonce_counter: self.session.nonce_counter(),
+            info: self.info,
+            signed_s: self.window.newest_s(),
+        }
+    }
+
+    /// Ends what is open; the actor is about to leave.
+    pub(crate) fn close(&mut self, shared: &Shared) {
+        let now = shared.now();
+        for effect in self.session.idle(now) {
+            self.defer(shared, effect, None);
+        }
+        if let Some(mut record) = self.record.take().filter(|record| record.closed_at.is_none()) {
+            record.closed_at = Some(now);
+            record.outcome = Some(CloseReason::Idle.as_str().to_owned());
+            shared.counters.session_closed();
+            shared.later.add(Note::Session(record));
+        }
+    }
+
+    /// Hands an effect that may be lost to the batch.
+    pub(crate) fn defer(&mut self, shared: &Shared, effect: Effect, peer: Option<&crate::PeerFacts>) {
+        super::commit::defer(self, shared, effect, peer);
+    }
+}
+
+fn account(shared: &Shared, row: &Enrolment, remembered: Remembered) -> Result<Account, Refusal> {
+    let Credentials { user, password, server_id, server_password } = match &row.credentials {
+        None => Credentials::default(),
+        Some(sealed) => Credentials::open(&shared.sealer, row.id, sealed).map_err(|cause| {
+            Refusal::retry(RefusalCause::Unavailable, shared.settings.retry_after_s, format!("credentials: {cause}"))
+        })?,
+    };
+    let scheme = if row.auth == AuthType::Basic { ServerScheme::Basic } else { ServerScheme::Md5 };
+    let server = server_password.map(|password| ServerAccount {
+        server_id,
+        password,
+        scheme,
+        nonce: row.server_nonce.clone().unwrap_or_default(),
+    });
+    let credential = password.map(|password| {
+        let hash = SecretString::from(auth::user_password_hash(&user, password.expose_secret()));
+        Credential { user, hash }
+    });
+    Ok(Account {
+        enrolment: row.id,
+        state: row.state,
+        device_id: row.device_id.clone(),
+        auth: row.auth,
+        credential,
+        server,
+        floor: row.proof_floor,
+        dialect: row.dialect,
+        quirks: Quirks::default(),
+        nonce_key: shared.nonce_key.clone(),
+        nonce_counter: remembered.nonce_counter,
+        device_info: None,
+    })
+}

@@ -1,0 +1,119 @@
+//! What the facts of a peer prove, for this enrolment: the engine gets verdicts.
+//!
+//! A message signature counts when it was made with the enrolled certificate's key, names this enrolment, is
+//! fresh, and has not been used: nonces are held for the window, and across passivation and restarts `created`
+//! must rise, so that nothing else has to be kept. A device whose clock was set back has to wait for so long.
+
+use std::collections::VecDeque;
+
+use postern_engine::account::{Peer, PeerCertificate, Signature};
+use postern_wire::terms::UtcMillis;
+use sha2::{Digest as _, Sha256};
+
+use super::live::Live;
+use crate::{CheckIn, PeerFacts, SignatureFacts, SignatureVerdict, shared::Shared};
+
+/// Nonces that are held at most; beyond them a signature is refused.
+const NONCES: usize = 512;
+/// In which a byte-equal message with the same nonce is the same message again.
+const REPEAT_MS: i64 = 60_000;
+
+/// The nonces of an enrolment within the window.
+#[derive(Debug)]
+pub(crate) struct Window {
+    /// `created` must be above this, in seconds.
+    floor_s: i64,
+    newest_s: i64,
+    used: VecDeque<Used>,
+}
+
+#[derive(Debug)]
+struct Used {
+    nonce: [u8; 16],
+    body: [u8; 8],
+    at: UtcMillis,
+}
+
+impl Window {
+    /// A window after the newest signature of an earlier life, or after the core's start.
+    pub(crate) fn new(signed_s: u32, started: UtcMillis) -> Self {
+        let floor_s = match signed_s {
+            // What was signed in the second of the start was not answered by an earlier core.
+            0 => started.0.div_euclid(1000) - 1,
+            newest => i64::from(newest),
+        };
+        Self { floor_s, newest_s: i64::from(signed_s), used: VecDeque::new() }
+    }
+
+    /// `created` of the newest signature; 0 is none.
+    pub(crate) fn newest_s(&self) -> u32 {
+        u32::try_from(self.newest_s).unwrap_or(0)
+    }
+
+    /// Takes a signature that verified.
+    fn take(&mut self, facts: &SignatureFacts, body: &[u8], now: UtcMillis, window_ms: i64) -> Result<(), &'static str> {
+        let created_s = facts.created.0.div_euclid(1000);
+        let off = now.since(facts.created);
+        if off.abs() > window_ms {
+            return Err("it is not fresh");
+        }
+        if created_s <= self.floor_s {
+            return Err("it is not newer than the last session's, or than the core's start");
+        }
+        while self.used.front().is_some_and(|used| now.since(used.at) > 2 * window_ms) {
+            self.used.pop_front();
+        }
+        let digest: [u8; 32] = Sha256::digest(body).into();
+        let body: [u8; 8] = digest[..8].try_into().expect("8 of 32 octets");
+        if let Some(used) = self.used.iter().find(|used| used.nonce == facts.nonce) {
+            let repeat = used.body == body && now.since(used.at) <= REPEAT_MS;
+            return if repeat { Ok(()) } else { Err("its nonce was used before") };
+        }
+        if self.used.len() >= NONCES {
+            return Err("too many signatures in the window");
+        }
+        self.used.push_back(Used { nonce: facts.nonce, body, at: now });
+        self.newest_s = self.newest_s.max(created_s);
+        Ok(())
+    }
+}
+
+/// The peer as the engine is told of it.
+pub(crate) fn peer(live: &mut Live, shared: &Shared, request: &CheckIn, now: UtcMillis) -> Peer {
+    let PeerFacts { certificate, signature, source, .. } = &request.peer;
+    let signature = match signature {
+        SignatureVerdict::Absent => Signature::Absent,
+        SignatureVerdict::Invalid(_) => Signature::Invalid,
+        SignatureVerdict::Verified(facts) => match judge(live, shared, facts, &request.body, now) {
+            Ok(()) => Signature::Valid,
+            Err(cause) => {
+                tracing::info!(device = %live.enrolment, cause, "message signature refused");
+                Signature::Invalid
+            }
+        },
+    };
+    let certificate = certificate.as_ref().map(|certificate| PeerCertificate {
+        fingerprint: certificate.fingerprint,
+        names_enrolment: certificate.enrolment == Some(live.enrolment)
+            && live.fingerprint.is_none_or(|enrolled| enrolled == certificate.fingerprint),
+    });
+    let source = source.map_or_else(String::new, |address| address.to_string());
+    Peer { certificate, signature, source }
+}
+
+fn judge(
+    live: &mut Live,
+    shared: &Shared,
+    facts: &SignatureFacts,
+    body: &[u8],
+    now: UtcMillis,
+) -> Result<(), &'static str> {
+    if facts.key_id != live.enrolment {
+        return Err("its keyid names another enrolment");
+    }
+    if live.fingerprint != Some(facts.fingerprint) {
+        return Err("its certificate is not the enrolled one");
+    }
+    let window_ms = i64::try_from(shared.settings.signature_window.as_millis()).unwrap_or(i64::MAX / 4);
+    live.window.take(facts, body, now, window_ms)
+}
