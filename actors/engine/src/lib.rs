@@ -10,5 +10,6 @@ pub mod destructive;
 pub mod effect;
 pub mod nonce;
 pub mod operations;
+pub mod probe;
 pub mod queue;
 pub mod session;

@@ -3,14 +3,34 @@
 //! Promise: [`Session::receive`] is a function of what it is given. It never panics on what a peer sends, never
 //! emits a message larger than the device takes, and never executes a repeated message twice. An unauthenticated
 //! peer changes nothing of the enrolment.
+//!
+//! One message goes through these, in this order: `repeat` (is it a resend?), `admit` (who speaks, and may it?),
+//! `deny` (the challenge or refusal, if not), `serve` (what the message says), `collect` (Status and Results back
+//! to their commands), `answer` (Status for what the device asked), `fill` (the next commands, as many as fit).
 
-use postern_wire::terms::{DmSessionId, ProofClass, UtcMillis};
+mod admit;
+mod answer;
+mod collect;
+mod compose;
+mod deny;
+mod fill;
+mod repeat;
+mod serve;
 
-use crate::queue::Queue;
+use postern_wire::{
+    syncml::{self, Decoded, Limits, MediaType},
+    terms::{DmSessionId, EnrolmentState, ProofClass, UtcMillis},
+};
+use sha2::{Digest, Sha256};
+
 pub use crate::{
     account::{Account, Peer},
     effect::{CloseReason, Effect, Outcome, RefusedReason, Reply},
 };
+use crate::{nonce::Nonce, queue::Queue};
+use deny::Candidate;
+use repeat::{Ended, Stored};
+use serve::Open;
 
 /// Limits of sessions; the defaults are those of docs/ARCHITECTURE.md.
 #[derive(Clone, Debug)]
@@ -27,15 +47,34 @@ pub struct SessionConfig {
     pub server_attempts: u32,
     /// Times that a command is sent without ever being answered. 8.
     pub sends: u32,
+    /// Messages in a row that do not complete the device's package. 256.
+    pub unfinished: u32,
     /// Largest reply, in octets, to a device that announces no MaxMsgSize. 32 KiB.
     pub reply_octets: u64,
+    /// Largest reply, in octets, whatever the device announces. 1 MiB.
+    pub largest_reply_octets: u64,
     /// MaxMsgSize that we announce, in octets. 256 KiB.
     pub max_msg_size: u64,
     /// MaxObjSize that we announce, in octets (AM-18: always). 1 MiB.
     pub max_obj_size: u64,
-    /// Milliseconds that a command accepted with 202 waits for its alert. 7 days.
+    /// Milliseconds that a command accepted with 202 waits for its alert (`Queue::expire`). 7 days.
     pub completion_ms: i64,
+    /// Beginnings of the generic alert types that are taken (SRV-39), without prefix; an alert that belongs to an
+    /// Exec of ours is always taken.
+    pub alert_types: &'static [&'static str],
+    /// Limits of the decoder.
+    pub limits: Limits,
 }
+
+/// The alert types of the registries and clients in ../shared/spec: OMA's, Microsoft's and the Wi-Fi Alliance's.
+pub const ALERT_TYPES: &[&str] = &[
+    "urn:oma:at:",
+    "org.openmobilealliance.",
+    "com.microsoft",
+    "org.wi-fi.",
+    "org.postern.",
+    "urn:postern:",
+];
 
 impl Default for SessionConfig {
     fn default() -> Self {
@@ -46,10 +85,14 @@ impl Default for SessionConfig {
             attempts: 3,
             server_attempts: 2,
             sends: 8,
+            unfinished: 256,
             reply_octets: 32 * 1024,
+            largest_reply_octets: 1024 * 1024,
             max_msg_size: 256 * 1024,
             max_obj_size: 1024 * 1024,
             completion_ms: 7 * 24 * 3_600_000,
+            alert_types: ALERT_TYPES,
+            limits: Limits::default(),
         }
     }
 }
@@ -69,50 +112,124 @@ pub struct Inbound<'a> {
 #[derive(Clone, Copy)]
 pub struct Random(pub [u8; 32]);
 
+impl Random {
+    fn nonce(&self) -> Nonce {
+        std::array::from_fn(|at| self.0[at])
+    }
+
+    fn session_id(&self, now: UtcMillis) -> DmSessionId {
+        let tail: [u8; 10] = std::array::from_fn(|at| self.0[16 + at]);
+        let millis = u64::try_from(now.0).unwrap_or(0);
+        DmSessionId(uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid())
+    }
+}
+
 /// The sessions of one enrolment: at most one is open.
 #[derive(Debug)]
 pub struct Session {
     account: Account,
     config: SessionConfig,
+    open: Option<Open>,
+    ended: Option<Ended>,
+    candidates: Vec<Candidate>,
+}
+
+/// What one message brings along while it is worked on.
+struct Turn<'a> {
+    decoded: &'a Decoded,
+    digest: [u8; 32],
+    peer: &'a Peer,
+    now: UtcMillis,
+    random: Random,
+    effects: Vec<Effect>,
 }
 
 impl Session {
     /// Nothing open yet; the first message opens a session.
     #[must_use]
     pub const fn open(account: Account, config: SessionConfig) -> Self {
-        Self { account, config }
+        Self { account, config, open: None, ended: None, candidates: Vec::new() }
     }
 
     /// Takes one message: the reply, and what the actor commits.
+    ///
+    /// `queue` is this enrolment's; it may have grown since the last message. When the durable effects cannot be
+    /// committed, drop the session and the queue and load them again: a repeat of the message is then worked on
+    /// anew, and a session that goes on is taken up where the stored commands say it stood.
     pub fn receive(
         &mut self,
-        _inbound: Inbound<'_>,
-        _queue: &mut Queue,
-        _now: UtcMillis,
-        _random: Random,
+        inbound: Inbound<'_>,
+        queue: &mut Queue,
+        now: UtcMillis,
+        random: Random,
     ) -> Outcome {
-        Outcome::default()
+        let effects = self.idle(queue, now);
+        if self.account.state == EnrolmentState::Retired {
+            return refuse(effects, 410, RefusedReason::Retired, String::new(), now);
+        }
+        let Some(media) = MediaType::parse(inbound.content_type) else {
+            let detail = inbound.content_type.to_owned();
+            return refuse(effects, 415, RefusedReason::UnknownMediaType, detail, now);
+        };
+        let decoded = match syncml::decode(inbound.body, media.encoding(), &self.config.limits) {
+            Ok(decoded) => Decoded { style: decoded.style.with_family(media.family()), ..decoded },
+            Err(error) => return refuse(effects, 400, RefusedReason::Malformed, error.to_string(), now),
+        };
+        let digest = Sha256::digest(inbound.body).into();
+        let mut turn = Turn { decoded: &decoded, digest, peer: inbound.peer, now, random, effects };
+        let reply = self.take(&mut turn, queue);
+        split(reply, turn.effects)
+    }
+
+    fn take(&mut self, turn: &mut Turn<'_>, queue: &mut Queue) -> Reply {
+        if let Some(reply) = self.repeated(turn) {
+            return reply;
+        }
+        if let Some(reply) = deny::version(turn, &self.config) {
+            return reply;
+        }
+        match self.admit(turn) {
+            Ok(proof) => self.serve(&proof, turn, queue),
+            Err(denial) => self.deny(denial, turn),
+        }
     }
 
     /// Ends the open session when it has been idle too long at `now`; to be called when [`Session::idle_at`] is
-    /// reached. The effects are deferred ones: what the session left unanswered is settled by the next session.
-    pub fn idle(&mut self, _now: UtcMillis) -> Vec<Effect> {
-        Vec::new()
+    /// reached. What it left unanswered goes by its redelivery class.
+    pub fn idle(&mut self, queue: &mut Queue, now: UtcMillis) -> Vec<Effect> {
+        self.candidates.retain(|candidate| now.since(candidate.at) <= self.config.idle_ms);
+        match self.idle_at() {
+            Some(at) if now > at => self.close(queue, CloseReason::Idle, now),
+            _ => Vec::new(),
+        }
     }
 
     /// When the open session will have been idle too long; `None` when none is open.
     #[must_use]
-    pub const fn idle_at(&self) -> Option<UtcMillis> {
-        None
+    pub fn idle_at(&self) -> Option<UtcMillis> {
+        self.open.as_ref().map(|open| open.at.plus(self.config.idle_ms))
+    }
+
+    /// Ends the open session from our side without a word to the device (shutdown, retirement).
+    pub fn close(&mut self, queue: &mut Queue, reason: CloseReason, now: UtcMillis) -> Vec<Effect> {
+        let Some(open) = self.open.take() else { return Vec::new() };
+        let mut effects = collect::lose(queue, &self.config, open.class, now, |_| true);
+        effects.push(open.closed(reason, now));
+        self.ended = Ended::of(open);
+        effects
     }
 
     /// Lets the next reply abort the session (Alert 1223); the queue stays for the next one.
-    pub const fn abort(&mut self) {}
+    pub const fn abort(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.abort = true;
+        }
+    }
 
     /// The id and proof class of the open session.
     #[must_use]
-    pub const fn current(&self) -> Option<(DmSessionId, ProofClass)> {
-        None
+    pub fn current(&self) -> Option<(DmSessionId, ProofClass)> {
+        self.open.as_ref().map(|open| (open.id, open.class))
     }
 
     /// The client nonces used up so far: what the index keeps while the device is idle.
@@ -127,14 +244,37 @@ impl Session {
         &self.account
     }
 
-    /// Puts in an account that was changed in the store; what it changes takes effect with the next session.
+    /// Puts in an account that was changed in the store. The open session keeps its proof; the nonce counter of
+    /// this session stays.
     pub fn set_account(&mut self, account: Account) {
-        self.account = account;
+        self.account = Account { nonce_counter: self.account.nonce_counter, ..account };
     }
 
     /// The limits in force.
     #[must_use]
     pub const fn config(&self) -> &SessionConfig {
         &self.config
+    }
+}
+
+fn refuse(
+    mut effects: Vec<Effect>,
+    status: u16,
+    reason: RefusedReason,
+    detail: String,
+    at: UtcMillis,
+) -> Outcome {
+    effects.push(Effect::Refused { reason, detail, at });
+    split(Reply::Refuse { status, reason }, effects)
+}
+
+fn split(reply: Reply, effects: Vec<Effect>) -> Outcome {
+    let (durable, deferred) = effects.into_iter().partition(Effect::is_durable);
+    Outcome { reply, durable, deferred }
+}
+
+impl std::fmt::Debug for Random {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Random(…)")
     }
 }

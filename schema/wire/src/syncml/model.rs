@@ -16,7 +16,7 @@ pub enum Version {
 /// One SyncML message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The representation that the namespace or public identifier named; `V1_2` where neither is given.
+    /// The representation that the namespace or public identifier named; where neither is given, VerDTD tells.
     pub version: Version,
     /// SyncHdr.
     pub header: SyncHdr,
@@ -155,6 +155,10 @@ impl From<String> for Data {
 
 /// One command, status or result of a SyncBody.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "Status is the most frequent one: a box each would cost more than it saves"
+)]
 pub enum Command {
     /// Alert.
     Alert(Alert),

@@ -3,6 +3,7 @@
 /// An element of code page 0 (SyncML) or 1 (MetInf). Its number is page × 64 + token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
+#[expect(clippy::upper_case_acronyms, reason = "names are the standard's own, and become text by stringify!")]
 pub(crate) enum Tag {
     /// An element that is on neither page.
     Unknown = 0,

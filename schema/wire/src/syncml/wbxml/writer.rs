@@ -1,6 +1,208 @@
-//! (skeleton)
-use crate::syncml::{EncodeError, Message, Style};
+//! Writes SyncML as WBXML for old decoders: STR_I for text, OPAQUE for what holds U+0000 or is not text, inline
+//! elements for a TNDS tree; no string-table references, LITERAL, EXT, PI or ENTITY (omadm.md 2.6).
+//!
+//! Page 0 is in force before and after each command, so that commands are independent of their neighbours.
 
-pub(in crate::syncml) fn message(_message: &Message, _style: &Style) -> Result<Vec<u8>, EncodeError> {
-    Err(EncodeError::Markup("skeleton".to_owned()))
+use super::header;
+use crate::syncml::{
+    Command, Data, EncodeError, Message, Style, SyncHdr,
+    tag::{Tag, ddf_token},
+    write::{self, Out, Sink},
+    xml::reader::{self, Node},
+};
+
+const SWITCH_PAGE: u8 = 0x00;
+const END: u8 = 0x01;
+const STR_I: u8 = 0x03;
+const OPAQUE: u8 = 0xC3;
+const HAS_CONTENT: u8 = 0x40;
+
+/// Writes a message.
+pub(in crate::syncml) fn message(message: &Message, style: &Style) -> Result<Vec<u8>, EncodeError> {
+    let mut writer = WbxmlWriter { out: Vec::with_capacity(512), page: 0, error: None };
+    header::write(style, |octets| writer.out.put(octets));
+    writer.open(Tag::SyncML);
+    write::header(&mut writer, &message.header);
+    writer.open(Tag::SyncBody);
+    for command in &message.body {
+        write::command(&mut writer, command, style);
+    }
+    writer.epilogue(message.is_final);
+    match writer.error {
+        Some(error) => Err(error),
+        None => Ok(writer.out),
+    }
+}
+
+/// Octets of everything but the commands.
+pub(in crate::syncml) fn frame_len(header: &SyncHdr, is_final: bool, style: &Style) -> usize {
+    let mut writer = WbxmlWriter { out: write::Count::default(), page: 0, error: None };
+    header::write(style, |octets| writer.out.put(octets));
+    writer.open(Tag::SyncML);
+    write::header(&mut writer, header);
+    writer.open(Tag::SyncBody);
+    writer.epilogue(is_final);
+    writer.out.0
+}
+
+/// Octets of one command.
+pub(in crate::syncml) fn command_len(command: &Command, style: &Style) -> usize {
+    let mut writer = WbxmlWriter { out: write::Count::default(), page: 0, error: None };
+    write::command(&mut writer, command, style);
+    writer.out.0
+}
+
+struct WbxmlWriter<O> {
+    out: O,
+    page: u8,
+    error: Option<EncodeError>,
+}
+
+impl<O: Out> WbxmlWriter<O> {
+    fn epilogue(&mut self, is_final: bool) {
+        if is_final {
+            self.empty(Tag::Final);
+        }
+        self.out.put(&[END, END]);
+    }
+
+    fn token(&mut self, page: u8, token: u8) {
+        if self.page != page {
+            self.out.put(&[SWITCH_PAGE, page]);
+            self.page = page;
+        }
+        self.out.put(&[token]);
+    }
+
+    fn string(&mut self, text: &str) {
+        self.out.put(&[STR_I]);
+        self.out.put(text.as_bytes());
+        self.out.put(&[0]);
+    }
+
+    fn opaque(&mut self, octets: &[u8]) {
+        let Ok(length) = u32::try_from(octets.len()) else {
+            self.fail(EncodeError::Markup("Data of more than 4 GiB".to_owned()));
+            return;
+        };
+        self.out.put(&[OPAQUE]);
+        header::put_integer(length, |octets| self.out.put(octets));
+        self.out.put(octets);
+    }
+
+    /// Inline elements where each of them has a token and no attribute; otherwise the fragment as opaque text.
+    fn markup(&mut self, markup: &str) {
+        let nodes = match reader::nodes(markup, &reader::writer_limits()) {
+            Ok(nodes) => nodes,
+            Err(error) => return self.fail(EncodeError::Markup(error.to_string())),
+        };
+        let tokens: Option<Vec<_>> = nodes.iter().map(token_of).collect();
+        let Some(tokens) = tokens else { return self.opaque(markup.as_bytes()) };
+        for (node, token) in nodes.iter().zip(tokens) {
+            match node {
+                Node::Start { empty, .. } => {
+                    let (page, token) = token;
+                    self.token(page, if *empty { token } else { token | HAS_CONTENT });
+                }
+                Node::Text(text) => self.string(text),
+                Node::End => self.out.put(&[END]),
+            }
+        }
+        self.home();
+    }
+
+    /// Back to page 0.
+    fn home(&mut self) {
+        if self.page != 0 {
+            self.out.put(&[SWITCH_PAGE, 0]);
+            self.page = 0;
+        }
+    }
+}
+
+/// Page and token of an element; anything for text and ends; `None` for an element without a token.
+fn token_of(node: &Node) -> Option<(u8, u8)> {
+    match node {
+        Node::Start { name, namespace, attributes: false, .. } => match namespace.as_deref() {
+            Some(crate::syncml::tag::DDF_NAMESPACE) => Some((2, ddf_token(name)?)),
+            Some(crate::syncml::tag::METINF_NAMESPACE) => match Tag::from_name(name) {
+                tag if tag.page() == 1 => Some((1, tag.token())),
+                _ => None,
+            },
+            None | Some("") => match Tag::from_name(name) {
+                Tag::Unknown => None,
+                tag if tag.page() == 0 => Some((0, tag.token())),
+                _ => None,
+            },
+            Some(_) => None,
+        },
+        Node::Start { .. } => None,
+        Node::Text(_) | Node::End => Some((0, 0)),
+    }
+}
+
+impl<O: Out> Sink for WbxmlWriter<O> {
+    fn open(&mut self, tag: Tag) {
+        self.token(tag.page(), tag.token() | HAS_CONTENT);
+    }
+
+    fn close(&mut self, tag: Tag) {
+        self.out.put(&[END]);
+        if tag == Tag::Meta {
+            self.home();
+        }
+    }
+
+    fn empty(&mut self, tag: Tag) {
+        self.token(tag.page(), tag.token());
+    }
+
+    fn text(&mut self, tag: Tag, text: &str) {
+        if text.contains('\0') {
+            self.fail(EncodeError::Character { element: tag.name(), character: 0 });
+        }
+        if text.is_empty() {
+            return self.empty(tag);
+        }
+        self.open(tag);
+        self.string(text);
+        self.close(tag);
+    }
+
+    fn data(&mut self, data: &Data) {
+        let is_empty = match data {
+            Data::Text(text) | Data::Markup(text) => text.is_empty(),
+            Data::Binary(octets) => octets.is_empty(),
+        };
+        if is_empty {
+            return self.empty(Tag::Data);
+        }
+        self.open(Tag::Data);
+        match data {
+            Data::Text(text) if text.contains('\0') => self.opaque(text.as_bytes()),
+            Data::Text(text) => self.string(text),
+            Data::Binary(octets) => self.opaque(octets),
+            Data::Markup(markup) => self.markup(markup),
+        }
+        self.close(Tag::Data);
+    }
+
+    fn unknown(&mut self, name: &str, cmd_id: Option<u32>) {
+        let tag = Tag::from_name(name);
+        if tag == Tag::Unknown || tag.page() != 0 {
+            return;
+        }
+        let Some(cmd_id) = cmd_id else { return self.empty(tag) };
+        self.open(tag);
+        self.text(Tag::CmdID, &cmd_id.to_string());
+        self.close(tag);
+    }
+
+    fn needs_base64(&self, _: &Data) -> bool {
+        false
+    }
+
+    fn fail(&mut self, error: EncodeError) {
+        self.error.get_or_insert(error);
+    }
 }

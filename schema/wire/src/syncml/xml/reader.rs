@@ -1,13 +1,626 @@
-//! (skeleton)
-use crate::syncml::{Command, DecodeError, DecodeErrorKind, Decoded, Limits, Place, Repairs};
+//! Reads SyncML from XML.
 
-pub(in crate::syncml) fn message(_body: &[u8], _limits: &Limits) -> Result<Decoded, DecodeError> {
-    Err(DecodeError { kind: DecodeErrorKind::Empty, place: Place::default() })
+use std::borrow::Cow;
+
+use quick_xml::{
+    Reader,
+    events::{BytesStart, Event},
+};
+
+use super::{
+    markup::Fragment,
+    text::{self, Origin},
+};
+use crate::syncml::{
+    Command, DecodeError, DecodeErrorKind, Decoded, Encoding, Limits, Place, Repairs, Style, Version,
+    build::{self, Content, Source},
+    tag::Tag,
+};
+
+type Result<T> = std::result::Result<T, DecodeError>;
+
+/// Reads one message.
+pub(in crate::syncml) fn message(body: &[u8], limits: &Limits) -> Result<Decoded> {
+    let (text, origin) = open(body, limits)?;
+    let mut source = XmlSource::new(&text, &origin, limits);
+    let version = source.root()?;
+    let (message, mut source) = build::message(source, version)?;
+    source.rest()?;
+    let style = Style { encoding: Encoding::Xml, ..Style::xml(message.version) };
+    Ok(Decoded { message, style, repairs: source.repairs })
 }
 
-pub(in crate::syncml) fn commands(
-    _body: &[u8],
-    _limits: &Limits,
-) -> Result<(Vec<Command>, Repairs), DecodeError> {
-    Err(DecodeError { kind: DecodeErrorKind::Empty, place: Place::default() })
+/// Reads commands that no SyncBody wraps.
+pub(in crate::syncml) fn commands(body: &[u8], limits: &Limits) -> Result<(Vec<Command>, Repairs)> {
+    let (text, origin) = open(body, limits)?;
+    let mut source = XmlSource::new(&text, &origin, limits);
+    source.fragment = true;
+    let (commands, source) = build::commands(source)?;
+    if commands.is_empty() {
+        return Err(source.error(DecodeErrorKind::Missing("a command")));
+    }
+    Ok((commands, source.repairs))
+}
+
+fn open<'a>(body: &'a [u8], limits: &Limits) -> Result<(Cow<'a, str>, Origin)> {
+    let refused = |kind, offset| DecodeError { kind, place: place(body, offset, &[]) };
+    if body.is_empty() {
+        return Err(refused(DecodeErrorKind::Empty, 0));
+    }
+    if body.len() > limits.message_octets {
+        let kind = DecodeErrorKind::Limit { what: "octets", limit: limits.message_octets };
+        return Err(DecodeError { kind, place: Place { offset: limits.message_octets, ..Place::default() } });
+    }
+    text::of_body(body, limits.nuls).map_err(|(kind, offset)| refused(kind, offset))
+}
+
+/// Line and column are counted only here, when something has gone wrong.
+fn place(text: &[u8], offset: usize, open: &[Tag]) -> Place {
+    let before = &text[..offset.min(text.len())];
+    let line = before.iter().filter(|octet| **octet == b'\n').count() + 1;
+    let line_start = before.iter().rposition(|octet| *octet == b'\n').map_or(0, |at| at + 1);
+    let column =
+        String::from_utf8_lossy(&before[line_start..]).trim_start_matches('\u{FEFF}').chars().count() + 1;
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let path = open.iter().flat_map(|tag| ["/", tag.name()]).collect();
+    Place { offset, line_column: Some((number(line), number(column))), path }
+}
+
+struct XmlSource<'a, 'l> {
+    text: &'a str,
+    origin: &'l Origin,
+    limits: &'l Limits,
+    reader: Reader<&'a [u8]>,
+    repairs: Repairs,
+    /// The open elements.
+    open: Vec<Tag>,
+    /// Whether the element opened last was `<a/>`.
+    empty: bool,
+    /// Its local name.
+    name: &'a str,
+    elements: usize,
+    /// Where the present event starts.
+    at: usize,
+    /// Whether the root is missing on purpose.
+    fragment: bool,
+}
+
+/// An event with the piece of input that it stands for.
+enum Piece<'a> {
+    Start(BytesStart<'a>, bool),
+    End,
+    /// Text or CDATA as it stands, still with its own line ends.
+    Text(&'a str),
+    /// The character of a reference.
+    Character(char),
+    Eof,
+}
+
+impl<'a, 'l> XmlSource<'a, 'l> {
+    fn new(text: &'a str, origin: &'l Origin, limits: &'l Limits) -> Self {
+        let nul_stripped = u32::try_from(origin.nuls.len()).unwrap_or(u32::MAX);
+        Self {
+            text,
+            origin,
+            limits,
+            reader: Reader::from_str(text),
+            repairs: Repairs { nul_stripped, ..Repairs::default() },
+            open: Vec::with_capacity(16),
+            empty: false,
+            name: "",
+            elements: 0,
+            at: 0,
+            fragment: false,
+        }
+    }
+
+    /// Everything up to the root element, and the version that its namespace names.
+    fn root(&mut self) -> Result<Option<Version>> {
+        let (mut declared, mut doctype) = (false, false);
+        loop {
+            self.at = self.position();
+            match self.reader.read_event() {
+                Ok(Event::Start(start)) => return self.open_root(&start, false),
+                Ok(Event::Empty(start)) => return self.open_root(&start, true),
+                Ok(Event::Text(_)) if text::is_space(self.piece()) => {}
+                Ok(Event::Comment(_) | Event::PI(_)) => {}
+                Ok(Event::Decl(declaration)) if !declared && !doctype => {
+                    declared = true;
+                    self.check_encoding(declaration.encoding())?;
+                }
+                Ok(Event::DocType(_)) if !doctype => {
+                    doctype = true;
+                    if has_internal_subset(self.piece()) {
+                        return Err(self.error(DecodeErrorKind::InternalSubset));
+                    }
+                }
+                Ok(Event::Decl(_)) => return Err(self.error(DecodeErrorKind::Misplaced("XML declaration"))),
+                Ok(Event::DocType(_)) => return Err(self.error(DecodeErrorKind::Misplaced("DOCTYPE"))),
+                Ok(Event::Eof) => {
+                    return Err(self.error(DecodeErrorKind::NotSyncMl("no root element".to_owned())));
+                }
+                Ok(_) => {
+                    return Err(self.error(DecodeErrorKind::NotWellFormed("text before the root".to_owned())));
+                }
+                Err(error) => return Err(self.malformed(&error)),
+            }
+        }
+    }
+
+    fn open_root(&mut self, start: &BytesStart<'_>, empty: bool) -> Result<Option<Version>> {
+        let tag = self.open_element(start, empty)?;
+        let name = start.name();
+        let (prefix, _) = name.as_ref().split_once(':').unwrap_or_default();
+        if tag != Tag::SyncML {
+            let name = self.name.chars().take(80).collect::<String>();
+            return Err(self.error(DecodeErrorKind::NotSyncMl(format!("the root element is {name}"))));
+        }
+        let wanted = if prefix.is_empty() { "xmlns".to_owned() } else { format!("xmlns:{prefix}") };
+        let declared = self.attributes(start)?.into_iter().find(|(name, _)| *name == wanted);
+        let Some((_, namespace)) = declared else { return Ok(None) };
+        let known = namespace.trim().to_ascii_uppercase();
+        match known.strip_prefix("SYNCML:SYNCML") {
+            Some("1.0" | "1.1") => Ok(Some(Version::V1_1)),
+            Some(_) => Ok(Some(Version::V1_2)),
+            None if known.is_empty() => Ok(None),
+            None => {
+                let namespace = namespace.chars().take(80).collect::<String>();
+                Err(self.error(DecodeErrorKind::NotSyncMl(format!("its namespace is {namespace}"))))
+            }
+        }
+    }
+
+    /// Only white space, comments and processing instructions may follow the root.
+    fn rest(&mut self) -> Result<()> {
+        loop {
+            self.at = self.position();
+            match self.reader.read_event() {
+                Ok(Event::Eof) => return Ok(()),
+                Ok(Event::Text(_)) if text::is_space(self.piece()) => {}
+                Ok(Event::Comment(_) | Event::PI(_)) => {}
+                Ok(_) => return Err(self.error(DecodeErrorKind::Trailing)),
+                Err(error) => return Err(self.malformed(&error)),
+            }
+        }
+    }
+
+    /// The next event inside the root.
+    #[inline]
+    fn next(&mut self) -> Result<Piece<'a>> {
+        loop {
+            self.at = self.position();
+            return Ok(match self.reader.read_event() {
+                Ok(Event::Start(start)) => Piece::Start(start, false),
+                Ok(Event::Empty(start)) => Piece::Start(start, true),
+                Ok(Event::End(_)) => Piece::End,
+                Ok(Event::Text(_)) => Piece::Text(self.piece()),
+                Ok(Event::CData(_)) => {
+                    let piece = self.piece();
+                    Piece::Text(&piece["<![CDATA[".len()..piece.len() - "]]>".len()])
+                }
+                Ok(Event::GeneralRef(_)) => {
+                    let piece = self.piece();
+                    let character =
+                        text::reference(&piece[1..piece.len() - 1]).map_err(|kind| self.error(kind))?;
+                    if character == '\0' {
+                        self.count_nul()?;
+                        continue;
+                    }
+                    Piece::Character(character)
+                }
+                Ok(Event::Comment(_) | Event::PI(_)) => continue,
+                Ok(Event::Decl(_)) if self.fragment && self.open.is_empty() && self.elements == 0 => continue,
+                Ok(Event::Decl(_)) => return Err(self.error(DecodeErrorKind::Misplaced("XML declaration"))),
+                Ok(Event::DocType(_)) => return Err(self.error(DecodeErrorKind::Misplaced("DOCTYPE"))),
+                Ok(Event::Eof) => Piece::Eof,
+                Err(error) => return Err(self.malformed(&error)),
+            });
+        }
+    }
+
+    #[inline]
+    fn position(&self) -> usize {
+        // The whole text is in memory, so its length fits.
+        self.reader.buffer_position() as usize
+    }
+
+    /// The input of the present event.
+    #[inline]
+    fn piece(&self) -> &'a str {
+        &self.text[self.at..self.position()]
+    }
+
+    #[inline]
+    fn open_element(&mut self, start: &BytesStart<'_>, empty: bool) -> Result<Tag> {
+        self.elements += 1;
+        if self.elements > self.limits.elements {
+            let limit = self.limits.elements;
+            return Err(self.error(DecodeErrorKind::Limit { what: "elements", limit }));
+        }
+        if self.open.len() >= self.limits.depth {
+            let limit = self.limits.depth;
+            return Err(self.error(DecodeErrorKind::Limit { what: "open elements", limit }));
+        }
+        let length = start.name().as_ref().len();
+        let full = &self.text[self.at + 1..self.at + 1 + length];
+        let mut tag = Tag::from_name(full);
+        self.name = full;
+        if tag == Tag::Unknown {
+            if !text::is_name(full) {
+                let name = full.chars().take(40).collect::<String>();
+                return Err(self.error(DecodeErrorKind::NotWellFormed(format!("{name:?} is no name"))));
+            }
+            if let Some((_, local)) = full.rsplit_once(':') {
+                self.name = local;
+                tag = Tag::from_name(local);
+            }
+        }
+        if start.len() > length && !is_metinf_declaration(&start[length..]) {
+            self.attributes(start)?;
+        }
+        self.open.push(tag);
+        self.empty = empty;
+        Ok(tag)
+    }
+
+    fn close(&mut self) {
+        self.open.pop();
+        self.empty = false;
+    }
+
+    /// Names and values, checked: the syntax, the count, references, no name twice.
+    fn attributes<'s>(&mut self, start: &'s BytesStart<'_>) -> Result<Vec<(&'s str, String)>> {
+        let mut attributes = Vec::new();
+        for attribute in start.attributes() {
+            let attribute =
+                attribute.map_err(|error| self.error(DecodeErrorKind::NotWellFormed(error.to_string())))?;
+            if attributes.len() == self.limits.attributes {
+                let limit = self.limits.attributes;
+                return Err(self.error(DecodeErrorKind::Limit { what: "attributes of one element", limit }));
+            }
+            let key = attribute.key.into_inner();
+            if !text::is_name(key) {
+                let key = key.chars().take(40).collect::<String>();
+                return Err(self.error(DecodeErrorKind::NotWellFormed(format!("{key:?} is no name"))));
+            }
+            let value = self.attribute_value(&attribute.value)?;
+            attributes.push((key, value));
+        }
+        Ok(attributes)
+    }
+
+    fn attribute_value(&mut self, raw: &str) -> Result<String> {
+        let mut value = String::with_capacity(raw.len());
+        let mut rest = raw;
+        loop {
+            let stop = rest.find(['&', '<']).unwrap_or(rest.len());
+            value.extend(rest[..stop].chars().map(|c| if matches!(c, '\t' | '\n' | '\r') { ' ' } else { c }));
+            rest = &rest[stop..];
+            let Some(reference) = rest.strip_prefix('&') else { break };
+            let (name, after) = reference.split_once(';').unwrap_or((reference, ""));
+            match text::reference(name).map_err(|kind| self.error(kind))? {
+                '\0' => self.count_nul()?,
+                character => value.push(character),
+            }
+            rest = after;
+        }
+        if !rest.is_empty() {
+            return Err(
+                self.error(DecodeErrorKind::NotWellFormed("'<' in the value of an attribute".to_owned()))
+            );
+        }
+        Ok(value)
+    }
+
+    fn count_nul(&mut self) -> Result<()> {
+        self.repairs.nul_stripped += 1;
+        let limit = self.limits.nuls;
+        if self.repairs.nul_stripped as usize > limit {
+            return Err(self.error(DecodeErrorKind::Limit { what: "U+0000 characters", limit }));
+        }
+        Ok(())
+    }
+
+    fn check_text(&self, length: usize) -> Result<()> {
+        let limit = self.limits.text_octets;
+        if length > limit {
+            return Err(self.error(DecodeErrorKind::Limit { what: "octets of text", limit }));
+        }
+        Ok(())
+    }
+
+    /// Only UTF-8 is read; a text that is ASCII throughout may call itself what it likes.
+    fn check_encoding(
+        &self,
+        declared: Option<std::result::Result<Cow<'_, str>, quick_xml::events::attributes::AttrError>>,
+    ) -> Result<()> {
+        let name = match declared {
+            None => return Ok(()),
+            Some(Ok(name)) => name,
+            Some(Err(error)) => return Err(self.error(DecodeErrorKind::NotWellFormed(error.to_string()))),
+        };
+        let utf8 =
+            ["utf-8", "utf8", "us-ascii", "ascii"].iter().any(|known| name.eq_ignore_ascii_case(known));
+        let wide = name
+            .get(..3)
+            .is_some_and(|start| start.eq_ignore_ascii_case("utf") || start.eq_ignore_ascii_case("ucs"));
+        if utf8 || (!wide && self.text.is_ascii()) {
+            return Ok(());
+        }
+        Err(self.error(DecodeErrorKind::CharacterEncoding(name.chars().take(40).collect())))
+    }
+
+    /// The rest of an element that turned out to have elements inside, as a fragment.
+    fn markup(&mut self, before: &str, start: &BytesStart<'_>, empty: bool) -> Result<String> {
+        let mut fragment = Fragment::default();
+        fragment.text(before);
+        self.markup_start(&mut fragment, start, empty)?;
+        loop {
+            match self.next()? {
+                Piece::Start(start, empty) => self.markup_start(&mut fragment, &start, empty)?,
+                Piece::Text(text) => fragment.text(&text::line_ends(text)),
+                Piece::Character(character) => fragment.text(character.encode_utf8(&mut [0; 4])),
+                Piece::End => {
+                    self.close();
+                    if fragment.depth() == 0 {
+                        return Ok(fragment.finish());
+                    }
+                    fragment.end();
+                }
+                Piece::Eof => return Err(self.error(DecodeErrorKind::Truncated)),
+            }
+            self.check_text(fragment.len())?;
+        }
+    }
+
+    fn markup_start(&mut self, fragment: &mut Fragment, start: &BytesStart<'_>, empty: bool) -> Result<()> {
+        self.open_element(start, empty)?;
+        let name = start.name();
+        if !text::is_name(name.as_ref()) {
+            let name = name.as_ref().chars().take(40).collect::<String>();
+            return Err(self.error(DecodeErrorKind::NotWellFormed(format!("{name:?} is no name"))));
+        }
+        let mut attributes = self.attributes(start)?;
+        let at = attributes.iter().position(|(name, _)| *name == "xmlns");
+        let namespace = at.map(|at| attributes.remove(at).1);
+        fragment.start(name.as_ref(), namespace.as_deref(), &attributes);
+        if empty {
+            self.close();
+            fragment.end();
+        }
+        Ok(())
+    }
+
+    fn malformed(&self, error: &quick_xml::Error) -> DecodeError {
+        use quick_xml::{Error, errors::IllFormedError};
+        let kind = match error {
+            Error::Syntax(_) => DecodeErrorKind::Truncated,
+            Error::IllFormed(IllFormedError::MissingEndTag(_)) => DecodeErrorKind::Truncated,
+            other => DecodeErrorKind::NotWellFormed(other.to_string()),
+        };
+        let mut refused = self.error(kind);
+        let at = usize::try_from(self.reader.error_position()).unwrap_or(self.at);
+        refused.place = self.place_at(at);
+        refused
+    }
+
+    fn place_at(&self, at: usize) -> Place {
+        let mut place = place(self.text.as_bytes(), at.min(self.text.len()), &self.open);
+        place.offset = self.origin.offset(place.offset);
+        place
+    }
+}
+
+impl<'a> Source<'a> for XmlSource<'a, '_> {
+    fn child(&mut self) -> Result<Option<Tag>> {
+        if self.empty {
+            self.close();
+            return Ok(None);
+        }
+        loop {
+            match self.next()? {
+                Piece::Start(start, empty) => return self.open_element(&start, empty).map(Some),
+                Piece::End => {
+                    self.close();
+                    return Ok(None);
+                }
+                Piece::Text(piece) if text::is_space(piece) => {}
+                Piece::Text(_) | Piece::Character(_) => self.repairs.stray_text += 1,
+                Piece::Eof if self.fragment && self.open.is_empty() => return Ok(None),
+                Piece::Eof => return Err(self.error(DecodeErrorKind::Truncated)),
+            }
+        }
+    }
+
+    fn text(&mut self) -> Result<Cow<'a, str>> {
+        match self.content(false)? {
+            Content::Text(text) => Ok(text),
+            Content::Markup(_) | Content::Octets(_) => Ok(Cow::Borrowed("")),
+        }
+    }
+
+    fn data(&mut self) -> Result<Content<'a>> {
+        self.content(true)
+    }
+
+    fn skip(&mut self) -> Result<()> {
+        if self.empty {
+            self.close();
+            return Ok(());
+        }
+        let outer = self.open.len();
+        loop {
+            match self.next()? {
+                Piece::Start(start, empty) => {
+                    self.open_element(&start, empty)?;
+                    if empty {
+                        self.close();
+                    }
+                }
+                Piece::End => {
+                    self.close();
+                    if self.open.len() < outer {
+                        return Ok(());
+                    }
+                }
+                Piece::Text(_) | Piece::Character(_) => {}
+                Piece::Eof => return Err(self.error(DecodeErrorKind::Truncated)),
+            }
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    #[cold]
+    fn error(&self, kind: DecodeErrorKind) -> DecodeError {
+        DecodeError { kind, place: self.place_at(self.at) }
+    }
+
+    fn limits(&self) -> &Limits {
+        self.limits
+    }
+
+    fn repairs(&mut self) -> &mut Repairs {
+        &mut self.repairs
+    }
+}
+
+impl<'a> XmlSource<'a, '_> {
+    /// Text that comes in pieces is joined; one piece is borrowed from the input.
+    fn content(&mut self, markup: bool) -> Result<Content<'a>> {
+        if self.empty {
+            self.close();
+            return Ok(Content::Text(Cow::Borrowed("")));
+        }
+        let mut joined: Cow<'a, str> = Cow::Borrowed("");
+        loop {
+            match self.next()? {
+                Piece::Text(text) => {
+                    let text = text::line_ends(text);
+                    if joined.is_empty() {
+                        joined = text;
+                    } else {
+                        joined.to_mut().push_str(&text);
+                    }
+                }
+                Piece::Character(character) => joined.to_mut().push(character),
+                Piece::End => {
+                    self.close();
+                    return Ok(Content::Text(joined));
+                }
+                Piece::Start(start, empty) if markup => {
+                    return self.markup(&joined, &start, empty).map(Content::Markup);
+                }
+                Piece::Start(start, empty) => {
+                    self.repairs.unknown_elements += 1;
+                    self.open_element(&start, empty)?;
+                    self.skip()?;
+                }
+                Piece::Eof => return Err(self.error(DecodeErrorKind::Truncated)),
+            }
+            self.check_text(joined.len())?;
+        }
+    }
+}
+
+/// What nearly every attribute of SyncML is; needs no further look.
+#[inline]
+fn is_metinf_declaration(attributes: &str) -> bool {
+    matches!(attributes, " xmlns=\"syncml:metinf\"" | " xmlns='syncml:metinf'")
+}
+
+/// Whether a DOCTYPE has declarations of its own: a `[` outside quotes.
+fn has_internal_subset(doctype: &str) -> bool {
+    let mut quote = None;
+    for octet in doctype.bytes() {
+        match (quote, octet) {
+            (None, b'[') => return true,
+            (None, b'"' | b'\'') => quote = Some(octet),
+            (Some(open), close) if open == close => quote = None,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// What a writer lets through of markup that is our own: any size, but no depth that no reader takes.
+pub(in crate::syncml) fn writer_limits() -> Limits {
+    Limits { message_octets: usize::MAX, text_octets: usize::MAX, elements: usize::MAX, ..Limits::default() }
+}
+
+/// A fragment in canonical form (see [`super::markup`]).
+pub(in crate::syncml) fn canonical(markup: &str, limits: &Limits) -> Result<String> {
+    let mut fragment = Fragment::default();
+    if markup.is_empty() {
+        return Ok(fragment.finish());
+    }
+    let (text, origin) = open(markup.as_bytes(), limits)?;
+    let mut source = XmlSource::new(&text, &origin, limits);
+    loop {
+        match source.next()? {
+            Piece::Start(start, empty) => source.markup_start(&mut fragment, &start, empty)?,
+            Piece::Text(text) => fragment.text(&text::line_ends(text)),
+            Piece::Character(character) => fragment.text(character.encode_utf8(&mut [0; 4])),
+            Piece::End => {
+                source.close();
+                fragment.end();
+            }
+            Piece::Eof if fragment.depth() == 0 => return Ok(fragment.finish()),
+            Piece::Eof => return Err(source.error(DecodeErrorKind::Truncated)),
+        }
+    }
+}
+
+/// A part of a canonical fragment.
+pub(in crate::syncml) enum Node {
+    /// An element: its name, the default namespace in force, whether it has attributes, whether it is empty.
+    Start {
+        name: String,
+        namespace: Option<String>,
+        attributes: bool,
+        empty: bool,
+    },
+    Text(String),
+    /// The end of an element that was not empty.
+    End,
+}
+
+/// The parts of a fragment.
+pub(in crate::syncml) fn nodes(markup: &str, limits: &Limits) -> Result<Vec<Node>> {
+    let markup = canonical(markup, limits)?;
+    let (mut nodes, mut text, mut namespaces) = (Vec::new(), String::new(), Vec::<Option<String>>::new());
+    let origin = Origin::default();
+    let mut source = XmlSource::new(&markup, &origin, limits);
+    loop {
+        let piece = source.next()?;
+        if !matches!(piece, Piece::Text(_) | Piece::Character(_)) && !text.is_empty() {
+            nodes.push(Node::Text(std::mem::take(&mut text)));
+        }
+        match piece {
+            Piece::Start(start, empty) => {
+                source.open_element(&start, empty)?;
+                let mut attributes = source.attributes(&start)?;
+                let declared = attributes.iter().position(|(name, _)| *name == "xmlns");
+                let declared = declared.map(|at| attributes.remove(at).1);
+                let namespace = declared.or_else(|| namespaces.last().cloned().flatten());
+                let (name, attributes) = (start.name().as_ref().to_owned(), !attributes.is_empty());
+                nodes.push(Node::Start { name, namespace: namespace.clone(), attributes, empty });
+                if empty {
+                    source.close();
+                } else {
+                    namespaces.push(namespace);
+                }
+            }
+            Piece::Text(piece) => text.push_str(piece),
+            Piece::Character(character) => text.push(character),
+            Piece::End => {
+                source.close();
+                namespaces.pop();
+                nodes.push(Node::End);
+            }
+            Piece::Eof => return Ok(nodes),
+        }
+    }
 }
