@@ -1,2 +1,22 @@
 //! Our OMA DM client and the simulated fleet.
+//!
+//! A [`device::Device`] checks in over a [`transport::Transport`]; the [`unit`] speaks the session, the [`manager`]
+//! guards the tree, the providers of [`csp`] own its parts, and [`state`] keeps it all.
 #![forbid(unsafe_code)]
+
+pub mod codes;
+pub mod csp;
+pub mod device;
+pub mod edge;
+pub mod enrolment;
+pub mod event;
+pub mod keys;
+pub mod manager;
+pub mod origin;
+pub mod state;
+pub mod transport;
+pub mod tree;
+pub mod unit;
+
+pub use device::{Device, DeviceError, SessionReport, Settings};
+pub use enrolment::{Account, Enrolment};

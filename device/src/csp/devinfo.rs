@@ -1,0 +1,33 @@
+//! ./DevInfo, `urn:oma:mo:oma-dm-devinfo:1.0` (OMA-TS-DM_StdObj 5.3.2): sent at the start of each session.
+
+use super::{Ground, Provider, path};
+use crate::{codes::Code, tree::path::Path};
+
+/// The leaves, in the order they are sent.
+pub const LEAVES: [&str; 5] = ["DevId", "Man", "Mod", "DmV", "Lang"];
+/// The node.
+pub const ROOT: &str = "DevInfo";
+
+pub(super) struct DevInfo;
+
+impl Provider for DevInfo {
+    fn root(&self) -> Path {
+        path(&[ROOT])
+    }
+
+    fn plant(&self, ground: &mut Ground<'_>) -> Result<(), Code> {
+        ground.interior(&self.root(), Some("urn:oma:mo:oma-dm-devinfo:1.0"))?;
+        let hardware = ground.hardware;
+        let values = [
+            ground.account.device_id.as_str(),
+            &hardware.manufacturer,
+            &hardware.model,
+            "1.2",
+            &hardware.language,
+        ];
+        for (leaf, value) in LEAVES.into_iter().zip(values) {
+            ground.fact(&self.root().child(leaf), value)?;
+        }
+        Ok(())
+    }
+}

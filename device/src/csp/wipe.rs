@@ -1,0 +1,77 @@
+//! ./Vendor/Postern/Wipe: the remote wipe of our own device.
+//!
+//! Promise: it fails closed. `Run` obeys only an order that the core's order key signed and that names this
+//! enrolment, its generation, this URI and a moment not yet passed, and obeys each order once. The simulated
+//! device then clears its settings and records the wipe; `LastOrder` shows it to a server.
+
+use postern_wire::{
+    order::{Expected, Order},
+    terms::Verb,
+};
+
+use super::{Exec, Ground, Provider, path};
+use crate::{
+    codes::Code,
+    event::Event,
+    state::State,
+    tree::{
+        node::{Format, Node},
+        path::Path,
+    },
+};
+
+/// The node that a wipe executes.
+pub const RUN: &str = "./Vendor/Postern/Wipe/Run";
+
+pub(super) struct WipeProvider;
+
+impl Provider for WipeProvider {
+    fn root(&self) -> Path {
+        path(&["Vendor", "Postern", "Wipe"])
+    }
+
+    fn plant(&self, ground: &mut Ground<'_>) -> Result<(), Code> {
+        let vendor = path(&["Vendor"]);
+        let open = || Node::interior().permanent(&[Verb::Add, Verb::Get, Verb::Replace]);
+        ground.tree.insert(&vendor, open())?;
+        ground.tree.insert(&vendor.child("Postern"), open())?;
+        let own = self.root();
+        ground.interior(&own, None)?;
+        ground.tree.insert(&own.child("Run"), Node::leaf(Format::Null, "").permanent(&[Verb::Exec]))?;
+        ground.fact(&own.child("LastOrder"), "")
+    }
+
+    fn exec(&self, state: &mut State, exec: &Exec<'_>, events: &mut Vec<Event>) -> Result<Code, Code> {
+        let uri = exec.path.to_string();
+        let order = authorised(state, exec, &uri).map_err(|why| {
+            events.push(Event::OrderRefused { uri: uri.clone(), why });
+            Code::FORBIDDEN
+        })?;
+        state.obey(order.order, order.expires, exec.now);
+        state.wipe(order.order, exec.now);
+        self.refresh(state)?;
+        events.push(Event::Wiped { order: order.order });
+        Ok(Code::OK)
+    }
+
+    fn refresh(&self, state: &mut State) -> Result<(), Code> {
+        let Some(last) = state.wipes().last() else { return Ok(()) };
+        let order = last.order.to_string();
+        state.tree.update(&self.root().child("LastOrder"), |node| node.value = order.into_bytes())
+    }
+}
+
+fn authorised(state: &State, exec: &Exec<'_>, uri: &str) -> Result<Order, String> {
+    let key = exec.account.order_key.as_ref().ok_or("this device has no order key")?;
+    let text = std::str::from_utf8(exec.data).map_err(|_| "the order is not text")?;
+    let order = Order::open(text, |octets, signature| key.verifies(octets, signature))
+        .map_err(|error| error.to_string())?;
+    let (enrolment, generation) = (exec.account.enrolment, exec.account.generation);
+    order
+        .check(&Expected { enrolment, generation, uri, now: exec.now })
+        .map_err(|error| error.to_string())?;
+    if state.has_obeyed(order.order) {
+        return Err("the order was obeyed before".into());
+    }
+    Ok(order)
+}

@@ -1,0 +1,405 @@
+//! A device: an enrolment, a memory and a way to the server.
+//!
+//! Promise: what a server's message changed is kept durably before the answer that admits it leaves. Every reply to
+//! an enrolment of type `signed` carries the core's signature over it and over this request's nonce, or it is not
+//! read. Time and randomness are given by the caller.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use postern_wire::{
+    problem::ProblemDetails,
+    signature::{self, Parameters, RequestParts, ResponseParts, SignatureError},
+    syncml::{DecodeError, Limits, MediaType, decode},
+    terms::UtcMillis,
+};
+
+use crate::{
+    codes::Code,
+    csp::{self, Hardware},
+    enrolment::{Account, ServerProof},
+    event::{Event, Observer},
+    keys::KeyError,
+    origin::{BadServerUri, ServerUri},
+    state::{State, StateError, Storage},
+    transport::{Answered, Https, Request, Transport, TransportError},
+    unit::{Cause, Composed, Ending, Random, SessionError, Step, Unit, UnitSettings},
+};
+
+/// How a device behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How sessions are spoken.
+    pub unit: Arc<UnitSettings>,
+    /// What the simulated hardware is.
+    pub hardware: Arc<Hardware>,
+    /// How often one message is sent again when its connection broke or the server was busy.
+    pub retries: u32,
+    /// Before the first of these; doubled each time.
+    pub retry_wait: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            unit: Arc::new(UnitSettings::default()),
+            hardware: Arc::new(Hardware::default()),
+            retries: 3,
+            retry_wait: Duration::from_millis(200),
+        }
+    }
+}
+
+/// What a session came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionReport {
+    /// SessionID.
+    pub session_id: String,
+    /// Messages sent.
+    pub messages: u32,
+    /// Commands answered.
+    pub commands: u32,
+    /// Octets of message bodies sent.
+    pub octets_sent: u64,
+    /// Octets of message bodies received.
+    pub octets_received: u64,
+    /// Whether the server proved itself as the enrolment demands. A session without commands may end before.
+    pub server_proved: bool,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// A session that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// No answer.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// An answer that is no message.
+    #[error("the server answered HTTP {status}{}", slug.as_deref().map(|slug| format!(" ({slug})")).unwrap_or_default())]
+    Http {
+        /// The HTTP status.
+        status: u16,
+        /// The problem's slug, when the answer is a problem document.
+        slug: Option<String>,
+        /// Retry-After in seconds.
+        retry_after: Option<u64>,
+    },
+    /// An answer of another type than asked for.
+    #[error("the answer's type is {0:?}")]
+    MediaType(String),
+    /// A message that cannot be read.
+    #[error("the answer cannot be read: {0}")]
+    Decode(#[from] DecodeError),
+    /// A reply without the core's signature, or with another's.
+    #[error("the reply is not the core's: {0}")]
+    Signature(#[from] SignatureError),
+    /// The device's key cannot sign.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The session cannot go on.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The state cannot be read or kept.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The providers do not fit the tree.
+    #[error("the tree cannot be planted (code {0})")]
+    Plant(Code),
+}
+
+impl From<BadServerUri> for DeviceError {
+    fn from(error: BadServerUri) -> Self {
+        Self::Session(SessionError::RespUri(error))
+    }
+}
+
+impl DeviceError {
+    /// A stable word for summaries.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        match self {
+            Self::Transport(error) => error.kind().to_owned(),
+            Self::Http { status, slug, .. } => match slug {
+                Some(slug) => format!("http-{status}-{slug}"),
+                None => format!("http-{status}"),
+            },
+            Self::MediaType(_) => "media-type".to_owned(),
+            Self::Decode(error) => error.slug().to_owned(),
+            Self::Signature(_) => "reply-signature".to_owned(),
+            Self::Key(_) => "key".to_owned(),
+            Self::Session(error) => match error {
+                SessionError::Misfit(_) => "misfit".to_owned(),
+                SessionError::Refused(code) => format!("refused-{code}"),
+                SessionError::OtherScheme(_) => "other-scheme".to_owned(),
+                SessionError::ServerNotProved => "server-not-proved".to_owned(),
+                SessionError::Endless(_) => "endless".to_owned(),
+                SessionError::RespUri(_) => "resp-uri".to_owned(),
+                SessionError::NoRoom(_) => "no-room".to_owned(),
+                SessionError::Encode(_) => "encode".to_owned(),
+            },
+            Self::State(_) => "state".to_owned(),
+            Self::Plant(_) => "plant".to_owned(),
+        }
+    }
+
+    /// When the server wants to be asked again, in seconds from now.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Http { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+/// A device.
+pub struct Device<T = Https> {
+    account: Arc<Account>,
+    settings: Settings,
+    storage: Storage,
+    state: State,
+    /// What `storage` holds: an unchanged state is not written again.
+    kept: Option<State>,
+    last_session: u16,
+    transport: T,
+    observer: Option<Observer>,
+}
+
+impl<T: Transport> Device<T> {
+    /// A device with the memory that rests in `storage`, or a fresh one.
+    pub fn new(
+        account: Arc<Account>,
+        settings: Settings,
+        storage: Storage,
+        transport: T,
+    ) -> Result<Self, DeviceError> {
+        let planted = csp::plant(&account, &settings.hardware).map_err(DeviceError::Plant)?;
+        let mut state = storage.load(planted)?;
+        csp::refresh(&mut state).map_err(DeviceError::Plant)?;
+        Ok(Self { account, settings, storage, state, kept: None, last_session: 0, transport, observer: None })
+    }
+
+    /// Tells `observer` everything that happens from now on.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// The device's memory.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Whose device this is.
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Opens a session on the device's own accord and carries it to its end.
+    pub async fn check_in(
+        &mut self,
+        now: UtcMillis,
+        random: Random<'_>,
+    ) -> Result<SessionReport, DeviceError> {
+        self.check_in_because(Cause::Client, now, random).await
+    }
+
+    /// Opens a session for the given cause and carries it to its end.
+    pub async fn check_in_because(
+        &mut self,
+        cause: Cause,
+        now: UtcMillis,
+        random: Random<'_>,
+    ) -> Result<SessionReport, DeviceError> {
+        let outcome = self.session(cause, now, random).await;
+        self.transport.close();
+        outcome
+    }
+
+    async fn session(
+        &mut self,
+        cause: Cause,
+        now: UtcMillis,
+        random: Random<'_>,
+    ) -> Result<SessionReport, DeviceError> {
+        let session_id = self.next_session_id(cause, random);
+        let mut unit = Unit::open(
+            Arc::clone(&self.account),
+            Arc::clone(&self.settings.unit),
+            cause,
+            session_id.clone(),
+            &self.state,
+        );
+        self.tell(&Event::Opened { session_id: session_id.clone() });
+        let mut uri = self.account.server.clone();
+        let (mut octets_sent, mut octets_received) = (0, 0);
+        loop {
+            let composed = unit.compose(&mut self.state)?;
+            self.storage_keeps()?;
+            octets_sent += composed.body.len() as u64;
+            let answered = self.send(&uri, composed, now, random).await?;
+            octets_received += answered.body.len() as u64;
+            self.tell(&Event::Received { octets: answered.body.len() });
+
+            let encoding = self.settings.unit.encoding;
+            let limits = Limits { message_octets: self.settings.unit.max_message, ..Limits::default() };
+            let decoded = decode(&answered.body, encoding, &limits)?;
+            let mut events = Vec::new();
+            let step = unit.receive(&decoded.message, &mut self.state, now, random, &mut events);
+            events.iter().for_each(|event| self.tell(event));
+            let step = match step {
+                Ok(step) => step,
+                Err(error) => {
+                    self.storage_keeps()?;
+                    return Err(error.into());
+                }
+            };
+            if let Step::End(ending) = step {
+                self.storage_keeps()?;
+                self.tell(&Event::Closed { messages: unit.messages(), commands: unit.commands() });
+                return Ok(SessionReport {
+                    session_id,
+                    messages: unit.messages(),
+                    commands: unit.commands(),
+                    octets_sent,
+                    octets_received,
+                    server_proved: unit.server_is_proved(),
+                    ending,
+                });
+            }
+            if let Some(next) = unit.resp_uri() {
+                uri = self.account.server.follow(next)?;
+            }
+        }
+    }
+
+    /// Sends a message until there is an answer that counts, within the retries. Each attempt is signed anew.
+    async fn send(
+        &mut self,
+        uri: &ServerUri,
+        composed: Composed,
+        now: UtcMillis,
+        random: Random<'_>,
+    ) -> Result<Answered, DeviceError> {
+        let body = Bytes::from(composed.body);
+        let mut wait = self.settings.retry_wait;
+        let mut left = self.settings.retries;
+        loop {
+            self.tell(&Event::Sent { msg_id: composed.msg_id, octets: body.len() });
+            let error = match self.attempt(uri, &body, now, random).await {
+                Ok(answered) => return Ok(answered),
+                Err(error) => error,
+            };
+            let transient = match &error {
+                DeviceError::Transport(error) => error.is_transient(),
+                DeviceError::Http { status, .. } => matches!(status, 502..=504),
+                _ => false,
+            };
+            // the first message may wait for the next check-in; a session under way may not
+            if !transient || left == 0 || composed.msg_id == 1 {
+                return Err(error);
+            }
+            left -= 1;
+            self.transport.close();
+            self.tell(&Event::Retried { why: error.to_string() });
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        uri: &ServerUri,
+        body: &Bytes,
+        now: UtcMillis,
+        random: Random<'_>,
+    ) -> Result<Answered, DeviceError> {
+        let media = self.settings.unit.style().media_type();
+        let mut nonce = [0; 16];
+        let mut fields = None;
+        if let Some(key) = &self.account.signing_key {
+            random(&mut nonce);
+            let parts =
+                RequestParts { method: "POST", path: &uri.target, content_type: media.header_value(), body };
+            let key_id = self.account.enrolment.to_string();
+            let parameters = Parameters { created: now.0.div_euclid(1000), nonce, key_id };
+            fields = Some(signature::sign_request(&parts, &parameters, |base| key.sign(base))?);
+        }
+        let answer_limit = self.settings.unit.max_message;
+        let request = Request { uri: uri.clone(), media, body: body.clone(), fields, answer_limit };
+        let answered = self.transport.exchange(request).await?;
+        if answered.status != 200 {
+            return Err(refusal(&answered));
+        }
+        self.prove(&answered, &nonce)?;
+        if MediaType::parse(&answered.content_type).is_none_or(|got| got.encoding() != media.encoding()) {
+            return Err(DeviceError::MediaType(answered.content_type));
+        }
+        Ok(answered)
+    }
+
+    /// For an enrolment of type `signed`: the reply is the core's, and answers this request.
+    fn prove(&self, answered: &Answered, nonce: &[u8; 16]) -> Result<(), DeviceError> {
+        if self.account.server_proof != ServerProof::Signature {
+            return Ok(());
+        }
+        let key = self.account.message_key.as_ref();
+        let parts = ResponseParts {
+            status: answered.status,
+            content_type: &answered.content_type,
+            body: &answered.body,
+        };
+        let fields = answered.signature_fields();
+        signature::verify_response(&parts, &fields, nonce, |_, base, signature| {
+            key.is_some_and(|key| key.verifies(base, signature))
+        })?;
+        Ok(())
+    }
+
+    /// 1200 echoes the trigger's id; 1201 takes one at random, other than the last. Upper-case hex.
+    fn next_session_id(&mut self, cause: Cause, random: Random<'_>) -> String {
+        let id = match cause {
+            Cause::Server { session } => session,
+            Cause::Client => {
+                let mut octets = [0; 2];
+                random(&mut octets);
+                let id = u16::from_be_bytes(octets).max(1);
+                if id == self.last_session { id.checked_add(1).unwrap_or(1) } else { id }
+            }
+        };
+        self.last_session = id;
+        format!("{id:X}")
+    }
+
+    fn storage_keeps(&mut self) -> Result<(), StateError> {
+        if matches!(self.storage, Storage::Folder(_)) && self.kept.as_ref() != Some(&self.state) {
+            self.storage.save(&self.state)?;
+            self.kept = Some(self.state.clone());
+        }
+        Ok(())
+    }
+
+    fn tell(&self, event: &Event) {
+        tracing::debug!(device_id = %self.account.device_id, %event, "device event");
+        if let Some(observer) = &self.observer {
+            observer(event);
+        }
+    }
+}
+
+fn refusal(answered: &Answered) -> DeviceError {
+    let problem: Option<ProblemDetails> = answered
+        .content_type
+        .starts_with("application/problem+json")
+        .then(|| serde_json::from_slice(&answered.body).ok())
+        .flatten();
+    DeviceError::Http {
+        status: answered.status,
+        slug: problem.and_then(|problem| problem.slug().map(ToOwned::to_owned)),
+        retry_after: answered.retry_after,
+    }
+}

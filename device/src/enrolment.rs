@@ -1,0 +1,214 @@
+//! The enrolment file: everything a device is told when it is enrolled, as JSON.
+//!
+//! Promise: secrets never show in Debug; an unknown field is ignored (a newer core may say more); what is missing
+//! or contradictory for the enrolment's way of authentication is refused with the field's name.
+
+use std::{fmt, fs, path::Path};
+
+use postern_wire::terms::{AuthType, EnrolmentId};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+
+use crate::{
+    keys::{KeyError, SigningKey, VerifyingKey},
+    origin::{BadServerUri, ServerUri},
+};
+
+/// An enrolment file as written by the core.
+#[derive(Clone, Deserialize)]
+pub struct Enrolment {
+    /// `https://host[:port]/dm/1/<route>`.
+    pub server_uri: String,
+    /// The enrolment's id.
+    pub enrolment: EnrolmentId,
+    /// Its generation.
+    pub generation: u32,
+    /// DevId: the Source of every message.
+    pub device_id: String,
+    /// ServerID: whom the ACLs mean.
+    pub server_id: String,
+    /// How the device proves itself.
+    pub auth: AuthType,
+    /// AAuthName of the device; the device id where there is none.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// AAuthSecret of the device (basic, md5).
+    #[serde(default)]
+    pub password: Option<SecretString>,
+    /// AAuthSecret of the server, which has to show it when there is one.
+    #[serde(default)]
+    pub server_password: Option<SecretString>,
+    /// The device's certificate and its chain (certificate, signed).
+    #[serde(default)]
+    pub certificate_pem: Option<String>,
+    /// The device's private key, where it is not kept in the state folder (simulated fleets).
+    #[serde(default)]
+    pub key_pem: Option<SecretString>,
+    /// The CA that the server's certificate must be issued by.
+    pub ca_pem: String,
+    /// The core's public key for replies (signed).
+    #[serde(default)]
+    pub message_key_pem: Option<String>,
+    /// The core's public key for orders; without it no order is obeyed.
+    #[serde(default)]
+    pub order_key_pem: Option<String>,
+}
+
+/// An enrolment that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolmentError {
+    /// The file cannot be read.
+    #[error("{file} cannot be read")]
+    Unreadable {
+        /// Its path.
+        file: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not the JSON of an enrolment.
+    #[error("this is not an enrolment file")]
+    NotAnEnrolment(#[source] serde_json::Error),
+    /// server_uri is not an https URI.
+    #[error("server_uri: {0}")]
+    ServerUri(#[from] BadServerUri),
+    /// A field that this way of authentication needs is missing.
+    #[error("auth {auth} needs {field}")]
+    Missing {
+        /// The way of authentication.
+        auth: AuthType,
+        /// The field.
+        field: &'static str,
+    },
+    /// syncml:auth-MAC is not built yet.
+    #[error("auth hmac is not supported by this device yet")]
+    Hmac,
+    /// A key in it cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl Enrolment {
+    /// Reads an enrolment from JSON text.
+    pub fn from_json(json: &str) -> Result<Self, EnrolmentError> {
+        serde_json::from_str(json).map_err(EnrolmentError::NotAnEnrolment)
+    }
+
+    /// Reads an enrolment file.
+    pub fn read(file: &Path) -> Result<Self, EnrolmentError> {
+        let json = fs::read_to_string(file)
+            .map_err(|source| EnrolmentError::Unreadable { file: file.display().to_string(), source })?;
+        Self::from_json(&json)
+    }
+}
+
+impl fmt::Debug for Enrolment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Enrolment")
+            .field("enrolment", &self.enrolment)
+            .field("generation", &self.generation)
+            .field("device_id", &self.device_id)
+            .field("auth", &self.auth)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How the server has to prove itself, beyond its TLS certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerProof {
+    /// The TLS certificate is enough.
+    Tls,
+    /// syncml:auth-basic in each package until accepted.
+    Basic,
+    /// syncml:auth-md5 likewise.
+    Md5,
+    /// Each reply is signed by the core's message key.
+    Signature,
+}
+
+/// An enrolment made ready: keys parsed, contradictions refused.
+#[derive(Debug)]
+pub struct Account {
+    /// Where to check in.
+    pub server: ServerUri,
+    /// The enrolment's id.
+    pub enrolment: EnrolmentId,
+    /// Its generation.
+    pub generation: u32,
+    /// DevId.
+    pub device_id: String,
+    /// ServerID.
+    pub server_id: String,
+    /// How the device proves itself.
+    pub auth: AuthType,
+    /// How the server proves itself.
+    pub server_proof: ServerProof,
+    /// The core's key for orders.
+    pub order_key: Option<VerifyingKey>,
+    /// The core's key for replies.
+    pub message_key: Option<VerifyingKey>,
+    /// The device's own key.
+    pub signing_key: Option<SigningKey>,
+    user: String,
+    password: SecretString,
+    server_password: SecretString,
+}
+
+impl Account {
+    /// Makes an enrolment ready. `key_pem` is the device's private key from its state folder, if it has one.
+    pub fn new(enrolment: &Enrolment, key_pem: Option<&SecretString>) -> Result<Self, EnrolmentError> {
+        let auth = enrolment.auth;
+        let missing = |field| EnrolmentError::Missing { auth, field };
+        let server_proof = match (auth, &enrolment.server_password) {
+            (AuthType::Hmac, _) => return Err(EnrolmentError::Hmac),
+            (AuthType::Signed, _) => ServerProof::Signature,
+            (_, None) => ServerProof::Tls,
+            (AuthType::Basic, Some(_)) => ServerProof::Basic,
+            (AuthType::Md5 | AuthType::Certificate, Some(_)) => ServerProof::Md5,
+        };
+        if matches!(auth, AuthType::Basic | AuthType::Md5) && enrolment.password.is_none() {
+            return Err(missing("password"));
+        }
+        let key_pem = key_pem.or(enrolment.key_pem.as_ref());
+        if auth == AuthType::Certificate && (enrolment.certificate_pem.is_none() || key_pem.is_none()) {
+            return Err(missing("certificate_pem and its private key"));
+        }
+        let signing_key = match (auth, key_pem) {
+            (AuthType::Signed, None) => return Err(missing("a private key (postern-device new-csr)")),
+            (AuthType::Signed, Some(pem)) => Some(SigningKey::from_pem(pem.expose_secret())?),
+            _ => None,
+        };
+        let key = |pem: &Option<String>, what| -> Result<Option<VerifyingKey>, KeyError> {
+            pem.as_deref().map(|pem| VerifyingKey::from_pem(pem, what)).transpose()
+        };
+        let message_key = key(&enrolment.message_key_pem, "message key")?;
+        if auth == AuthType::Signed && message_key.is_none() {
+            return Err(missing("message_key_pem"));
+        }
+        Ok(Self {
+            server: ServerUri::parse(&enrolment.server_uri)?,
+            enrolment: enrolment.enrolment,
+            generation: enrolment.generation,
+            device_id: enrolment.device_id.clone(),
+            server_id: enrolment.server_id.clone(),
+            auth,
+            server_proof,
+            order_key: key(&enrolment.order_key_pem, "order key")?,
+            message_key,
+            signing_key,
+            user: enrolment.user.clone().unwrap_or_else(|| enrolment.device_id.clone()),
+            password: enrolment.password.clone().unwrap_or_default(),
+            server_password: enrolment.server_password.clone().unwrap_or_default(),
+        })
+    }
+
+    /// AAuthName and AAuthSecret of the device.
+    pub(crate) fn own_credentials(&self) -> (&str, &str) {
+        (&self.user, self.password.expose_secret())
+    }
+
+    /// AAuthName and AAuthSecret of the server.
+    pub(crate) fn server_credentials(&self) -> (&str, &str) {
+        (&self.server_id, self.server_password.expose_secret())
+    }
+}

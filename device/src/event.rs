@@ -1,0 +1,99 @@
+//! What a device tells whoever watches it.
+
+use std::{fmt, sync::Arc};
+
+use postern_wire::terms::OperationId;
+
+use crate::codes::Code;
+
+/// Something that happened in a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A session begins.
+    Opened {
+        /// SessionID.
+        session_id: String,
+    },
+    /// A message went out.
+    Sent {
+        /// MsgID.
+        msg_id: u32,
+        /// Octets of its body.
+        octets: usize,
+    },
+    /// A message came in.
+    Received {
+        /// Octets of its body.
+        octets: usize,
+    },
+    /// The server asked for credentials, or for others.
+    Challenged,
+    /// The server accepted this device.
+    Accepted,
+    /// The server proved itself by Cred.
+    ServerProved,
+    /// The server's Cred was missing or wrong: its commands were refused.
+    ServerRefused(Code),
+    /// A command was answered.
+    Command {
+        /// Its name: Get, Replace …
+        name: String,
+        /// Its target; empty where it has none.
+        uri: String,
+        /// The answer.
+        code: Code,
+    },
+    /// A destructive command was not obeyed.
+    OrderRefused {
+        /// Its target.
+        uri: String,
+        /// Why.
+        why: String,
+    },
+    /// The device wiped itself.
+    Wiped {
+        /// The operation that ordered it.
+        order: OperationId,
+    },
+    /// The exchange failed and is tried again.
+    Retried {
+        /// What failed.
+        why: String,
+    },
+    /// The session is over.
+    Closed {
+        /// Messages sent.
+        messages: u32,
+        /// Commands answered.
+        commands: u32,
+    },
+}
+
+/// One line for a person; text from the server is escaped.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Opened { session_id } => write!(f, "session {session_id} opened"),
+            Self::Sent { msg_id, octets } => write!(f, "message {msg_id} sent, {octets} octets"),
+            Self::Received { octets } => write!(f, "message received, {octets} octets"),
+            Self::Challenged => f.write_str("challenged for credentials"),
+            Self::Accepted => f.write_str("accepted by the server"),
+            Self::ServerProved => f.write_str("the server proved itself"),
+            Self::ServerRefused(code) => write!(f, "the server's credentials were refused with {code}"),
+            Self::Command { name, uri, code } => {
+                write!(f, "{} {} -> {code}", name.escape_debug(), uri.escape_debug())
+            }
+            Self::OrderRefused { uri, why } => {
+                write!(f, "an order for {} was refused: {why}", uri.escape_debug())
+            }
+            Self::Wiped { order } => write!(f, "wiped by order {order}"),
+            Self::Retried { why } => write!(f, "tried again after: {}", why.escape_debug()),
+            Self::Closed { messages, commands } => {
+                write!(f, "session closed after {messages} messages and {commands} commands")
+            }
+        }
+    }
+}
+
+/// Where events go: called in the session's own task, so it has to be quick.
+pub type Observer = Arc<dyn Fn(&Event) + Send + Sync>;

@@ -1,0 +1,301 @@
+//! What a device remembers from one session to the next: tree, nonces, orders obeyed and wipes done; and where
+//! it rests.
+//!
+//! Promise: a save is atomic (temporary file, fsync, rename, fsync of the folder): whatever is interrupted, a
+//! later start finds the state before or after it, never a part. A state file that cannot be read is refused,
+//! not replaced: it says which orders were obeyed, and forgetting that would let them be replayed.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use postern_wire::terms::{OperationId, UtcMillis};
+use serde::{Deserialize, Serialize};
+
+use crate::tree::{SavedNode, SavedTreeError, Tree};
+
+/// Orders remembered at least; beyond that, those that have expired are forgotten.
+const ORDERS_KEPT: usize = 256;
+/// Wipes remembered; older ones are forgotten.
+const WIPES_KEPT: usize = 64;
+const FILE: &str = "state.json";
+const TEMPORARY: &str = "state.json.new";
+const VERSION: u32 = 1;
+
+/// The memory of one device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// The management tree.
+    pub tree: Tree,
+    /// The nonce for our next Cred, from the server's last accepted NextNonce.
+    pub client_nonce: Option<Vec<u8>>,
+    /// The nonce that the server's next Cred has to use, from our last Chal.
+    pub server_nonce: Option<Vec<u8>>,
+    obeyed: Vec<Obeyed>,
+    wipes: Vec<Wipe>,
+}
+
+/// An order that was obeyed, and until when it could be shown again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Obeyed {
+    order: OperationId,
+    expires: UtcMillis,
+}
+
+/// A wipe that was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wipe {
+    /// The operation that ordered it.
+    pub order: OperationId,
+    /// When, by the device's clock.
+    pub at: UtcMillis,
+}
+
+impl State {
+    /// Whether this order was obeyed before.
+    #[must_use]
+    pub fn has_obeyed(&self, order: OperationId) -> bool {
+        self.obeyed.iter().any(|known| known.order == order)
+    }
+
+    /// Remembers an order as obeyed.
+    pub fn obey(&mut self, order: OperationId, expires: UtcMillis, now: UtcMillis) {
+        if self.obeyed.len() >= ORDERS_KEPT {
+            self.obeyed.retain(|known| known.expires > now);
+        }
+        self.obeyed.push(Obeyed { order, expires });
+    }
+
+    /// Clears what servers put into the tree, and records the wipe.
+    pub fn wipe(&mut self, order: OperationId, at: UtcMillis) {
+        self.tree.clear_dynamic();
+        self.wipes.push(Wipe { order, at });
+        let surplus = self.wipes.len().saturating_sub(WIPES_KEPT);
+        self.wipes.drain(..surplus);
+    }
+
+    /// The wipes done, oldest first.
+    #[must_use]
+    pub fn wipes(&self) -> &[Wipe] {
+        &self.wipes
+    }
+}
+
+/// Why the state cannot be read or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The file system said no.
+    #[error("{doing} {file}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// On which file.
+        file: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is not a state of a known version.
+    #[error("{file} is damaged; move it away to start anew: {why}")]
+    Damaged {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// Where a state rests.
+#[derive(Clone, Debug)]
+pub enum Storage {
+    /// Nowhere: simulated devices under load.
+    Memory,
+    /// In a folder.
+    Folder(PathBuf),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    version: u32,
+    #[serde(default)]
+    client_nonce: Option<String>,
+    #[serde(default)]
+    server_nonce: Option<String>,
+    #[serde(default)]
+    obeyed: Vec<Obeyed>,
+    #[serde(default)]
+    wipes: Vec<Wipe>,
+    tree: Vec<SavedNode>,
+}
+
+impl Storage {
+    /// A folder, made if it is not there.
+    pub fn folder(folder: &Path) -> Result<Self, StateError> {
+        fs::create_dir_all(folder).map_err(io("cannot make", folder))?;
+        Ok(Self::Folder(folder.to_owned()))
+    }
+
+    /// The state that rests here, upon a tree that is freshly planted. What an interrupted save left is ignored.
+    pub fn load(&self, planted: Tree) -> Result<State, StateError> {
+        let fresh = State { tree: planted, ..State::default() };
+        let Self::Folder(folder) = self else { return Ok(fresh) };
+        let file = folder.join(FILE);
+        let text = match fs::read(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(fresh),
+            Err(error) => return Err(io("cannot read", &file)(error)),
+        };
+        read(&text, fresh).map_err(|why| StateError::Damaged { file: file.display().to_string(), why })
+    }
+
+    /// Keeps `state`; on return it will be found again after a crash.
+    pub fn save(&self, state: &State) -> Result<(), StateError> {
+        let Self::Folder(folder) = self else { return Ok(()) };
+        write_temporary(folder, &to_json(state))?;
+        put_in_place(folder)
+    }
+}
+
+/// First half of a save: the new state beside the old one, durable.
+fn write_temporary(folder: &Path, json: &[u8]) -> Result<(), StateError> {
+    let temporary = folder.join(TEMPORARY);
+    let write = || -> io::Result<()> {
+        let mut file = private_file(&temporary)?;
+        file.write_all(json)?;
+        file.sync_all()
+    };
+    write().map_err(io("cannot write", &temporary))
+}
+
+/// Second half: the new state takes the old one's name, durably.
+fn put_in_place(folder: &Path) -> Result<(), StateError> {
+    let (temporary, file) = (folder.join(TEMPORARY), folder.join(FILE));
+    fs::rename(&temporary, &file).map_err(io("cannot replace", &file))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("cannot sync", folder))
+}
+
+/// Creates or empties a file that only its owner reads.
+pub(crate) fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn to_json(state: &State) -> Vec<u8> {
+    let nonce = |nonce: &Option<Vec<u8>>| nonce.as_deref().map(postern_wire::auth::encode_nonce);
+    let saved = Saved {
+        version: VERSION,
+        client_nonce: nonce(&state.client_nonce),
+        server_nonce: nonce(&state.server_nonce),
+        obeyed: state.obeyed.clone(),
+        wipes: state.wipes.clone(),
+        tree: state.tree.save(),
+    };
+    serde_json::to_vec(&saved).expect("a state holds only text and numbers")
+}
+
+fn read(json: &[u8], mut state: State) -> Result<State, String> {
+    let saved: Saved = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    if saved.version != VERSION {
+        return Err(format!("version {} is not known here", saved.version));
+    }
+    state.tree.restore(&saved.tree).map_err(|error: SavedTreeError| error.to_string())?;
+    let nonce = |text: Option<String>| text.and_then(|text| postern_wire::auth::decode_nonce(&text));
+    Ok(State {
+        tree: state.tree,
+        client_nonce: nonce(saved.client_nonce),
+        server_nonce: nonce(saved.server_nonce),
+        obeyed: saved.obeyed,
+        wipes: saved.wipes,
+    })
+}
+
+fn io(doing: &'static str, file: &Path) -> impl FnOnce(io::Error) -> StateError {
+    let file = file.display().to_string();
+    move |source| StateError::Io { doing, file, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::tree::{
+        node::{Format, Node},
+        path::Path as TreePath,
+    };
+
+    #[test]
+    fn a_state_is_found_again_as_it_was_saved() {
+        let (folder, storage) = storage();
+        storage.save(&a_state("one")).unwrap();
+        assert_eq!(storage.load(Tree::default()).unwrap(), a_state("one"));
+        drop(folder);
+    }
+
+    #[test]
+    fn a_crash_between_write_and_rename_leaves_the_state_before() {
+        let (folder, storage) = storage();
+        storage.save(&a_state("one")).unwrap();
+        write_temporary(folder.path(), &to_json(&a_state("two"))).unwrap();
+        assert_eq!(storage.load(Tree::default()).unwrap(), a_state("one"));
+        storage.save(&a_state("three")).unwrap();
+        assert_eq!(storage.load(Tree::default()).unwrap(), a_state("three"));
+    }
+
+    #[test]
+    fn a_crash_inside_the_write_leaves_the_state_before() {
+        let (folder, storage) = storage();
+        storage.save(&a_state("one")).unwrap();
+        let json = to_json(&a_state("two"));
+        for end in [0, 1, json.len() / 2, json.len() - 1] {
+            write_temporary(folder.path(), &json[..end]).unwrap();
+            assert_eq!(storage.load(Tree::default()).unwrap(), a_state("one"));
+        }
+    }
+
+    #[test]
+    fn a_damaged_state_is_refused_and_left_alone() {
+        let (folder, storage) = storage();
+        let file = folder.path().join(FILE);
+        for text in [
+            "",
+            "{",
+            "{\"version\":2,\"tree\":[]}",
+            "{\"version\":1,\"tree\":[{\"uri\":\"./a/b\",\"format\":\"chr\"}]}",
+        ] {
+            fs::write(&file, text).unwrap();
+            assert!(matches!(storage.load(Tree::default()), Err(StateError::Damaged { .. })), "{text}");
+            assert_eq!(fs::read_to_string(&file).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn expired_orders_are_forgotten_only_when_there_are_many() {
+        let mut state = State::default();
+        let order = |number: usize| OperationId(Uuid::from_u128(number as u128));
+        for number in 0..ORDERS_KEPT {
+            state.obey(order(number), UtcMillis(10), UtcMillis(0));
+        }
+        assert!(state.has_obeyed(order(0)));
+        state.obey(order(ORDERS_KEPT), UtcMillis(30), UtcMillis(20));
+        assert!(!state.has_obeyed(order(0)) && state.has_obeyed(order(ORDERS_KEPT)));
+    }
+
+    fn storage() -> (tempfile::TempDir, Storage) {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::folder(folder.path()).unwrap();
+        (folder, storage)
+    }
+
+    fn a_state(value: &str) -> State {
+        let mut state = State { client_nonce: Some(vec![1, 2]), ..State::default() };
+        state.tree.insert(&TreePath::root().child("a"), Node::leaf(Format::Chr, value)).unwrap();
+        state.obey(OperationId(Uuid::from_u128(1)), UtcMillis(10), UtcMillis(0));
+        state
+    }
+}
