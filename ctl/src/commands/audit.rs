@@ -16,7 +16,7 @@ use crate::{
 /// What can be done with the audit log.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// List the log: the newest first, or upwards from --from.
+    /// List the log, the newest first.
     List(List),
     /// Show the last signed head: what to keep elsewhere.
     Head,
@@ -34,18 +34,9 @@ pub enum Action {
 /// Arguments of `audit list`.
 #[derive(Debug, Args)]
 pub struct List {
-    /// Upwards from this row.
-    #[arg(long, value_name = "SEQ")]
-    pub from: Option<u64>,
-    /// By exactly this actor.
+    /// On exactly this object: `device:ID`, `group:ID`, `gateway:NAME` …
     #[arg(long)]
-    pub actor: Option<String>,
-    /// Of exactly this action.
-    #[arg(long)]
-    pub action: Option<String>,
-    /// On exactly this target.
-    #[arg(long)]
-    pub target: Option<String>,
+    pub object: Option<String>,
     /// Most rows wanted.
     #[arg(long, default_value_t = 50)]
     pub limit: usize,
@@ -55,8 +46,8 @@ impl Action {
     /// Does it.
     pub async fn run(self, client: &Client, output: &mut Output<'_>) -> Result<Exit, Failure> {
         match self {
-            Self::List(List { from, actor, action, target, limit }) => {
-                let query = AuditQuery { from, actor, action, target, limit: None, cursor: None };
+            Self::List(List { object, limit }) => {
+                let query = AuditQuery { object, limit: None, cursor: None };
                 let rows: Vec<AuditRow> = client.list(&["audit"], &query, Some(limit)).await?;
                 output.answer(&rows, |rows| listed(rows))?;
                 Ok(Exit::Done)
@@ -109,14 +100,14 @@ fn same_pem(one: &str, other: &str) -> bool {
 
 fn listed(rows: &[AuditRow]) -> String {
     output::table(
-        ["SEQ", "WHEN", "ACTOR", "ACTION", "TARGET", "DETAIL"],
+        ["SEQ", "WHEN", "ACTOR", "ACTION", "OBJECT", "DETAIL"],
         rows.iter().map(|row| {
             [
                 row.seq.to_string(),
                 time::short(row.at),
                 row.actor.clone(),
                 row.action.clone(),
-                row.target.clone(),
+                row.object.clone(),
                 row.detail.clone(),
             ]
         }),

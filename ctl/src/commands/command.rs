@@ -134,9 +134,7 @@ fn is_pending(state: CommandState) -> bool {
 }
 
 fn happened(event: &CommandEvent) -> String {
-    let detail =
-        event.detail.as_deref().map(|detail| format!(": {}", text::terminal(detail))).unwrap_or_default();
-    format!("{}  {}{detail}", time::short(event.at), text::terminal(&event.event))
+    format!("{}  {}: {}", time::short(event.at), event.state, text::terminal(&event.cause))
 }
 
 fn ended(command: &Command) -> String {
@@ -153,7 +151,7 @@ fn ended(command: &Command) -> String {
 
 /// The verb and the node, escaped.
 pub(crate) fn what(command: &CommandSummary) -> String {
-    format!("{} {}", text::terminal(&command.verb), text::terminal(&command.uri))
+    format!("{} {}", command.verb, text::terminal(&command.uri))
 }
 
 /// A list of commands.
@@ -163,7 +161,7 @@ pub(crate) fn listed(commands: &[CommandSummary]) -> String {
         commands.iter().map(|command| {
             [
                 command.id.to_string(),
-                command.verb.clone(),
+                command.verb.to_string(),
                 command.uri.clone(),
                 command.state.to_string(),
                 or_dash(command.status),
@@ -197,25 +195,20 @@ fn shown(command: &Command) -> String {
     }
     if !command.timeline.is_empty() {
         let rows = command.timeline.iter().map(|event| {
-            [
-                time::short(event.at),
-                event.event.clone(),
-                or_empty(event.session),
-                or_empty(event.detail.as_ref()),
-            ]
+            [time::short(event.at), event.state.to_string(), or_empty(event.session), event.cause.clone()]
         });
-        text = format!("{text}\n\n{}", output::table(["WHEN", "WHAT", "SESSION", "DETAIL"], rows));
+        text = format!("{text}\n\n{}", output::table(["WHEN", "STATE", "SESSION", "CAUSE"], rows));
     }
     text
 }
 
 fn results(results: &[CommandResult]) -> String {
     output::table(
-        ["RESULT OF", "STATUS", "FORMAT", "DATA"],
+        ["RESULT OF", "FORMAT", "DATA"],
         results.iter().map(|result| {
             let octets = result.data_base64.as_ref().map(|data| format!("base64 {data}"));
             let data = result.data.clone().or(octets);
-            [result.uri.clone(), or_dash(result.status), or_dash(result.format.as_ref()), or_dash(data)]
+            [result.uri.clone(), or_dash(result.format.as_ref()), or_dash(data)]
         }),
     )
 }

@@ -221,7 +221,7 @@ impl Action {
                 }
                 let before = client.get_versioned::<Device>(&["devices", &device]).await?;
                 let id = before.value.id.to_string();
-                let body = UpdateDevice { name, owner };
+                let body = UpdateDevice { name, owner, ..UpdateDevice::default() };
                 let device: Device =
                     client.change(Method::PATCH, &["devices", &id], &before.etag, &body).await?;
                 output.answer(&device, shown)?;
@@ -304,6 +304,7 @@ impl Enrol {
             server_password: password(self.server_password_file)?,
             csr_pem: self.csr.map(|path| files::text(&path)).transpose()?,
             groups: self.groups,
+            ..EnrolDevice::default()
         })
     }
 }

@@ -53,15 +53,9 @@ fn shown(why: &Why) -> String {
 
 fn blocked(why: &Why) -> String {
     output::table(
-        ["WHAT", "KEY", "VERDICT", "SINCE", "WHY"],
+        ["WHAT", "KEY", "VERDICT", "SINCE"],
         why.blocked.iter().map(|entry| {
-            [
-                entry.kind.clone(),
-                entry.key.clone(),
-                entry.verdict.clone(),
-                time::short(entry.since),
-                or_dash(entry.reason.as_ref()),
-            ]
+            [entry.kind.clone(), entry.key.clone(), entry.verdict.clone(), time::short(entry.since)]
         }),
     )
 }

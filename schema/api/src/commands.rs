@@ -16,9 +16,13 @@ pub struct QueueCommands {
     /// The commands, sent in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<CommandSpec>,
-    /// SyncML commands as XML: a SyncBody, a whole SyncML message (its header is ignored), or the commands alone.
+    /// SyncML commands as XML: a whole SyncML message (its header is ignored), a SyncBody, or the commands alone.
+    /// Add, Replace, Get, Delete, Copy, Exec and Sequence; Atomic comes with a later version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub syncml: Option<String>,
+    /// Each command waits for the answer to the one before. A Sequence in `syncml` sets it.
+    #[serde(default)]
+    pub ordered: bool,
     /// How soon. Default: normal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Lane>)]
@@ -63,10 +67,9 @@ pub struct Operation {
     /// What it is for.
     #[schema(value_type = schema::OperationKind)]
     pub kind: OperationKind,
-    /// The device.
-    #[schema(value_type = Uuid)]
-    pub device: EnrolmentId,
-    /// Who asked: an admin's name, or a service.
+    /// How many devices it is for.
+    pub devices: u64,
+    /// Who asked: `admin:NAME`, `service:NAME`.
     pub requested_by: String,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,9 +78,12 @@ pub struct Operation {
     pub created_at: Time,
     /// Rolled up from its commands: queued, sent, succeeded, failed, partly-failed, in-doubt, expired, cancelled, superseded.
     pub state: String,
-    /// Its commands, in sending order.
+    /// Its commands, in sending order; the first [`OPERATION_COMMANDS_SHOWN`].
     pub commands: Vec<CommandSummary>,
 }
+
+/// How many commands an [`Operation`] lists.
+pub const OPERATION_COMMANDS_SHOWN: u32 = 500;
 
 /// A command in a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -91,8 +97,9 @@ pub struct CommandSummary {
     /// The device.
     #[schema(value_type = Uuid)]
     pub device: EnrolmentId,
-    /// What it does; `atomic` or `sequence` for a container.
-    pub verb: String,
+    /// What it does.
+    #[schema(value_type = schema::Verb)]
+    pub verb: Verb,
     /// Target LocURI of its first item.
     pub uri: String,
     /// Where it stands.
@@ -122,8 +129,14 @@ pub struct Command {
     /// What a list shows.
     #[serde(flatten)]
     pub summary: CommandSummary,
-    /// What is sent, as SyncML XML (data of a reserved URI left out).
-    pub syncml: String,
+    /// What is sent: its items. Absent when they are sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<CommandItem>>,
+    /// How often it was sent.
+    pub attempts: u64,
+    /// When it was sent last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Time>,
     /// What may be done when its fate is unknown.
     #[schema(value_type = schema::Redelivery)]
     pub redelivery: Redelivery,
@@ -140,14 +153,33 @@ pub struct Command {
     pub timeline: Vec<CommandEvent>,
 }
 
-/// One item of Results, or of a per-item Status.
+/// One item of a command.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CommandItem {
+    /// Target LocURI.
+    pub uri: String,
+    /// Source LocURI, of a copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Meta Format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// Meta Type.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub type_: Option<String>,
+    /// Its Data when that is text or markup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    /// Its Data in base64 when that is not text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_base64: Option<String>,
+}
+
+/// One item of Results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CommandResult {
     /// The item's LocURI. Text from a device: escape it for where you show it.
     pub uri: String,
-    /// Its Status code, where the device gave one for the item.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
     /// Meta Format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
@@ -167,11 +199,13 @@ pub struct CommandResult {
 pub struct CommandEvent {
     /// When.
     pub at: Time,
-    /// What: a state, or `probe`, `redelivered` …
-    pub event: String,
-    /// More about it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
+    /// The state after it.
+    #[schema(value_type = schema::CommandState)]
+    pub state: CommandState,
+    /// Why, in a few words.
+    pub cause: String,
+    /// The command's revision after it.
+    pub revision: u64,
     /// In which session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Uuid>,

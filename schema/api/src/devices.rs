@@ -1,6 +1,6 @@
 //! Devices: enrol, list, show, rename, retire.
 //!
-//! `{device}` in a path is an enrolment's id, or its DevId, name or certificate fingerprint; one that fits several
+//! `{device}` in a path is an enrolment's id, or its DevId, name, hardware id or certificate serial; one that fits several
 //! is refused with the list (`ambiguous-device`).
 
 use postern_wire::terms::{AuthType, Dialect, EnrolmentId, EnrolmentState, ProofClass};
@@ -36,6 +36,12 @@ pub struct EnrolDevice {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = Password)]
     pub password: Option<String>,
+    /// Serial number, IMEI or another mark of the hardware; unique among the devices that are not retired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardware_id: Option<String>,
+    /// Why; stands in the audit log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The ServerID that the device knows this server by; the core's configured one when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_id: Option<String>,
@@ -113,6 +119,9 @@ pub struct Device {
     /// Whose it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// A mark of its hardware, where one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardware_id: Option<String>,
     /// Where the enrolment stands.
     #[schema(value_type = schema::EnrolmentState)]
     pub state: EnrolmentState,
@@ -133,9 +142,15 @@ pub struct Device {
     /// When it last had one; written in batches, so up to some seconds late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Time>,
+    /// From which address it came then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_source: Option<String>,
+    /// Through which gateway it came then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_gateway: Option<String>,
     /// Commands queued or sent and not finished.
     pub pending: u64,
-    /// The groups that it is a direct member of.
+    /// The groups that it is in, directly or by nesting.
     #[serde(default)]
     pub groups: Vec<GroupRef>,
     /// Its certificate, where it has one.
@@ -144,6 +159,9 @@ pub struct Device {
     /// When it was retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired_at: Option<Time>,
+    /// Why it was retired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_because: Option<String>,
     /// What it said of itself (DevInfo and reads); only when one device is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<Fact>,
@@ -184,6 +202,9 @@ pub struct UpdateDevice {
     /// Whose it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// A mark of its hardware.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardware_id: Option<String>,
 }
 
 /// Why something is done; goes into the audit log. A query parameter of DELETE.
@@ -207,7 +228,7 @@ pub struct DeviceQuery {
     /// Owned by exactly this owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// DevId, name or owner contains this text.
+    /// DevId or name contains this text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub q: Option<String>,
     /// Not seen since this time (or never).

@@ -37,7 +37,7 @@ pub struct Group {
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Direct member devices.
+    /// Member devices, those of nested groups included, each counted once.
     pub device_count: u64,
     /// Direct member groups.
     pub group_count: u64,
@@ -45,13 +45,14 @@ pub struct Group {
     pub revision: u64,
 }
 
-/// A group with its direct members.
+/// A group with its members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GroupDetail {
     /// What a list shows.
     #[serde(flatten)]
     pub group: Group,
-    /// Direct member devices, the first [`MEMBERS_SHOWN`]; the rest by `GET /api/1/devices?group=`.
+    /// Member devices, those of nested groups included, the first [`MEMBERS_SHOWN`]; all of them by
+    /// `GET /api/1/devices?group=`.
     pub devices: Vec<DeviceRef>,
     /// Direct member groups.
     pub groups: Vec<GroupRef>,

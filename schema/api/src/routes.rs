@@ -190,10 +190,10 @@ pub const ALL: &[RouteSpec] = &[
         "List devices, the oldest enrolment first.",
     )
     .query(&[
-        ("state", "In this state (new, managed, retired); without it, all but the retired."),
+        ("state", "In this state (new, managed, retired); without it, all but the retired ones."),
         ("group", "A member of this group, directly or through nested groups; id or name."),
         ("owner", "Owned by exactly this owner."),
-        ("q", "DevId, name or owner contains this text."),
+        ("q", "DevId or name contains this text."),
         ("seen_before", "Not seen since this time, or never."),
         ("pending", "With (true) or without (false) pending commands."),
         PAGE[0],
@@ -299,7 +299,7 @@ pub const ALL: &[RouteSpec] = &[
         "groups.show",
         P::GroupsRead,
         One("GroupDetail"),
-        "Show a group and its direct members.",
+        "Show a group and its members.",
     ),
     route(
         Patch,
@@ -449,16 +449,9 @@ pub const ALL: &[RouteSpec] = &[
         "audit.list",
         P::AuditRead,
         PageOf("AuditRow"),
-        "List the audit log; the newest first, or upwards from `from`.",
+        "List the audit log, the newest first.",
     )
-    .query(&[
-        ("from", "Upwards from this sequence number; without it, the newest first."),
-        ("actor", "By exactly this actor."),
-        ("action", "Of exactly this action."),
-        ("target", "On exactly this target."),
-        PAGE[0],
-        PAGE[1],
-    ]),
+    .query(&[("object", "On exactly this object: `device:ID`, `group:ID` …"), PAGE[0], PAGE[1]]),
     route(
         Get,
         "/api/1/audit/head",

@@ -99,7 +99,4 @@ pub struct BlockedEntry {
     pub verdict: String,
     /// Since when.
     pub since: Time,
-    /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
 }
