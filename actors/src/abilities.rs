@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom as AwsRandom};
-use postern_wire::terms::UtcMillis;
+use postern_wire::{route::RouteHash, terms::UtcMillis};
 use uuid::Uuid;
 
 /// Tells the time. Wall and monotonic time come apart when somebody sets the clock (architecture, "Time").
@@ -28,6 +28,24 @@ pub trait Randomness: Send + Sync + 'static {
         self.fill(&mut random);
         uuid::Builder::from_unix_timestamp_millis(u64::try_from(now.0).unwrap_or(0), &random).into_uuid()
     }
+}
+
+/// Is told, after the commit, what the gateways' lists say of a route from now on. The rows say the same: who was
+/// not told reads them.
+pub trait Announce: Send + Sync + 'static {
+    /// A route went live.
+    fn live(&self, route: RouteHash);
+    /// A route is a tombstone: unknown, and blocked.
+    fn gone(&self, route: RouteHash);
+}
+
+/// Tells nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AnnounceNothing;
+
+impl Announce for AnnounceNothing {
+    fn live(&self, _: RouteHash) {}
+    fn gone(&self, _: RouteHash) {}
 }
 
 /// The machine's clocks.

@@ -10,7 +10,9 @@ mod visit;
 
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext, ActorFutureExt as _, Addr, AsyncContext, Context, Handler, Message, WrapFuture as _};
+use actix::{
+    Actor, ActorContext, ActorFutureExt as _, Addr, AsyncContext, Context, Handler, Message, WrapFuture as _,
+};
 use postern_wire::route::RouteId;
 
 use crate::{
@@ -19,7 +21,8 @@ use crate::{
     shared::Shared,
 };
 
-pub(crate) use live::{Live, Remembered};
+use live::Live;
+pub(crate) use live::{Remembered, pending};
 
 /// The actor of one route.
 pub(crate) struct DeviceActor {
@@ -74,7 +77,8 @@ impl Handler<Job> for DeviceActor {
         match job.work {
             Work::Visit(visit) => {
                 visit.ticket.start();
-                let work = visit::answer(self.shared.clone(), self.route, self.remembered, self.live.take(), visit);
+                let work =
+                    visit::answer(self.shared.clone(), self.route, self.remembered, self.live.take(), visit);
                 // The mailbox stands still until the work is done; other actors of the thread go on.
                 ctx.wait(work.into_actor(self).map(|live, actor, _| {
                     actor.live = live;
@@ -88,7 +92,7 @@ impl Handler<Job> for DeviceActor {
             }
             Work::Retired => {
                 if let Some(mut live) = self.live.take() {
-                    live.close(&self.shared);
+                    live.abandon(&self.shared);
                 }
                 self.rest();
             }
@@ -105,11 +109,11 @@ impl Handler<Leave> for DeviceActor {
     type Result = ();
 
     fn handle(&mut self, _: Leave, ctx: &mut Self::Context) {
-        if let Some(mut live) = self.live.take() {
-            live.close(&self.shared);
-            self.remembered = live.remember();
-        }
-        ctx.stop();
+        let Some(mut live) = self.live.take() else { return ctx.stop() };
+        self.remembered = live.remember();
+        let shared = self.shared.clone();
+        let work = async move { live.end(&shared).await };
+        ctx.wait(work.into_actor(self).map(|(), _, ctx| ctx.stop()));
     }
 }
 

@@ -1,23 +1,53 @@
 //! The handle by which the core's HTTP side reaches the devices.
 
-use std::sync::Arc;
+use std::{
+    hash::{Hash, Hasher as _},
+    sync::Arc,
+    time::Duration,
+};
 
-use postern_wire::terms::{CommandId, EnrolmentId};
+use actix::{Actor, Addr, Arbiter};
+use postern_engine::nonce::NonceKey;
+use postern_store::{Sealer, Store};
+use postern_wire::{
+    route::RouteId,
+    terms::{CommandId, EnrolmentId},
+};
+use rustc_hash::FxHasher;
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::{
-    AuditActor, CancelError, Cancelled, CheckIn, CheckedIn, Clock, CommandWatch, EnrolError, Enrolled,
-    NewEnrolment, Order, Randomness, Refusal, RefusalCause, RetireError, Retired, Settings, Stats,
-    SubmitError, Submitted, watch::Watches,
+    Announce, AuditActor, CancelError, Cancelled, CheckIn, CheckedIn, Clock, CommandWatch, EnrolError,
+    Enrolled, NewEnrolment, Order, Randomness, Refusal, RefusalCause, RetireError, Retired, Settings, Stats,
+    SubmitError, Submitted,
+    counters::Counters,
+    job::{Job, Ticket, Visit, Work},
+    later::Later,
+    orders,
+    shard::{Shard, Stop},
+    shared::Shared,
+    steady::Steady,
+    upkeep,
+    watch::Watches,
 };
+
+/// How long a stop waits for requests that are inside.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// What the devices need to start.
 pub struct Parts {
+    /// The store; may still stand by.
+    pub store: Store,
+    /// Opens and seals credentials.
+    pub sealer: Arc<Sealer>,
     /// The actors' limits.
     pub settings: Settings,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The random source.
     pub random: Arc<dyn Randomness>,
+    /// Is told of routes that go live or are buried.
+    pub announce: Arc<dyn Announce>,
 }
 
 /// The devices of this core: a handle, cheap to clone.
@@ -27,15 +57,56 @@ pub struct Devices {
 }
 
 struct Inner {
-    watches: Watches,
-    parts: Parts,
+    shared: Arc<Shared>,
+    shards: Vec<Door>,
+    arbiters: Vec<Arbiter>,
+    stopping: watch::Sender<bool>,
+}
+
+/// The way into one shard. The address is shared, not cloned for each request, and its mailbox is bounded by the
+/// permits: an actix mailbox by itself bounds nothing.
+struct Door {
+    addr: Addr<Shard>,
+    permits: Arc<Semaphore>,
 }
 
 impl Devices {
     /// Starts the shards on threads of their own. Must be called inside an actix system.
     #[must_use]
     pub fn start(parts: Parts) -> Self {
-        Self { inner: Arc::new(Inner { watches: Watches::new(parts.settings.watches), parts }) }
+        let Parts { store, sealer, settings, clock, random, announce } = parts;
+        let mut key = [0; 32];
+        random.fill(&mut key);
+        let started = clock.wall();
+        let shared = Arc::new(Shared {
+            steady: Steady::new(started, clock.monotonic()),
+            nonce_key: NonceKey::new(key),
+            started,
+            counters: Counters::default(),
+            watches: Watches::new(settings.watches),
+            later: Later::new(settings.flush_at),
+            settings,
+            clock,
+            random,
+            store,
+            sealer,
+            announce,
+        });
+        let settings = &shared.settings;
+        let arbiters: Vec<_> = (0..settings.arbiters.max(1)).map(|_| Arbiter::new()).collect();
+        let shards = (0..arbiters.len() * settings.shards_per_arbiter.max(1))
+            .map(|index| {
+                let shared = shared.clone();
+                let addr = Shard::start_in_arbiter(&arbiters[index % arbiters.len()].handle(), |_| {
+                    Shard::new(shared)
+                });
+                Door { addr, permits: Arc::new(Semaphore::new(settings.shard_permits)) }
+            })
+            .collect();
+        let devices =
+            Self { inner: Arc::new(Inner { shared, shards, arbiters, stopping: watch::Sender::new(false) }) };
+        devices.start_upkeep();
+        devices
     }
 
     /// Answers one request of a device. What the answer rests on is durable when this returns.
@@ -43,8 +114,40 @@ impl Devices {
     /// # Errors
     /// A [`Refusal`]; nothing acknowledged earlier is lost by it.
     pub async fn check_in(&self, request: CheckIn) -> Result<CheckedIn, Refusal> {
-        let _ = request;
-        Err(Refusal::retry(RefusalCause::Unavailable, self.inner.parts.settings.retry_after_s, "not started"))
+        let shared = &self.inner.shared;
+        let began = shared.clock.monotonic();
+        let result = self.pass(request).await;
+        match &result {
+            Ok(_) => shared.counters.answered(shared.clock.monotonic().saturating_sub(began)),
+            Err(refusal) => shared.counters.refused(refusal.cause),
+        }
+        result
+    }
+
+    async fn pass(&self, request: CheckIn) -> Result<CheckedIn, Refusal> {
+        let after = self.inner.shared.settings.retry_after_s;
+        let door = self.door(&request.route);
+        let Ok(permit) = door.permits.clone().try_acquire_owned() else {
+            return Err(Refusal::retry(
+                RefusalCause::Overloaded,
+                after,
+                "the device's shard has no permit left",
+            ));
+        };
+        let ticket = Ticket::new(permit);
+        let route = request.route;
+        // The first answer may not come because the actor left, or died, before it began: once more then.
+        for _ in 0..2 {
+            let (answer, answered) = oneshot::channel();
+            let visit = Visit { request: request.clone(), answer, ticket: ticket.clone() };
+            door.addr.do_send(Job { route, work: Work::Visit(Box::new(visit)) });
+            match answered.await {
+                Ok(result) => return result,
+                Err(_) if ticket.started() => break,
+                Err(_) => {}
+            }
+        }
+        Err(Refusal::retry(RefusalCause::Failed, after, "the device's actor ended without an answer"))
     }
 
     /// Takes an order: returns after its operation, commands and audit entry were committed.
@@ -52,8 +155,11 @@ impl Devices {
     /// # Errors
     /// [`SubmitError`]; nothing of a refused order is stored.
     pub async fn submit(&self, order: Order) -> Result<Submitted, SubmitError> {
-        let _ = order;
-        Err(SubmitError::Unavailable("not started".into()))
+        let taken = orders::submit::submit(&self.inner.shared, order).await?;
+        for route in taken.routes {
+            self.tell(route, Work::Changed);
+        }
+        Ok(taken.submitted)
     }
 
     /// Takes back a command that was not sent yet.
@@ -66,8 +172,9 @@ impl Devices {
         actor: AuditActor,
         reason: String,
     ) -> Result<Cancelled, CancelError> {
-        let _ = (command, actor, reason);
-        Err(CancelError::Unavailable("not started".into()))
+        let (cancelled, route) = orders::cancel::cancel(&self.inner.shared, command, actor, reason).await?;
+        self.tell(route, Work::Changed);
+        Ok(cancelled)
     }
 
     /// Revokes an enrolment: its route becomes a tombstone, its credentials are wiped, its pending commands
@@ -81,14 +188,15 @@ impl Devices {
         actor: AuditActor,
         reason: String,
     ) -> Result<Retired, RetireError> {
-        let _ = (enrolment, actor, reason);
-        Err(RetireError::Unavailable("not started".into()))
+        let (retired, route) = orders::retire::retire(&self.inner.shared, enrolment, actor, reason).await?;
+        self.tell(route, Work::Retired);
+        Ok(retired)
     }
 
     /// An id for an enrolment that is about to be made: its certificate names it.
     #[must_use]
     pub fn next_enrolment_id(&self) -> EnrolmentId {
-        EnrolmentId(self.inner.parts.random.id(self.inner.parts.clock.wall()))
+        EnrolmentId(self.inner.shared.random.id(self.inner.shared.now()))
     }
 
     /// Registers a device.
@@ -96,22 +204,94 @@ impl Devices {
     /// # Errors
     /// [`EnrolError`].
     pub async fn enrol(&self, device: NewEnrolment) -> Result<Enrolled, EnrolError> {
-        let _ = device;
-        Err(EnrolError::Unavailable("not started".into()))
+        let done = orders::enrol::enrol(&self.inner.shared, device).await?;
+        if let Some(old) = done.buried {
+            self.tell(old, Work::Retired);
+        }
+        Ok(done.enrolled)
     }
 
     /// Watches one command. `None` when too many are watched.
     #[must_use]
     pub fn watch(&self, command: CommandId) -> Option<CommandWatch> {
-        self.inner.watches.watch(command)
+        self.inner.shared.watches.watch(command)
+    }
+
+    /// Tells the actor of this route, if there is one, that its rows were changed by somebody else.
+    pub fn changed(&self, route: RouteId) {
+        self.tell(route, Work::Changed);
     }
 
     /// Figures of the moment.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        let Inner { shared, shards, .. } = &*self.inner;
+        let free: usize = shards.iter().map(|door| door.permits.available_permits()).sum();
+        let in_flight = shards.len() * shared.settings.shard_permits - free;
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        shared.counters.stats(count(in_flight), count(shared.later.unflushed()))
     }
 
-    /// Stops: requests inside are answered, last-seen times are written, the threads end.
-    pub async fn stop(&self) {}
+    /// Stops: requests inside are answered (for at most 10 seconds), open sessions are settled, what was to be
+    /// written later is written, the threads end. New requests are refused from the first moment on.
+    pub async fn stop(&self) {
+        let Inner { shared, shards, arbiters, stopping } = &*self.inner;
+        stopping.send_replace(true);
+        let drained = async {
+            for door in shards {
+                let all = u32::try_from(shared.settings.shard_permits).unwrap_or(u32::MAX);
+                let permits = door.permits.acquire_many(all).await;
+                door.permits.close();
+                drop(permits);
+            }
+        };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            tracing::warn!("some requests were not answered before the stop");
+        }
+        for door in shards {
+            // A shard that is gone has nothing left to settle.
+            let _ = tokio::time::timeout(DRAIN, door.addr.send(Stop)).await;
+        }
+        shared.later.flush(&shared.store).await;
+        for arbiter in arbiters {
+            arbiter.stop();
+        }
+    }
+
+    fn start_upkeep(&self) {
+        let Inner { shared, arbiters, stopping, .. } = &*self.inner;
+        arbiters[0].spawn(upkeep::flush(shared.clone(), stopping.subscribe()));
+        // The sweep must not keep the devices alive: it ends with them.
+        arbiters[0].spawn(upkeep::sweep(shared.clone(), Arc::downgrade(&self.inner), stopping.subscribe()));
+    }
+
+    fn tell(&self, route: RouteId, work: Work) {
+        self.inner.tell(route, work);
+    }
+
+    fn door(&self, route: &RouteId) -> &Door {
+        self.inner.door(route)
+    }
+}
+
+impl Inner {
+    /// One message for each committed order and device, so as bounded as the writer's queue; a shard drops it where
+    /// nothing is active.
+    fn tell(&self, route: RouteId, work: Work) {
+        self.door(&route).addr.do_send(Job { route, work });
+    }
+
+    /// The shard of a route, the same for the life of the process.
+    fn door(&self, route: &RouteId) -> &Door {
+        let mut hasher = FxHasher::default();
+        Hash::hash(route, &mut hasher);
+        let hash = usize::try_from(hasher.finish() >> 33).unwrap_or(0);
+        &self.shards[hash % self.shards.len()]
+    }
+}
+
+impl upkeep::Tell for Inner {
+    fn changed(&self, route: RouteId) {
+        self.tell(route, Work::Changed);
+    }
 }

@@ -158,8 +158,8 @@ impl Batch {
         for facts in self.facts.values() {
             facts::set(tx, facts.clone())?;
         }
-        for refusal in &self.refusals {
-            refusals::record(tx, refusal.clone())?;
+        if !self.refusals.is_empty() {
+            refusals::record(tx, self.refusals.clone())?;
         }
         Ok(())
     }

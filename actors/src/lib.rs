@@ -3,17 +3,34 @@
 //!
 //! Promise: one device actor per device at most; what a reply rests on is durable before its octets leave;
 //! every queue is bounded; an actor that panics costs its own session and nothing else.
+//!
+//! - [`Devices`] is the handle: `check_in` for devices, `submit`, `cancel`, `retire` and `enrol` for people.
+//! - `shard` owns the device actors of its routes; `device` is one of them, with its rows, session and queue.
+//! - `orders` are transactions on the rows; active devices read them again afterwards.
+//! - `later` and `upkeep` write what need not be written before an answer, and end what is past its deadline.
 #![forbid(unsafe_code)]
 
 mod abilities;
+mod counters;
+mod device;
 mod devices;
+mod job;
+mod later;
 mod messages;
+mod orders;
+mod payload;
 mod settings;
+mod shard;
+mod shared;
+mod steady;
+mod upkeep;
 mod watch;
+mod wheel;
 
-pub use abilities::{Clock, Randomness, SystemClock, SystemRandom};
+pub use abilities::{Announce, AnnounceNothing, Clock, Randomness, SystemClock, SystemRandom};
 pub use devices::{Devices, Parts};
 pub use messages::*;
+pub use payload::{BadPayload, Content};
 pub use postern_engine::queue::{Body, BodyItem};
 pub use settings::Settings;
 pub use watch::CommandWatch;

@@ -10,7 +10,8 @@ use postern_wire::{
     route::RouteId,
     syncml::MediaType,
     terms::{
-        AuthType, CommandId, Dialect, EnrolmentId, Lane, OperationId, OperationKind, ProofClass, UtcMillis,
+        AuthType, CommandId, CommandState, Dialect, EnrolmentId, Lane, OperationId, OperationKind,
+        ProofClass, UtcMillis,
     },
 };
 use secrecy::SecretString;
@@ -232,6 +233,8 @@ pub struct AuditActor {
     pub name: String,
     /// Where the request came from, when it came over a network.
     pub source: Option<String>,
+    /// The request's id, when there is one.
+    pub request: Option<String>,
 }
 
 /// The kinds of actors that the audit tells apart.
@@ -247,13 +250,13 @@ impl AuditActor {
     /// A service of the core.
     #[must_use]
     pub fn service(name: &str) -> Self {
-        Self { kind: AuditActorKind::Service, name: name.to_owned(), source: None }
+        Self { kind: AuditActorKind::Service, name: name.to_owned(), source: None, request: None }
     }
 
     /// A person.
     #[must_use]
     pub fn admin(name: &str, source: Option<String>) -> Self {
-        Self { kind: AuditActorKind::Admin, name: name.to_owned(), source }
+        Self { kind: AuditActorKind::Admin, name: name.to_owned(), source, request: None }
     }
 }
 
@@ -351,6 +354,8 @@ pub struct Cancelled {
     pub command: CommandId,
     /// Its device.
     pub enrolment: EnrolmentId,
+    /// `Cancelled`; or `InDoubt` for one that waits to be sent again and may have been executed.
+    pub state: CommandState,
 }
 
 /// Why a command was not cancelled.
@@ -364,7 +369,7 @@ pub enum CancelError {
     Sent,
     /// It has ended already.
     #[error("the command has ended: {0}")]
-    Ended(postern_wire::terms::CommandState),
+    Ended(CommandState),
     /// Too much work at hand; try again after so many seconds.
     #[error("overloaded, try again in {0} s")]
     Overloaded(u32),
@@ -376,7 +381,8 @@ pub enum CancelError {
 /// What the core registers of a new device.
 #[derive(Debug)]
 pub struct NewEnrolment {
-    /// Its id; the caller made it with [`crate::Devices::next_enrolment_id`], since a certificate names it.
+    /// Its id, since a certificate names it: from [`crate::Devices::next_enrolment_id`], or with `replace` the
+    /// existing one.
     pub id: EnrolmentId,
     /// DevId, as DevInfo will say it.
     pub device_id: String,
@@ -388,8 +394,8 @@ pub struct NewEnrolment {
     pub hardware_id: Option<String>,
     /// How it proves itself.
     pub auth: AuthType,
-    /// The least proof that it may ever sink to; `None` takes what `auth` gives.
-    pub floor: Option<ProofClass>,
+    /// The least proof that is accepted from the start.
+    pub floor: ProofClass,
     /// Its dialect.
     pub dialect: Dialect,
     /// User name (SyncHdr Source LocName), for basic and md5.
@@ -402,7 +408,8 @@ pub struct NewEnrolment {
     pub server_password: Option<SecretString>,
     /// The certificate issued to it.
     pub certificate: Option<CertificateFacts>,
-    /// Whether an existing enrolment of the same device is replaced by a new generation.
+    /// Whether `id` is an existing enrolment that gets a new generation: new route, new credentials, and what was
+    /// pending for the old one cancelled.
     pub replace: bool,
     /// Who enrols it.
     pub actor: AuditActor,
@@ -416,7 +423,7 @@ pub struct Enrolled {
     /// The enrolment.
     pub enrolment: EnrolmentId,
     /// Its generation: 1 for the first of a device.
-    pub generation: u32,
+    pub generation: i64,
     /// Its route: secret until the device has it.
     pub route: RouteId,
 }
@@ -427,6 +434,9 @@ pub enum EnrolError {
     /// A field is missing or wrong.
     #[error("invalid enrolment: {0}")]
     Invalid(String),
+    /// The enrolment to be replaced does not exist or is retired.
+    #[error("there is no live enrolment {0}")]
+    Unknown(EnrolmentId),
     /// This authentication comes later.
     #[error("authentication by {0} is not served yet")]
     NotServed(AuthType),

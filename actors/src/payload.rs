@@ -2,7 +2,10 @@
 //!
 //! Promise: what was written by this or an earlier version is read back equal; anything else is an error.
 
-use base64::{Engine as _, engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BASE64URL}};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BASE64URL},
+};
 use postern_engine::queue::{Body, BodyItem, SentAs};
 use postern_wire::{
     syncml::Data,
@@ -78,7 +81,8 @@ impl Content {
     pub fn from_payload(verb: Verb, payload: &[u8]) -> Result<Self, BadPayload> {
         let bad = |cause: String| BadPayload { column: "payload", cause };
         let form: ContentForm = serde_json::from_slice(payload).map_err(|cause| bad(cause.to_string()))?;
-        let items = form.items.into_iter().map(|item| read_item(item).map_err(bad)).collect::<Result<_, _>>()?;
+        let items =
+            form.items.into_iter().map(|item| read_item(item).map_err(bad)).collect::<Result<_, _>>()?;
         Ok(Self { body: Body { verb, items, correlator: form.correlator }, ordered: form.ordered })
     }
 }
@@ -102,7 +106,9 @@ fn read_item(form: ItemForm) -> Result<BodyItem, String> {
     let data = match form.data {
         None => None,
         Some(DataForm::Text(text)) => Some(Data::Text(text)),
-        Some(DataForm::Base64(text)) => Some(Data::Binary(BASE64.decode(text).map_err(|cause| cause.to_string())?)),
+        Some(DataForm::Base64(text)) => {
+            Some(Data::Binary(BASE64.decode(text).map_err(|cause| cause.to_string())?))
+        }
         Some(DataForm::Markup(markup)) => Some(Data::Markup(markup)),
     };
     Ok(BodyItem { target: form.target, source: form.source, format: form.format, type_: form.type_, data })
@@ -140,7 +146,8 @@ pub(crate) fn sent_as(command: CommandId, session: DmSessionId, column: &str) ->
         .map(|entry| entry.split(':'))
         .find_map(|mut parts| (parts.next()? == own).then_some(parts))
         .ok_or_else(|| bad("the command is not in it"))?;
-    let mut number = || parts.next().and_then(|text| text.parse().ok()).ok_or_else(|| bad("a number is missing"));
+    let mut number =
+        || parts.next().and_then(|text| text.parse().ok()).ok_or_else(|| bad("a number is missing"));
     let (msg_id, cmd_id, count) = (number()?, number()?, number()?);
     let device_session = parts
         .next()
@@ -166,7 +173,10 @@ mod tests {
         let markup = BodyItem { data: Some(Data::Markup("<a/>".into())), ..BodyItem::node("./A") };
         let text = BodyItem { data: Some(Data::Text(String::new())), ..BodyItem::node("./A") };
         let items = vec![full, markup, text, BodyItem::node("./B")];
-        let content = Content { body: Body { verb: Verb::Replace, items, correlator: Some("c".into()) }, ordered: true };
+        let content = Content {
+            body: Body { verb: Verb::Replace, items, correlator: Some("c".into()) },
+            ordered: true,
+        };
         assert_eq!(Content::from_payload(Verb::Replace, &content.to_payload()), Ok(content));
     }
 

@@ -105,10 +105,18 @@ impl Shard {
     fn activate(&mut self, route: RouteId, ctx: &mut Context<Self>) -> Addr<DeviceActor> {
         self.lives += 1;
         let remembered = self.idle.remove(&route).unwrap_or_default();
-        let addr = DeviceActor::new(route, self.lives, remembered, self.shared.clone(), ctx.address()).start();
+        let addr =
+            DeviceActor::new(route, self.lives, remembered, self.shared.clone(), ctx.address()).start();
         let rest_at = self.shared.clock.monotonic() + self.shared.settings.linger;
         self.wheel.set((route, self.lives), rest_at);
-        let slot = Slot { addr: addr.clone(), life: self.lives, rest_at, remembered, timer_at: rest_at, leaving: None };
+        let slot = Slot {
+            addr: addr.clone(),
+            life: self.lives,
+            rest_at,
+            remembered,
+            timer_at: rest_at,
+            leaving: None,
+        };
         self.slots.insert(route, slot);
         addr
     }
@@ -158,7 +166,9 @@ impl Handler<Rest> for Shard {
 
     fn handle(&mut self, rest: Rest, _: &mut Self::Context) {
         let now = self.shared.clock.monotonic();
-        let Some(slot) = self.slots.get_mut(&rest.route).filter(|slot| slot.life == rest.life) else { return };
+        let Some(slot) = self.slots.get_mut(&rest.route).filter(|slot| slot.life == rest.life) else {
+            return;
+        };
         slot.rest_at = rest.at;
         slot.remembered = rest.remembered;
         if slot.leaving.is_some() {

@@ -4,19 +4,18 @@ use std::sync::Arc;
 
 use postern_engine::{nonce::NonceKey, session::Random};
 use postern_store::{ReadError, Sealer, Store, StoreError, WriteError};
-use postern_wire::{
-    route::RouteId,
-    terms::{CommandId, UtcMillis},
-};
+use postern_wire::{route::RouteId, terms::UtcMillis};
 
 use crate::{
-    Clock, Randomness, Refusal, RefusalCause, Settings, counters::Counters, later::Later, steady::Steady, watch::Watches,
+    Announce, Clock, Randomness, Refusal, RefusalCause, Settings, counters::Counters, later::Later,
+    steady::Steady, watch::Watches,
 };
 
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Randomness>,
+    pub(crate) announce: Arc<dyn Announce>,
     pub(crate) store: Store,
     pub(crate) sealer: Arc<Sealer>,
     /// Made at the start; nonces of an earlier start are void.
@@ -46,16 +45,14 @@ impl Shared {
         RouteId::from_bytes(octets)
     }
 
-    pub(crate) fn command_id(&self) -> CommandId {
-        CommandId(self.random.id(self.now()))
-    }
-
     /// What a device is told when the store did not give an answer.
     pub(crate) fn unread(&self, cause: &ReadError) -> Refusal {
         let after = self.settings.retry_after_s;
         match cause {
             ReadError::Overloaded => Refusal::retry(RefusalCause::Overloaded, after, cause.to_string()),
-            ReadError::Failed(_) | ReadError::Stopped => Refusal::retry(RefusalCause::Unavailable, after, cause.to_string()),
+            ReadError::Failed(_) | ReadError::Stopped => {
+                Refusal::retry(RefusalCause::Unavailable, after, cause.to_string())
+            }
         }
     }
 
@@ -64,12 +61,13 @@ impl Shared {
         let after = self.settings.retry_after_s;
         match cause {
             WriteError::Overloaded => Refusal::retry(RefusalCause::Overloaded, after, cause.to_string()),
-            WriteError::Rejected(StoreError::Conflict(_) | StoreError::NotFound(_) | StoreError::Refused(_)) => {
-                Refusal::retry(RefusalCause::Unavailable, 1, cause.to_string())
-            }
-            WriteError::Rejected(_) | WriteError::Unavailable { .. } | WriteError::NotActive | WriteError::Stopped => {
-                Refusal::retry(RefusalCause::Unavailable, after, cause.to_string())
-            }
+            WriteError::Rejected(
+                StoreError::Conflict(_) | StoreError::NotFound(_) | StoreError::Refused(_),
+            ) => Refusal::retry(RefusalCause::Unavailable, 1, cause.to_string()),
+            WriteError::Rejected(_)
+            | WriteError::Unavailable { .. }
+            | WriteError::NotActive
+            | WriteError::Stopped => Refusal::retry(RefusalCause::Unavailable, after, cause.to_string()),
         }
     }
 }

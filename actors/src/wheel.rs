@@ -20,7 +20,8 @@ pub(crate) struct Wheel<K> {
 impl<K> Wheel<K> {
     /// A wheel with ticks of `tick` that starts at `now`.
     pub(crate) fn new(tick: Duration, now: Duration) -> Self {
-        let mut wheel = Self { spokes: Vec::new(), tick: tick.max(Duration::from_millis(1)), turned_to: 0, len: 0 };
+        let mut wheel =
+            Self { spokes: Vec::new(), tick: tick.max(Duration::from_millis(1)), turned_to: 0, len: 0 };
         wheel.spokes.resize_with(SPOKES, Vec::new);
         wheel.turned_to = wheel.tick_of(now);
         wheel

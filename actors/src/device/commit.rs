@@ -166,7 +166,9 @@ impl Commit {
                 Write::Send(sending) => {
                     let pending = commands::sending(tx, sending)?;
                     if pending.len() != sending.ids.len() {
-                        return Err(StoreError::Conflict("a command was taken back while it was being sent".into()));
+                        return Err(StoreError::Conflict(
+                            "a command was taken back while it was being sent".into(),
+                        ));
                     }
                 }
                 Write::Step(step) => commands::step(tx, step)?,
@@ -278,8 +280,7 @@ pub(crate) fn defer(live: &mut Live, shared: &Shared, effect: Effect, peer: Opti
             }
             live.info = digest;
             let at = shared.now();
-            let fact =
-                |(key, value)| Fact { enrolment: id, key, value, source: "device".to_owned(), at };
+            let fact = |(key, value)| Fact { enrolment: id, key, value, source: "device".to_owned(), at };
             shared.later.add(Note::Facts(id, info.leaves.into_iter().map(fact).collect()));
         }
         Effect::ServerNonce { nonce } => shared.later.add(Note::ServerNonce(id, nonce)),

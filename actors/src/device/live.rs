@@ -1,6 +1,6 @@
 //! What a device actor holds while it is active, and what is remembered of it while it is not.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use postern_engine::{
     account::{Account, Credential, Quirks, ServerAccount, ServerScheme},
@@ -18,13 +18,13 @@ use postern_store::{
 use postern_wire::{
     auth,
     route::RouteId,
-    terms::{AuthType, CommandState, EnrolmentId, EnrolmentState, UtcMillis},
+    terms::{AuthType, CommandState, EnrolmentId, EnrolmentState},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::proof::Window;
+use super::{commit::Commit, proof::Window};
 use crate::{
-    Refusal, RefusalCause,
+    PeerFacts, Refusal, RefusalCause,
     later::Note,
     payload::{self, Content},
     shared::Shared,
@@ -68,7 +68,7 @@ impl Rows {
     /// One read of a unique index, and a second only where something is pending.
     pub(crate) async fn read(shared: &Shared, route: RouteId) -> Result<Option<Self>, Refusal> {
         let cap = i64::try_from(shared.settings.pending_cap).unwrap_or(i64::MAX).saturating_add(16);
-        let read = shared.store.read(move |reader| {
+        let read = shared.store.look_up(move |reader| {
             let Some(enrolment) = enrolments::by_route(reader, route.as_bytes())? else { return Ok(None) };
             let commands = match enrolment.pending {
                 0 => Vec::new(),
@@ -118,7 +118,11 @@ pub(crate) fn pending(row: &Command) -> Result<PendingCommand, StoreError> {
 
 impl Live {
     /// Loads a device.
-    pub(crate) async fn load(shared: &Shared, route: RouteId, remembered: Remembered) -> Result<Box<Self>, Refusal> {
+    pub(crate) async fn load(
+        shared: &Shared,
+        route: RouteId,
+        remembered: Remembered,
+    ) -> Result<Box<Self>, Refusal> {
         let Some(Rows { enrolment, commands }) = Rows::read(shared, route).await? else {
             return Err(Refusal::new(RefusalCause::UnknownRoute, "no enrolment has this route"));
         };
@@ -150,6 +154,8 @@ impl Live {
         if enrolment.state == EnrolmentState::Retired {
             return Err(Refusal::new(RefusalCause::Retired, "the enrolment is retired"));
         }
+        let remembered = self.remember();
+        self.session.set_account(account(shared, &enrolment, remembered)?);
         self.fingerprint = enrolment.certificate_fingerprint;
         self.queue = Rows::into_queue(commands, shared);
         self.stale = false;
@@ -159,7 +165,10 @@ impl Live {
     /// How long the actor is wanted if nothing more comes.
     pub(crate) fn wanted_for(&self, shared: &Shared) -> Duration {
         match self.session.idle_at() {
-            Some(at) => Duration::from_millis(u64::try_from(at.since(shared.now())).unwrap_or(0)) + shared.settings.tick,
+            Some(at) => {
+                Duration::from_millis(u64::try_from(at.since(shared.now())).unwrap_or(0))
+                    + shared.settings.tick
+            }
             None => shared.settings.linger,
         }
     }
@@ -172,23 +181,35 @@ impl Live {
         }
     }
 
-    /// Ends what is open; the actor is about to leave.
-    pub(crate) fn close(&mut self, shared: &Shared) {
-        let now = shared.now();
-        for effect in self.session.idle(now) {
-            self.defer(shared, effect, None);
+    /// Ends an open session and settles what it left unanswered; the actor is about to leave. What cannot be
+    /// committed is settled by the next session.
+    pub(crate) async fn end(&mut self, shared: &Shared) {
+        let Some((session, _)) = self.session.current() else { return self.abandon(shared) };
+        let effects = self.session.close(&mut self.queue, CloseReason::Idle, shared.now());
+        let (durable, deferred): (Vec<_>, Vec<_>) = effects.into_iter().partition(Effect::is_durable);
+        let commit = Commit::gather(self.enrolment, Some(session), durable, &[]);
+        if !commit.is_empty()
+            && let Err(cause) = commit.write(shared).await
+        {
+            tracing::debug!(device = %self.enrolment, %cause, "an idle session is settled by the next one");
         }
-        if let Some(mut record) = self.record.take().filter(|record| record.closed_at.is_none()) {
-            record.closed_at = Some(now);
-            record.outcome = Some(CloseReason::Idle.as_str().to_owned());
-            shared.counters.session_closed();
-            shared.later.add(Note::Session(record));
+        for effect in deferred {
+            super::commit::defer(self, shared, effect, None);
         }
     }
 
+    /// Forgets an open session whose state is void: its commands are settled by the next one.
+    pub(crate) fn abandon(&mut self, shared: &Shared) {
+        let Some(mut record) = self.record.take().filter(|record| record.closed_at.is_none()) else { return };
+        record.closed_at = Some(shared.now());
+        record.outcome = Some("abandoned".to_owned());
+        shared.counters.session_closed();
+        shared.later.add(Note::Session(record));
+    }
+
     /// Hands an effect that may be lost to the batch.
-    pub(crate) fn defer(&mut self, shared: &Shared, effect: Effect, peer: Option<&crate::PeerFacts>) {
-        super::commit::defer(self, shared, effect, peer);
+    pub(crate) fn defer(&mut self, shared: &Shared, effect: Effect, peer: &PeerFacts) {
+        super::commit::defer(self, shared, effect, Some(peer));
     }
 }
 
@@ -196,7 +217,11 @@ fn account(shared: &Shared, row: &Enrolment, remembered: Remembered) -> Result<A
     let Credentials { user, password, server_id, server_password } = match &row.credentials {
         None => Credentials::default(),
         Some(sealed) => Credentials::open(&shared.sealer, row.id, sealed).map_err(|cause| {
-            Refusal::retry(RefusalCause::Unavailable, shared.settings.retry_after_s, format!("credentials: {cause}"))
+            Refusal::retry(
+                RefusalCause::Unavailable,
+                shared.settings.retry_after_s,
+                format!("credentials: {cause}"),
+            )
         })?,
     };
     let scheme = if row.auth == AuthType::Basic { ServerScheme::Basic } else { ServerScheme::Md5 };

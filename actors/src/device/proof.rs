@@ -51,7 +51,13 @@ impl Window {
     }
 
     /// Takes a signature that verified.
-    fn take(&mut self, facts: &SignatureFacts, body: &[u8], now: UtcMillis, window_ms: i64) -> Result<(), &'static str> {
+    fn take(
+        &mut self,
+        facts: &SignatureFacts,
+        body: &[u8],
+        now: UtcMillis,
+        window_ms: i64,
+    ) -> Result<(), &'static str> {
         let created_s = facts.created.0.div_euclid(1000);
         let off = now.since(facts.created);
         if off.abs() > window_ms {

@@ -50,7 +50,7 @@ async fn work(
         && let Err(refusal) = live.refresh(shared, route).await
     {
         let refusal = Refusal { enrolment: Some(live.enrolment), ..refusal };
-        live.close(shared);
+        live.abandon(shared);
         return (None, Err(refusal));
     }
     match receive(shared, &mut live, request).await {
@@ -68,7 +68,7 @@ async fn again(
     mut lost: Box<Live>,
     request: &CheckIn,
 ) -> (Option<Box<Live>>, Result<CheckedIn, Refusal>) {
-    lost.close(shared);
+    lost.abandon(shared);
     let mut live = match Live::load(shared, route, remembered).await {
         Ok(live) => live,
         Err(refusal) => return (None, Err(refusal)),
@@ -87,7 +87,7 @@ fn held_back(
     cause: &WriteError,
 ) -> (Option<Box<Live>>, Result<CheckedIn, Refusal>) {
     tracing::warn!(device = %live.enrolment, %cause, "a reply was held back: what it rests on was not committed");
-    live.close(shared);
+    live.abandon(shared);
     (None, Err(Refusal { enrolment: Some(live.enrolment), ..shared.unwritten(cause) }))
 }
 
@@ -118,7 +118,7 @@ async fn receive(
         commit.write(shared).await?;
     }
     for effect in deferred {
-        live.defer(shared, effect, Some(&request.peer));
+        live.defer(shared, effect, &request.peer);
     }
     if let Some(record) = &mut live.record {
         record.commands += sent;
