@@ -1,2 +1,15 @@
 //! System tests against real parts, import rules, benchmarks.
+//!
+//! This library is the kit of the tests in `tests/tests`: a site of real binaries on loopback, a scripted
+//! DM client, hostile octets, faults between two parts, and a perimeter in network namespaces. It starts what it
+//! needs, waits by polling, and leaves no process, namespace or file behind.
 #![forbid(unsafe_code)]
+
+pub mod binaries;
+pub mod ctl;
+pub mod dm_client;
+pub mod perimeter;
+pub mod process;
+pub mod proxy;
+pub mod raw;
+pub mod wait;

@@ -1,0 +1,77 @@
+//! The perimeter, proved in network namespaces: what the firewall lets pass is all that the system needs, and the
+//! gateway starts no connection (docs/ARCHITECTURE.md, decision 1).
+#![forbid(unsafe_code)]
+
+use std::{net::SocketAddr, process::Stdio, time::Duration};
+
+use postern_tests::{
+    binaries,
+    perimeter::{DEVICE_PORT, LINK_PORT, Perimeter, Place},
+    process::Process,
+    wait,
+};
+
+/// Ports of the inside that a captured gateway would like to reach: the link port, HTTPS, the admin API,
+/// PostgreSQL, LDAPS.
+const INSIDE_PORTS: [u16; 5] = [LINK_PORT, 443, 8443, 5432, 636];
+
+#[test]
+fn only_outside_to_the_device_port_and_inside_to_the_link_port_connect() {
+    let perimeter = Perimeter::new();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let dmz_ports = [DEVICE_PORT, LINK_PORT, 22];
+    let _servers = [
+        listener(&perimeter, Place::Dmz, &dmz_ports, folder.path()),
+        listener(&perimeter, Place::Inside, &INSIDE_PORTS, folder.path()),
+        listener(&perimeter, Place::Outside, &[443], folder.path()),
+    ];
+
+    // Each server answers in its own namespace, so that a refusal below is the firewall's doing.
+    for (place, ports) in
+        [(Place::Dmz, &dmz_ports[..]), (Place::Inside, &INSIDE_PORTS), (Place::Outside, &[443])]
+    {
+        for port in ports {
+            assert!(perimeter.connects(place, at(place, *port)), "{place}:{port} has to answer at home");
+        }
+    }
+
+    assert!(perimeter.connects(Place::Outside, at(Place::Dmz, DEVICE_PORT)), "devices reach the gateway");
+    assert!(perimeter.connects(Place::Inside, at(Place::Dmz, LINK_PORT)), "the core reaches the link port");
+
+    let mut closed = Vec::new();
+    closed.extend(INSIDE_PORTS.map(|port| (Place::Dmz, Place::Inside, port)));
+    closed.extend(INSIDE_PORTS.map(|port| (Place::Outside, Place::Inside, port)));
+    closed.extend([
+        (Place::Outside, Place::Dmz, LINK_PORT),
+        (Place::Outside, Place::Dmz, 22),
+        (Place::Inside, Place::Dmz, DEVICE_PORT),
+        (Place::Inside, Place::Dmz, 22),
+        (Place::Dmz, Place::Outside, 443),
+        (Place::Inside, Place::Outside, 443),
+    ]);
+    let open: Vec<_> = std::thread::scope(|scope| {
+        let tries = closed.iter().map(|&(from, to, port)| {
+            let perimeter = &perimeter;
+            scope.spawn(move || {
+                perimeter.connects(from, at(to, port)).then(|| format!("{from} -> {to}:{port}"))
+            })
+        });
+        let tries: Vec<_> = tries.collect();
+        tries.into_iter().filter_map(|tried| tried.join().expect("a try does not panic")).collect()
+    });
+    assert!(open.is_empty(), "open: {open:?}");
+    assert!(perimeter.denied_to_inside() >= INSIDE_PORTS.len() as u64, "the firewall counted what it denied");
+}
+
+fn at(place: Place, port: u16) -> SocketAddr {
+    SocketAddr::new(place.address(), port)
+}
+
+fn listener(perimeter: &Perimeter, place: Place, ports: &[u16], folder: &std::path::Path) -> Process {
+    let mut command = perimeter.command(place, &binaries::path("perimeter-probe").to_string_lossy());
+    command.arg("listen").args(ports.iter().map(|port| at(place, *port).to_string())).stdin(Stdio::null());
+    let server = Process::start("perimeter-probe", &mut command, &folder.join(format!("{place}.log")));
+    let ready = || server.log().contains("listening").then_some(());
+    wait::until("a listener", Duration::from_secs(10), ready, || server.log_tail());
+    server
+}
