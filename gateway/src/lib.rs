@@ -1,4 +1,33 @@
 //! The perimeter: ends device TLS, admits, limits, relays.
+//!
+//! Promise (architecture, decisions 1, 2 and 11): the gateway opens no connection; it stores nothing of a device but
+//! truncated hashes of live routes and the blocked list; what it refuses has a reason that the core is told; with no
+//! core, or not at the core's versions, devices hear 503 and come again.
+//!
+//! - [`config`]: the configuration file. What changes while it runs is `postern_wire::link::Settings`.
+//! - [`run`]: start, drain, stop.
+//! - `device_port`, `admission`, `relay`: a message's way from TLS to the link and back.
+//! - `link_port`: where cores come to, and which of them is used.
+//! - `settings`, `lists`, `report`: what a core gives and what it is told.
+//! - `observe`, `observe_port`: health, readiness, metrics.
 #![forbid(unsafe_code)]
 
+mod admission;
 pub mod config;
+mod device_port;
+mod disk;
+mod link_port;
+mod lists;
+mod observe;
+mod observe_port;
+mod pem;
+mod relay;
+mod report;
+pub mod run;
+mod settings;
+mod shared;
+
+pub use config::Config;
+pub use pem::PemError;
+pub use run::{Addresses, Gateway, StartError, run};
+pub use shared::Clock;

@@ -1,0 +1,40 @@
+//! Admission: what is asked of a request before it may cross to the core.
+//!
+//! Promise (architecture, "Certificates", "Limits" and decision 11): each request is judged anew, whatever its
+//! connection has passed before; the verdict is admit, wipe-only or refuse, and a refusal has a reason. Nothing here
+//! opens a socket.
+//!
+//! - [`head`]: the request's line and headers, its route and its certificate.
+//! - [`body`]: the body, against slowness, size and nonsense.
+//! - [`certificate`]: what a certificate says.
+//! - [`rates`]: token buckets.
+
+pub(crate) mod body;
+pub(crate) mod certificate;
+pub(crate) mod head;
+pub(crate) mod rates;
+
+use postern_wire::link::RefusalReason;
+
+/// A request that does not cross.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) reason: RefusalReason,
+    pub(crate) detail: Option<String>,
+}
+
+impl Refusal {
+    pub(crate) fn new(reason: RefusalReason) -> Self {
+        Self { reason, detail: None }
+    }
+
+    pub(crate) fn with(reason: RefusalReason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: Some(detail.into()) }
+    }
+}
+
+impl From<RefusalReason> for Refusal {
+    fn from(reason: RefusalReason) -> Self {
+        Self::new(reason)
+    }
+}

@@ -1,0 +1,134 @@
+//! One request of a device: admit, read, check, relay, answer.
+
+use std::{rc::Rc, sync::Arc};
+
+use actix_http::{HttpMessage, Request, Response, body::BoxBody};
+use postern_wire::{
+    link::{self, Admission, RefusalReason, Settings},
+    route::RouteHash,
+};
+
+use super::{answer, serve::Connection};
+use crate::{
+    admission::{
+        Refusal, body,
+        head::{self, Passed},
+        rates::{Rate, address_key},
+    },
+    relay::{self, Message, Reply},
+    shared::{Phase, Shared},
+};
+
+/// Answers a request.
+pub(crate) async fn handle(shared: Arc<Shared>, worker: usize, request: Request) -> Response<BoxBody> {
+    let Some(connection) = request.conn_data::<Rc<Connection>>().map(Rc::clone) else {
+        return answer::refusal(&Refusal::new(RefusalReason::Other), 60, false);
+    };
+    connection.asked.set(true);
+    let settings = shared.settings.now().clone();
+    let mut progress = Progress { route: None, read: false };
+    match pass_on(&shared, worker, request, &connection, &settings, &mut progress).await {
+        Ok(reply) => {
+            judge_answer(&shared, &connection, &reply);
+            reply.into_response()
+        }
+        Err(refusal) => {
+            let name = connection.certificate.as_ref().map(|certificate| &certificate.name);
+            let (reason, detail) = (refusal.reason, refusal.detail.as_deref());
+            shared.refused(reason, connection.source, name, progress.route, detail);
+            if is_the_devices_fault(reason) {
+                shared.failed(connection.source);
+            }
+            answer::refusal(&refusal, settings.retry_after_s, progress.read)
+        }
+    }
+}
+
+/// How far a request came before it was refused.
+struct Progress {
+    route: Option<RouteHash>,
+    /// Its body was read whole: the connection can go on.
+    read: bool,
+}
+
+async fn pass_on(
+    shared: &Arc<Shared>,
+    worker: usize,
+    mut request: Request,
+    connection: &Connection,
+    settings: &Settings,
+    progress: &mut Progress,
+) -> Result<Reply, Refusal> {
+    if *shared.phase().borrow() != Phase::Serving {
+        return Err(RefusalReason::Draining.into());
+    }
+    let now = (shared.clock)();
+    let passed = {
+        let lists = shared.lists.load();
+        let certificate = connection.certificate.as_ref();
+        head::judge(request.head(), certificate, settings, &lists, now).map_err(|refused| {
+            progress.route = refused.route;
+            refused.refusal
+        })?
+    };
+    progress.route = Some(passed.hash);
+    let rate = Rate { per_minute: settings.route.per_minute, burst: settings.route.burst };
+    let key = u128::from_be_bytes(*passed.hash.as_bytes());
+    if !shared.route_rates.take(key, rate, shared.uptime_ms()) {
+        return Err(RefusalReason::RouteRate.into());
+    }
+    if shared.cores.active().is_none() {
+        return Err(RefusalReason::NoCore.into());
+    }
+    let octets = body::read(request.take_payload(), passed.length, settings).await?;
+    progress.read = true;
+    if settings.decode_before_relay {
+        body::decode(&octets, passed.media, settings)?;
+    }
+    shared.counters.octets_in.add(octets.len() as u64);
+    let message = message(shared, &request, connection, &passed, octets);
+    relay::relay(shared, worker, message, settings).await
+}
+
+/// The message as it crosses: the body as it came, headers by the allow-list, and ours.
+fn message(
+    shared: &Shared,
+    request: &Request,
+    connection: &Connection,
+    passed: &Passed,
+    body: bytes::Bytes,
+) -> Message {
+    let mut message = Message::new(shared.request_id(), passed.route.path(), body);
+    for name in link::REQUEST_HEADERS {
+        for value in request.headers().get_all(*name) {
+            message.header(name, value.as_bytes());
+        }
+    }
+    message.header(link::SOURCE, connection.source.to_string().as_bytes());
+    message.header(link::TLS, connection.tls.as_bytes());
+    message.header(link::ADMISSION, passed.verdict.as_str().as_bytes());
+    if passed.verdict == Admission::WipeOnly
+        && let Some(reason) = passed.reason
+    {
+        message.header(link::ADMISSION_REASON, reason.as_str().as_bytes());
+    }
+    if let Some(certificate) = &connection.certificate {
+        message.header_value(link::CLIENT_CERT, certificate.client_cert.clone());
+    }
+    message
+}
+
+/// An address that is behind an answered message has its token back; one that the core refuses loses one more.
+fn judge_answer(shared: &Shared, connection: &Connection, reply: &Reply) {
+    if reply.status.is_client_error() {
+        shared.failed(connection.source);
+    } else if reply.status.is_success() && !connection.proven.replace(true) {
+        let key = address_key(connection.source);
+        shared.address_rates.give(key, shared.address_rate(), shared.uptime_ms());
+    }
+}
+
+fn is_the_devices_fault(reason: RefusalReason) -> bool {
+    use RefusalReason as R;
+    !matches!(reason, R::NoCore | R::LinksBusy | R::LinkBroken | R::Draining | R::RouteRate)
+}

@@ -1,0 +1,284 @@
+//! Which cores are linked, and which of them is used.
+//!
+//! A core is used when it watches (its lines come in time), does not drain, has an epoch, and this gateway is at its
+//! versions: its blocked list and routes, and its settings or, when those were rejected, the core knows of that. Of
+//! several the one with the highest epoch is used. So a message never crosses under an older blocked list than the
+//! core's (fail closed).
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use arc_swap::ArcSwapOption;
+use postern_wire::link::{Ack, AckVerdict, ListKind, SICK_AFTER_BEATS, Welcome};
+use serde_json::Value;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::{lists::ListSet, shared::Shared};
+
+/// So many cores are remembered; more than any installation has.
+const MOST: usize = 64;
+
+#[derive(Default)]
+pub(crate) struct Cores {
+    known: Mutex<HashMap<Uuid, Arc<Core>>>,
+    active: ArcSwapOption<Core>,
+}
+
+/// One run of one core.
+pub(crate) struct Core {
+    pub(crate) id: Uuid,
+    epoch: AtomicU64,
+    heartbeat_ms: u64,
+    /// Request links that carry a message.
+    pub(crate) busy: AtomicU32,
+    /// All links of it.
+    pub(crate) links: AtomicUsize,
+    /// Request links of it.
+    pub(crate) request_links: AtomicUsize,
+    acks: Mutex<Vec<Ack>>,
+    /// There is something to report.
+    pub(crate) to_report: Notify,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    watches: usize,
+    draining: bool,
+    last_line_ms: u64,
+    target: Option<Target>,
+    lists: Arc<ListSet>,
+    document: Option<Document>,
+    /// A settings version that was rejected, and the core knows.
+    rejected: Option<u64>,
+}
+
+/// The versions that a core holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) settings: u64,
+    pub(crate) blocked: u64,
+    pub(crate) routes: u64,
+}
+
+/// A settings document that waits to be judged.
+pub(crate) struct Document {
+    pub(crate) version: u64,
+    pub(crate) document: Value,
+    pub(crate) sha256: String,
+}
+
+impl Cores {
+    /// The core that messages go to now.
+    pub(crate) fn active(&self) -> Option<Arc<Core>> {
+        self.active.load_full()
+    }
+
+    /// The core that has just said this.
+    pub(crate) fn meet(&self, welcome: &Welcome, lists: &Arc<ListSet>) -> Option<Arc<Core>> {
+        let mut known = lock(&self.known);
+        if let Some(core) = known.get(&welcome.core) {
+            return Some(Arc::clone(core));
+        }
+        known.retain(|_, core| core.links.load(Ordering::Relaxed) > 0);
+        if known.len() >= MOST {
+            return None;
+        }
+        let core = Arc::new(Core {
+            id: welcome.core,
+            epoch: AtomicU64::new(welcome.epoch),
+            heartbeat_ms: welcome.heartbeat_ms.clamp(50, 60_000),
+            busy: AtomicU32::new(0),
+            links: AtomicUsize::new(0),
+            request_links: AtomicUsize::new(0),
+            acks: Mutex::default(),
+            to_report: Notify::new(),
+            state: Mutex::new(State { lists: Arc::clone(lists), ..State::default() }),
+        });
+        known.insert(welcome.core, Arc::clone(&core));
+        Some(core)
+    }
+
+    fn candidate(&self, now_ms: u64) -> Option<Arc<Core>> {
+        let known = lock(&self.known);
+        let alive = known.values().filter(|core| core.is_alive(now_ms));
+        alive.max_by_key(|core| (core.epoch(), core.id)).cloned()
+    }
+}
+
+impl Core {
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_epoch(&self, epoch: u64) {
+        self.epoch.store(epoch, Ordering::Relaxed);
+    }
+
+    pub(crate) fn heartbeat_ms(&self) -> u64 {
+        self.heartbeat_ms
+    }
+
+    /// A watch without a line for so long is sick.
+    pub(crate) fn sick_after_ms(&self) -> u64 {
+        self.heartbeat_ms * SICK_AFTER_BEATS
+    }
+
+    pub(crate) fn lists(&self) -> Arc<ListSet> {
+        Arc::clone(&lock(&self.state).lists)
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        lock(&self.state).draining
+    }
+
+    pub(crate) fn watch_begins(&self, now_ms: u64) {
+        let mut state = lock(&self.state);
+        state.watches += 1;
+        state.last_line_ms = now_ms;
+    }
+
+    pub(crate) fn watch_ends(&self) {
+        lock(&self.state).watches -= 1;
+    }
+
+    pub(crate) fn line_came(&self, now_ms: u64) {
+        lock(&self.state).last_line_ms = now_ms;
+    }
+
+    /// The core's `versions`: lists of another lineage than those at hand start empty.
+    pub(crate) fn set_target(&self, target: Target, lineage: Uuid) {
+        let mut state = lock(&self.state);
+        state.target = Some(target);
+        if state.lists.lineage != lineage {
+            state.lists = Arc::new(ListSet::new(lineage));
+        }
+    }
+
+    /// One version of the target has risen.
+    pub(crate) fn raise_target(&self, kind: ListKind, version: u64) {
+        if let Some(target) = &mut lock(&self.state).target {
+            match kind {
+                ListKind::Settings => target.settings = version,
+                ListKind::Blocked => target.blocked = version,
+                ListKind::Routes => target.routes = version,
+            }
+        }
+    }
+
+    pub(crate) fn announce_settings(&self, document: Document) {
+        self.raise_target(ListKind::Settings, document.version);
+        lock(&self.state).document = Some(document);
+    }
+
+    pub(crate) fn drain(&self) {
+        lock(&self.state).draining = true;
+    }
+
+    /// Puts an acknowledgement among what is to be reported.
+    pub(crate) fn acknowledge(&self, ack: Ack) {
+        lock(&self.acks).push(ack);
+        self.to_report.notify_one();
+    }
+
+    pub(crate) fn take_acks(&self) -> Vec<Ack> {
+        std::mem::take(&mut lock(&self.acks))
+    }
+
+    pub(crate) fn give_back_acks(&self, acks: Vec<Ack>) {
+        lock(&self.acks).splice(0..0, acks);
+    }
+
+    /// The core has taken these: it knows now which settings it may count as in force.
+    pub(crate) fn acks_taken(&self, acks: &[Ack]) {
+        let rejected = acks.iter().rev().find_map(|ack| match ack.verdict {
+            AckVerdict::Rejected { .. } if ack.kind == ListKind::Settings => Some(ack.version),
+            _ => None,
+        });
+        if rejected.is_some() {
+            lock(&self.state).rejected = rejected;
+        }
+    }
+
+    fn is_alive(&self, now_ms: u64) -> bool {
+        let state = lock(&self.state);
+        let fresh = now_ms.saturating_sub(state.last_line_ms) <= self.sick_after_ms();
+        self.epoch() > 0 && !state.draining && fresh && state.target.is_some()
+    }
+
+    fn is_reached(&self, settings_in_force: u64) -> bool {
+        let state = lock(&self.state);
+        state.target.is_some_and(|target| {
+            let settings = target.settings == settings_in_force
+                || target.settings == 0
+                || state.rejected == Some(target.settings);
+            settings && state.lists.versions() == (target.blocked, target.routes)
+        })
+    }
+}
+
+/// Looks which core is to be used, judges its settings if they wait, and puts its lists in force.
+pub(crate) fn reconsider(shared: &Shared) {
+    let candidate = shared.cores.candidate(shared.uptime_ms());
+    if let Some(core) = &candidate {
+        let document = lock(&core.state).document.take();
+        if let Some(document) = document {
+            judge_settings(shared, core, &document);
+        }
+    }
+    let reached = candidate.filter(|core| core.is_reached(shared.settings.now().version));
+    let before = shared.cores.active();
+    if reached.as_ref().map(|core| core.id) == before.as_ref().map(|core| core.id) {
+        return;
+    }
+    match &reached {
+        Some(core) => {
+            tracing::info!(core = %core.id, epoch = core.epoch(), "this core is used");
+            put_in_force(shared, core.lists());
+        }
+        None => tracing::warn!("no core is used: devices are told to come again"),
+    }
+    shared.cores.active.store(reached);
+    shared.pool.look_again();
+}
+
+fn judge_settings(shared: &Shared, core: &Core, document: &Document) {
+    let version = document.version;
+    let verdict = match shared.settings.apply(version, &document.sha256, &document.document) {
+        Ok(()) => {
+            tracing::info!(version, "settings applied");
+            AckVerdict::Applied
+        }
+        Err(reason) => {
+            tracing::warn!(version, reason, "settings rejected");
+            AckVerdict::Rejected { reason, in_force: shared.settings.now().version }
+        }
+    };
+    core.acknowledge(Ack { kind: ListKind::Settings, version, verdict });
+}
+
+/// Makes a core's lists those of the gateway, and writes them.
+fn put_in_force(shared: &Shared, lists: Arc<ListSet>) {
+    if Arc::ptr_eq(&shared.lists.load(), &lists) {
+        return;
+    }
+    shared.lists.store(lists);
+    write_blocked(shared);
+    shared.routes_to_write.store(true, Ordering::Relaxed);
+}
+
+/// Writes the blocked list in force.
+pub(crate) fn write_blocked(shared: &Shared) {
+    let written = shared.list_files.store_blocked(&shared.lists.load());
+    shared.trouble("blocked list on disk", written.err().map(|error| error.to_string()));
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

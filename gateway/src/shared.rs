@@ -1,0 +1,191 @@
+//! What all threads of a gateway share.
+
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use postern_wire::{
+    link::{CertificateName, RefusalReason},
+    route::RouteHash,
+    terms::UtcMillis,
+};
+use tokio::{sync::watch, time::Instant};
+use uuid::Uuid;
+
+use crate::{
+    admission::rates::{Rate, Rates, address_key},
+    config::Config,
+    device_port::tls::DeviceTls,
+    link_port::{cores::Cores, tls::LinkTls},
+    lists::{ListFiles, ListSet},
+    observe::Counters,
+    pem::PemError,
+    relay::pool::Pool,
+    report::{Refusals, Refused},
+    settings::SettingsInForce,
+};
+
+/// A clock, as a parameter.
+pub type Clock = Arc<dyn Fn() -> UtcMillis + Send + Sync>;
+
+/// From start to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Devices are served.
+    Serving,
+    /// No new connection or message; what runs finishes.
+    Draining,
+    /// All threads end.
+    Stopped,
+}
+
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    /// Made anew at each start.
+    pub(crate) boot: Uuid,
+    pub(crate) clock: Clock,
+    pub(crate) settings: SettingsInForce,
+    /// The lists in force: those of the core in use, or what was on disk.
+    pub(crate) lists: ArcSwap<ListSet>,
+    pub(crate) list_files: ListFiles,
+    pub(crate) routes_to_write: AtomicBool,
+    pub(crate) device_tls: ArcSwap<DeviceTls>,
+    pub(crate) link_tls: ArcSwap<LinkTls>,
+    pub(crate) address_rates: Rates,
+    pub(crate) route_rates: Rates,
+    pub(crate) refusals: Refusals,
+    pub(crate) counters: Counters,
+    pub(crate) cores: Cores,
+    pub(crate) pool: Pool,
+    phase: watch::Sender<Phase>,
+    troubles: Mutex<BTreeMap<&'static str, String>>,
+    started: Instant,
+    requests: AtomicU64,
+}
+
+impl Shared {
+    /// Reads certificates, settings and lists. `boot` is a random id.
+    pub(crate) fn new(config: Config, clock: Clock, boot: Uuid, workers: usize) -> Result<Self, PemError> {
+        let device_tls = ArcSwap::from_pointee(DeviceTls::load(&config.device)?);
+        let link_tls = ArcSwap::from_pointee(LinkTls::load(&config.link)?);
+        let (settings, settings_trouble) = SettingsInForce::load(config.state.join("settings.json"));
+        let list_files = ListFiles::new(&config.state);
+        let (lists, list_troubles) = list_files.load();
+        let shared = Self {
+            pool: Pool::new(workers, settings.now().links.min),
+            config,
+            boot,
+            clock,
+            settings,
+            lists: ArcSwap::from_pointee(lists),
+            list_files,
+            routes_to_write: AtomicBool::new(false),
+            device_tls,
+            link_tls,
+            address_rates: Rates::default(),
+            route_rates: Rates::default(),
+            refusals: Refusals::default(),
+            counters: Counters::default(),
+            cores: Cores::default(),
+            phase: watch::Sender::new(Phase::Serving),
+            troubles: Mutex::default(),
+            started: Instant::now(),
+            requests: AtomicU64::new(0),
+        };
+        shared.trouble("settings on disk", settings_trouble);
+        shared.trouble("lists on disk", (!list_troubles.is_empty()).then(|| list_troubles.join("; ")));
+        Ok(shared)
+    }
+
+    /// Monotonic milliseconds since the start.
+    pub(crate) fn uptime_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// An id for the next message: unique, since the boot id is random and the rest counts.
+    pub(crate) fn request_id(&self) -> Uuid {
+        let count = self.requests.fetch_add(1, Ordering::Relaxed);
+        Uuid::from_u128(self.boot.as_u128().wrapping_add(u128::from(count)))
+    }
+
+    pub(crate) fn phase(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    /// Goes on to `phase`; never back.
+    pub(crate) fn advance(&self, phase: Phase) {
+        self.phase.send_if_modified(|now| {
+            let later = phase > *now;
+            *now = phase.max(*now);
+            later
+        });
+    }
+
+    pub(crate) fn address_rate(&self) -> Rate {
+        let limit = self.settings.now().address;
+        Rate { per_minute: limit.per_minute, burst: limit.burst }
+    }
+
+    /// Takes one token more from an address that failed.
+    pub(crate) fn failed(&self, source: IpAddr) {
+        self.address_rates.take(address_key(source), self.address_rate(), self.uptime_ms());
+    }
+
+    /// Counts and notes a refusal.
+    pub(crate) fn refused(
+        &self,
+        reason: RefusalReason,
+        source: IpAddr,
+        certificate: Option<&CertificateName>,
+        route: Option<RouteHash>,
+        detail: Option<&str>,
+    ) {
+        self.counters.refused(reason);
+        let refused = Refused { reason, certificate: certificate.cloned(), route, source };
+        self.refusals.note(refused, detail, (self.clock)());
+    }
+
+    /// Sets or clears what is wrong with one thing; a new trouble is a log line.
+    pub(crate) fn trouble(&self, what: &'static str, trouble: Option<String>) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        match trouble {
+            Some(trouble) if troubles.get(what) != Some(&trouble) => {
+                tracing::error!(what, trouble, "trouble");
+                troubles.insert(what, trouble);
+            }
+            Some(_) => {}
+            None => drop(troubles.remove(what)),
+        }
+    }
+
+    /// What is wrong now.
+    pub(crate) fn troubles(&self) -> Vec<String> {
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        troubles.iter().map(|(what, trouble)| format!("{what}: {trouble}")).collect()
+    }
+
+    /// Reads certificates and keys again; what fails leaves the ones before in use.
+    pub(crate) fn reload_certificates(&self) {
+        match DeviceTls::load(&self.config.device) {
+            Ok(tls) => {
+                self.device_tls.store(Arc::new(tls));
+                self.trouble("device certificate", None);
+            }
+            Err(error) => self.trouble("device certificate", Some(error.to_string())),
+        }
+        match LinkTls::load(&self.config.link) {
+            Ok(tls) => {
+                self.link_tls.store(Arc::new(tls));
+                self.trouble("link certificate", None);
+            }
+            Err(error) => self.trouble("link certificate", Some(error.to_string())),
+        }
+        tracing::info!("certificates read again");
+    }
+}
