@@ -15,6 +15,7 @@ use crate::{
 };
 
 /// A connection to one of the two backends.
+#[expect(clippy::large_enum_variant, reason = "one for each database thread; it is never moved about")]
 pub(crate) enum Conn {
     /// SQLite.
     Sqlite(SqliteConnection),

@@ -11,18 +11,20 @@
 mod ambient;
 mod column;
 mod conn;
-
+mod epoch;
 mod errors;
 mod migrate;
 mod options;
 mod queue;
-
+mod readers;
 mod seal;
 mod store;
 mod tables;
-
+#[cfg(feature = "testkit")]
+pub mod testkit;
 mod topics;
 mod tx;
+mod writer;
 
 pub use ambient::Ambient;
 pub use errors::{ReadError, StoreError, WriteError};

@@ -74,6 +74,12 @@ impl<T> Queue<T> {
         self.lock().take()
     }
 
+    /// Waits up to `patience` for the queue to be closed. True when it is.
+    pub(crate) fn wait_closed(&self, patience: Duration) -> bool {
+        let waited = self.came.wait_timeout_while(self.lock(), patience, |i| !i.closed);
+        waited.unwrap_or_else(PoisonError::into_inner).0.closed
+    }
+
     /// Jobs that wait.
     pub(crate) fn len(&self) -> usize {
         let inner = self.lock();

@@ -1,6 +1,5 @@
 //! The tables, as diesel knows them; `migrations/` makes them. Types are the few that both backends share:
 //! octets, 64-bit integers, text, truth.
-#![expect(missing_docs, reason = "a table's columns are documented on the row structs of the topic modules")]
 
 diesel::table! { epoch (id) { id -> BigInt, number -> BigInt, holder -> Binary, beat -> BigInt, renewed_at -> BigInt, released -> Bool, } }
 diesel::table! { batches (id) { id -> Binary, epoch -> BigInt, at -> BigInt, } }

@@ -272,11 +272,13 @@ pub fn count(r: &mut Reader, state: EnrolmentState) -> Result<i64, StoreError> {
 
 /// Adds an enrolment. `Conflict` when its id or route was ever used.
 pub fn insert(tx: &mut Tx, enrolment: Enrolment) -> Result<(), StoreError> {
+    never_used(tx, &enrolment.route)?;
     each!(tx.conn, c => diesel::insert_into(t::enrolments).values(enrolment).execute(c))?;
     Ok(())
 }
 
-/// Adds many enrolments with as few statements as the backends allow: for benchmarks and imports.
+/// Adds many enrolments with as few statements as the backends allow: for benchmarks and imports, whose routes
+/// are fresh (past generations' routes are not looked up).
 pub fn insert_many(tx: &mut Tx, mut enrolments: Vec<Enrolment>) -> Result<(), StoreError> {
     /// 26 columns each: stays under SQLite's 32,766 and PostgreSQL's 65,535 bound values.
     const CHUNK: usize = 1000;
@@ -326,9 +328,7 @@ pub fn next_generation(
         return Err(StoreError::Refused(format!("enrolment {id} is retired")));
     }
     crate::meta::bury_route(tx, &old.route)?;
-    if crate::meta::is_buried(tx, &route)? {
-        return Err(StoreError::Conflict("this route was used before".to_owned()));
-    }
+    never_used(tx, &route)?;
     each!(tx.conn, c => diesel::update(t::enrolments.filter(t::id.eq(db(id))))
         .set((
             t::generation.eq(t::generation + 1),
@@ -437,6 +437,13 @@ pub fn retire(tx: &mut Tx, id: EnrolmentId, because: &str) -> Result<Enrolment, 
         ))
         .execute(c))?;
     get(tx, id)
+}
+
+fn never_used(r: &mut Reader, route: &[u8; 16]) -> Result<(), StoreError> {
+    if crate::meta::is_buried(r, route)? {
+        return Err(StoreError::Conflict("this route was used before".to_owned()));
+    }
+    Ok(())
 }
 
 /// Adds to the count of pending commands.

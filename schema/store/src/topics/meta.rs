@@ -25,6 +25,11 @@ pub fn set(tx: &mut Tx, key: &str, value: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// How many batches of the writer are remembered.
+pub fn batches(r: &mut Reader) -> Result<i64, StoreError> {
+    Ok(each!(r.conn, c => crate::tables::batches::table.count().get_result(c))?)
+}
+
 /// Whether a route belonged to a past generation of an enrolment.
 pub fn is_buried(r: &mut Reader, route: &[u8; 16]) -> Result<bool, StoreError> {
     Ok(get(r, &grave(route))?.is_some())

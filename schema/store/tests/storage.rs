@@ -1,0 +1,55 @@
+//! The storage suite: the same rules on SQLite and on a private, real PostgreSQL.
+
+mod suite;
+
+/// Each rule of the suite as a test on each backend: `sqlite::RULE` and `postgres::RULE`.
+macro_rules! on_both {
+    ($($topic:ident: $($rule:ident),+;)+) => {
+        mod sqlite {
+            $($(
+                #[test]
+                fn $rule() {
+                    crate::suite::$topic::$rule(&crate::suite::Ground::sqlite());
+                }
+            )+)+
+        }
+        mod postgres {
+            $($(
+                #[test]
+                fn $rule() {
+                    crate::suite::$topic::$rule(&crate::suite::Ground::postgres());
+                }
+            )+)+
+        }
+    };
+}
+
+on_both! {
+    migrations: a_fresh_database_is_migrated_once, both_backends_have_the_same_tables;
+    writes: a_write_is_acknowledged_only_after_commit, a_failed_job_does_not_take_its_batch_with_it,
+        a_job_that_panics_fails_alone, a_swallowed_error_does_not_lose_the_batch,
+        a_full_queue_refuses_but_lets_a_wipe_through, writes_after_a_shutdown_are_refused,
+        many_callers_share_few_transactions, each_batch_leaves_its_id;
+    epochs: a_second_core_takes_over_and_the_first_can_write_no_more, a_standby_writes_nothing,
+        a_core_that_stops_in_order_is_followed_at_once, a_holder_that_renews_is_not_taken_over_from,
+        a_write_of_a_core_that_was_taken_over_from_is_rolled_back;
+    enrolments: a_check_in_finds_everything_in_one_row, a_route_is_never_used_twice,
+        a_retired_enrolment_stays_as_a_tombstone, a_change_of_a_row_that_changed_is_a_conflict,
+        the_class_of_proof_only_rises, the_index_comes_in_pages_and_misses_nobody,
+        a_hundred_thousand_enrolments_are_loaded_in_one_write, a_name_may_mean_several_devices,
+        an_older_moment_does_not_replace_last_seen;
+    commands: pending_commands_come_in_sending_order, a_finished_command_leaves_the_pending_table,
+        the_count_of_pending_commands_follows_the_table, a_command_is_finished_once,
+        a_cancelled_command_is_not_sent, the_timeline_tells_every_step,
+        a_command_in_doubt_is_resolved_once, finished_rows_are_purged_by_age,
+        an_operation_rolls_up_its_commands, a_command_for_nobody_is_refused;
+    people: a_token_is_found_by_its_hash_only, a_revoked_token_says_so, roles_are_given_and_taken,
+        an_answer_is_kept_once_for_each_key;
+    groups: nested_groups_have_the_members_of_all, a_group_cannot_hold_itself;
+    audits: the_chain_is_whole, a_changed_row_breaks_the_chain, a_removed_row_breaks_the_chain,
+        a_failed_action_leaves_no_audit_row, only_whole_signed_segments_are_purged;
+    perimeter: settings_have_versions_and_a_rejected_one_leaves_the_last_in_force,
+        a_list_is_told_as_a_delta_or_in_full, refusals_are_bounded_for_each_subject;
+    secrets: credentials_come_back_for_their_own_enrolment_only, credentials_are_sealed_anew_under_the_newest_key;
+    texts: hostile_text_comes_back_the_same_on_both;
+}
