@@ -3,11 +3,13 @@
 use std::{fmt, sync::Arc};
 
 use postern_wire::terms::OperationId;
+use serde::Serialize;
 
 use crate::codes::Code;
 
 /// Something that happened in a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// A session begins.
     Opened {
@@ -33,7 +35,10 @@ pub enum Event {
     /// The server proved itself by Cred.
     ServerProved,
     /// The server's Cred was missing or wrong: its commands were refused.
-    ServerRefused(Code),
+    ServerRefused {
+        /// What it was answered.
+        code: Code,
+    },
     /// A command was answered.
     Command {
         /// Its name: Get, Replace …
@@ -79,7 +84,7 @@ impl fmt::Display for Event {
             Self::Challenged => f.write_str("challenged for credentials"),
             Self::Accepted => f.write_str("accepted by the server"),
             Self::ServerProved => f.write_str("the server proved itself"),
-            Self::ServerRefused(code) => write!(f, "the server's credentials were refused with {code}"),
+            Self::ServerRefused { code } => write!(f, "the server's credentials were refused with {code}"),
             Self::Command { name, uri, code } => {
                 write!(f, "{} {} -> {code}", name.escape_debug(), uri.escape_debug())
             }

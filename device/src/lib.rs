@@ -4,12 +4,14 @@
 //! guards the tree, the providers of [`csp`] own its parts, and [`state`] keeps it all.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod codes;
 pub mod csp;
 pub mod device;
 pub mod edge;
 pub mod enrolment;
 pub mod event;
+pub mod fleet;
 pub mod keys;
 pub mod manager;
 pub mod origin;
@@ -20,3 +22,4 @@ pub mod unit;
 
 pub use device::{Device, DeviceError, SessionReport, Settings};
 pub use enrolment::{Account, Enrolment};
+pub use fleet::{Fleet, FleetOptions, Summary};

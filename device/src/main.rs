@@ -1,4 +1,6 @@
-//! The thin main.
+//! `postern-device`: see the library's `cli`.
 #![forbid(unsafe_code)]
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    postern_device::cli::main()
+}

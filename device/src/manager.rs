@@ -230,6 +230,9 @@ impl Manager<'_> {
         let value = String::from_utf8(value).map_err(|_| Code::BAD_FORMAT)?;
         match property::writable(name)? {
             property::Writable::Acl => {
+                if self.state.tree.acl_is_fixed(path) {
+                    return Err(Code::NOT_ALLOWED);
+                }
                 let acl = Acl::parse(&value)?;
                 self.require_acl_rights(path)?;
                 if *path == Path::root() && acl.is_empty() {

@@ -29,6 +29,8 @@ const VERSION: u32 = 1;
 pub struct State {
     /// The management tree.
     pub tree: Tree,
+    /// The tree as the providers planted it: what a wipe goes back to.
+    planted: Tree,
     /// The nonce for our next Cred, from the server's last accepted NextNonce.
     pub client_nonce: Option<Vec<u8>>,
     /// The nonce that the server's next Cred has to use, from our last Chal.
@@ -54,6 +56,12 @@ pub struct Wipe {
 }
 
 impl State {
+    /// The memory of a device that remembers nothing.
+    #[must_use]
+    pub fn new(planted: Tree) -> Self {
+        Self { tree: planted.clone(), planted, ..Self::default() }
+    }
+
     /// Whether this order was obeyed before.
     #[must_use]
     pub fn has_obeyed(&self, order: OperationId) -> bool {
@@ -68,9 +76,9 @@ impl State {
         self.obeyed.push(Obeyed { order, expires });
     }
 
-    /// Clears what servers put into the tree, and records the wipe.
+    /// Takes back what servers did to the tree, and records the wipe.
     pub fn wipe(&mut self, order: OperationId, at: UtcMillis) {
-        self.tree.clear_dynamic();
+        self.tree = self.planted.clone();
         self.wipes.push(Wipe { order, at });
         let surplus = self.wipes.len().saturating_sub(WIPES_KEPT);
         self.wipes.drain(..surplus);
@@ -139,7 +147,7 @@ impl Storage {
 
     /// The state that rests here, upon a tree that is freshly planted. What an interrupted save left is ignored.
     pub fn load(&self, planted: Tree) -> Result<State, StateError> {
-        let fresh = State { tree: planted, ..State::default() };
+        let fresh = State::new(planted);
         let Self::Folder(folder) = self else { return Ok(fresh) };
         let file = folder.join(FILE);
         let text = match fs::read(&file) {
@@ -207,6 +215,7 @@ fn read(json: &[u8], mut state: State) -> Result<State, String> {
     let nonce = |text: Option<String>| text.and_then(|text| postern_wire::auth::decode_nonce(&text));
     Ok(State {
         tree: state.tree,
+        planted: state.planted,
         client_nonce: nonce(saved.client_nonce),
         server_nonce: nonce(saved.server_nonce),
         obeyed: saved.obeyed,

@@ -73,6 +73,19 @@ impl Tree {
         acl
     }
 
+    /// Whether the list of `path` is fixed, by its own node or one above it.
+    #[must_use]
+    pub fn acl_is_fixed(&self, path: &Path) -> bool {
+        let mut node = &*self.root;
+        path.names().iter().any(|name| match node.children.get(name) {
+            Some(child) => {
+                node = child;
+                node.acl_is_fixed
+            }
+            None => false,
+        })
+    }
+
     /// Adds a node without children under a parent that exists. 404 no parent, 405 under a leaf, 418 there
     /// already, 420 no room.
     pub fn insert(&mut self, path: &Path, node: Node) -> Result<(), Code> {
@@ -137,15 +150,6 @@ impl Tree {
         Ok(())
     }
 
-    /// Takes every dynamic node away; permanent ones stay with their values and lose their titles and lists
-    /// (the root's list stays).
-    pub fn clear_dynamic(&mut self) {
-        let mut root = strip(&self.root);
-        root.acl = self.root.acl.clone();
-        let (nodes, octets) = count(&root);
-        *self = Self { root: Arc::new(root), nodes, octets };
-    }
-
     /// Visits the node at `path` and all below it, parents first, names sorted.
     pub fn walk(&self, path: &Path, visit: &mut dyn FnMut(&Path, &Node)) {
         if let Some(node) = self.get(path) {
@@ -200,16 +204,6 @@ fn count(node: &Node) -> (usize, usize) {
         let (more, heavier) = count(child);
         (nodes + more, octets + heavier + name.len())
     })
-}
-
-fn strip(node: &Node) -> Node {
-    let children = node.children.iter().filter(|(_, child)| child.holds_permanent());
-    Node {
-        title: None,
-        acl: Acl::default(),
-        children: children.map(|(name, child)| (name.clone(), Arc::new(strip(child)))).collect(),
-        ..node.clone()
-    }
 }
 
 #[cfg(test)]

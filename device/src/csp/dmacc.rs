@@ -3,13 +3,14 @@
 //! Promise: it mirrors the enrolment and takes no change: whom a device obeys changes by a new enrolment only.
 //! AAuthSecret and AAuthData are there without a value and without Get.
 
-use postern_wire::terms::AuthType;
+use postern_wire::terms::{AuthType, Verb};
 
 use super::{Ground, Provider, path};
 use crate::{
     codes::Code,
     enrolment::ServerProof,
     tree::{
+        acl::Acl,
         node::{Format, Node},
         path::Path,
     },
@@ -24,7 +25,8 @@ impl Provider for DmAcc {
 
     fn plant(&self, ground: &mut Ground<'_>) -> Result<(), Code> {
         let account = ground.account;
-        ground.interior(&self.root(), None)?;
+        let acl = Acl::default().granting_any(&[Verb::Get]);
+        ground.tree.insert(&self.root(), Node::interior().permanent(&[Verb::Get]).with_fixed_acl(acl))?;
         let own = self.root().child("Postern");
         ground.interior(&own, Some("urn:oma:mo:oma-dm-dmacc:1.0"))?;
         let client = match account.auth {

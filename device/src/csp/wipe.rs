@@ -15,6 +15,7 @@ use crate::{
     event::Event,
     state::State,
     tree::{
+        acl::Acl,
         node::{Format, Node},
         path::Path,
     },
@@ -36,7 +37,10 @@ impl Provider for WipeProvider {
         ground.tree.insert(&vendor, open())?;
         ground.tree.insert(&vendor.child("Postern"), open())?;
         let own = self.root();
-        ground.interior(&own, None)?;
+        // whoever else is let in: no change of a list keeps the enrolled server from a wipe
+        let acl =
+            Acl::default().granting_any(&[Verb::Get]).granting(&ground.account.server_id, &[Verb::Exec]);
+        ground.tree.insert(&own, Node::interior().permanent(&[Verb::Get]).with_fixed_acl(acl))?;
         ground.tree.insert(&own.child("Run"), Node::leaf(Format::Null, "").permanent(&[Verb::Exec]))?;
         ground.fact(&own.child("LastOrder"), "")
     }

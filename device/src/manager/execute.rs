@@ -114,6 +114,9 @@ impl Manager<'_> {
     fn item(&mut self, command: &Command, item: &Item, meta: &Meta) -> Result<Done, Code> {
         let target = item.target.as_ref().map(|target| target.uri.as_str()).ok_or(Code::INCOMPLETE)?;
         let data: Option<&Data> = item.data.as_ref();
+        if item.more_data {
+            return Err(Code::UNSUPPORTED); // a chunk inside Atomic or Sequence
+        }
         match command {
             Command::Get(_) => return self.get(target).map(Done::Read),
             Command::Exec(_) => return self.exec(target, data).map(Done::Code),

@@ -136,6 +136,8 @@ pub struct Node {
     pub access: Access,
     /// Planted by a provider: never deleted or renamed by a server, not even with what is above it.
     pub permanent: bool,
+    /// No server changes the node's list, and what inherits it neither.
+    pub acl_is_fixed: bool,
     pub(super) children: BTreeMap<String, Arc<Node>>,
 }
 
@@ -151,6 +153,7 @@ impl Node {
             acl: Acl::default(),
             access: Access::of(&[Verb::Add, Verb::Delete, Verb::Get, Verb::Replace]),
             permanent: false,
+            acl_is_fixed: false,
             children: BTreeMap::new(),
         }
     }
@@ -182,6 +185,12 @@ impl Node {
     #[must_use]
     pub fn guarded_by(self, acl: Acl) -> Self {
         Self { acl, ..self }
+    }
+
+    /// This node with a list of its own that no server changes; of use on permanent nodes.
+    #[must_use]
+    pub fn with_fixed_acl(self, acl: Acl) -> Self {
+        Self { acl, acl_is_fixed: true, ..self }
     }
 
     /// Whether the node is interior.

@@ -86,10 +86,13 @@ impl SavedNode {
             None => self.text.clone().unwrap_or_default().into_bytes(),
         };
         format.check(&value)?;
+        let acl_is_fixed = tree.acl_is_fixed(&path);
         if tree.get(&path).is_some() {
             return tree.update(&path, |node| {
                 node.title = self.title.clone();
-                node.acl = acl;
+                if !acl_is_fixed {
+                    node.acl = acl;
+                }
                 if node.access.allows(postern_wire::terms::Verb::Replace) && node.format == format {
                     node.value = value;
                 }

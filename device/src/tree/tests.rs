@@ -8,7 +8,6 @@ enum Change {
     Update(Path, Vec<u8>),
     Remove(Path),
     Rename(Path, String),
-    ClearDynamic,
 }
 
 fn a_path() -> impl Strategy<Value = Path> {
@@ -22,7 +21,6 @@ fn a_change() -> impl Strategy<Value = Change> {
         2 => (a_path(), any::<Vec<u8>>()).prop_map(|(p, v)| Change::Update(p, v)),
         1 => a_path().prop_map(Change::Remove),
         1 => (a_path(), "[a-c]").prop_map(|(p, n)| Change::Rename(p, n)),
-        1 => Just(Change::ClearDynamic),
     ]
 }
 
@@ -36,10 +34,6 @@ fn apply(tree: &mut Tree, change: &Change) -> Result<(), Code> {
         },
         Change::Remove(path) => tree.remove(&path),
         Change::Rename(path, name) => tree.rename(&path, &name),
-        Change::ClearDynamic => {
-            tree.clear_dynamic();
-            Ok(())
-        }
     }
 }
 
@@ -90,17 +84,6 @@ fn a_full_tree_takes_no_more() {
         tree.insert(&Path::root().child(&number.to_string()), Node::interior()).unwrap();
     }
     assert_eq!(tree.insert(&Path::root().child("x"), Node::interior()), Err(Code::DEVICE_FULL));
-}
-
-#[test]
-fn permanent_nodes_outlive_a_clearing() {
-    let mut tree = Tree::default();
-    let (kept, gone) = (Path::root().child("kept"), Path::root().child("gone"));
-    tree.insert(&kept, Node::leaf(Format::Chr, "v").permanent(&[])).unwrap();
-    tree.insert(&gone, Node::interior()).unwrap();
-    tree.clear_dynamic();
-    assert_eq!(tree.get(&kept).and_then(Node::text), Some("v"));
-    assert!(tree.get(&gone).is_none());
 }
 
 #[test]

@@ -178,7 +178,7 @@ impl ServerStanding {
             return Verdict { code: Code::AUTHENTICATED, chal, run: Run::Execute };
         }
         let code = if cred.is_some() { Code::UNAUTHORISED } else { Code::CREDENTIALS_MISSING };
-        events.push(Event::ServerRefused(code));
+        events.push(Event::ServerRefused { code });
         self.next_nonce = md5.then(&mut fresh);
         let chal = chal(if md5 { TYPE_MD5 } else { TYPE_BASIC }, self.next_nonce.as_deref());
         Verdict { code, chal: Some(chal), run: Run::Refuse(code) }
