@@ -139,6 +139,9 @@ pub(super) fn take(open: &mut Open, message: &Message) {
             Command::Status(status) if is_about_a_command(status) => {
                 let msg_ref = status.msg_ref.unwrap_or(newest);
                 let Some((flight, part)) = find(open, msg_ref, status.cmd_ref) else { continue };
+                if !status.cmd.is_empty() && !status.cmd.eq_ignore_ascii_case(flight.verb.as_str()) {
+                    continue; // about another message of the same numbers, sent before the core started again
+                }
                 let refs = status.target_refs.iter().chain(&status.source_refs).cloned().collect();
                 flight.answers.push(Answer { part, refs, code: status.code });
                 let told = status.items.iter().filter(|item| item.data.is_some());

@@ -39,9 +39,10 @@ impl Stored {
         Self { msg_id, digest: turn.digest, reply: reply.clone(), at: turn.now, repeats: 0 }
     }
 
-    fn matches(&self, turn: &Turn<'_>, window_ms: i64) -> bool {
+    /// Whether this is the same message again. In an open session all but the first may come at any time.
+    fn matches(&self, turn: &Turn<'_>, window_ms: i64, open: bool) -> bool {
         let msg_id = turn.decoded.message.header.msg_id;
-        let fresh = msg_id > 1 || turn.now.since(self.at) <= window_ms;
+        let fresh = (open && msg_id > 1) || turn.now.since(self.at) <= window_ms;
         self.msg_id == msg_id && self.digest == turn.digest && fresh
     }
 }
@@ -62,18 +63,18 @@ impl Session {
             .as_mut()
             .filter(|open| signed && open.session_id == *session_id && open.binding == binding);
         let stored = match open.and_then(|open| open.last.as_mut()) {
-            Some(last) if last.matches(turn, window) => last,
+            Some(last) if last.matches(turn, window, true) => last,
             _ => {
                 let ended = self.ended.as_mut().filter(|ended| {
                     let again = ended.last.msg_id == 1 && proved_anew;
                     signed && !again && ended.session_id == *session_id && ended.binding == binding
                 });
                 match ended {
-                    Some(ended) if ended.last.matches(turn, window) => &mut ended.last,
+                    Some(ended) if ended.last.matches(turn, window, false) => &mut ended.last,
                     _ => {
                         let candidate =
                             self.candidates.iter_mut().find(|candidate| candidate.is_for(turn))?;
-                        candidate.last.as_mut().filter(|last| last.matches(turn, window))?
+                        candidate.last.as_mut().filter(|last| last.matches(turn, window, false))?
                     }
                 }
             }

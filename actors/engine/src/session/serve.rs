@@ -131,15 +131,14 @@ impl Session {
         let candidate = known.map(|index| self.candidates.remove(index));
         let (first, mut msg_out) =
             candidate.map_or((turn.msg_id(), 0), |candidate| (candidate.first, candidate.msg_out));
-        let went_on = (first > 1 && !replaced)
-            .then(|| {
-                queue
-                    .iter()
-                    .filter_map(|command| command.sent.as_ref().filter(|_| command.accepted.is_none()))
-                    .find(|sent| sent.device_session == turn.session_id())
-                    .map(|sent| sent.session)
-            })
-            .flatten();
+        // Of several sessions of one name, the newest (ids are UUIDv7) is the one that went on.
+        let went_on = queue
+            .iter()
+            .filter(|command| first > 1 && !replaced && command.accepted.is_none())
+            .filter_map(|command| command.sent.as_ref())
+            .filter(|sent| sent.device_session == turn.session_id())
+            .map(|sent| sent.session)
+            .max();
         let in_flight: Vec<_> = queue
             .iter()
             .filter(|command| command.state == CommandState::Sent && command.accepted.is_none())
@@ -223,11 +222,11 @@ impl Session {
             let nonce = status.chal.as_ref().and_then(|chal| chal.next_nonce.as_deref());
             if let (Some(server), Some(nonce)) =
                 (&mut self.account.server, nonce.and_then(auth::decode_nonce))
+                && server.nonce != nonce
+                && nonce.len() <= SERVER_NONCE_OCTETS
             {
-                if server.nonce != nonce && nonce.len() <= 256 {
-                    server.nonce.clone_from(&nonce);
-                    turn.effects.push(Effect::ServerNonce { nonce });
-                }
+                server.nonce.clone_from(&nonce);
+                turn.effects.push(Effect::ServerNonce { nonce });
             }
             if !matches!(status.code, 401 | 407) {
                 continue;
@@ -308,6 +307,9 @@ impl Session {
         }
     }
 }
+
+/// Octets of a device's nonce that are kept at most.
+const SERVER_NONCE_OCTETS: usize = 256;
 
 /// Octets that must be left beside the Status for SyncHdr, or the device can be told nothing.
 const ROOM_FOR_AN_ALERT: usize = 64;

@@ -1,0 +1,24 @@
+//! The engine's rules, each a test named for it; the ids are those of omadm.md 10 and clients.md.
+
+#[cfg(test)]
+mod alerts;
+#[cfg(test)]
+mod authentication;
+#[cfg(test)]
+mod common;
+#[cfg(test)]
+mod ids;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod redelivery;
+#[cfg(test)]
+mod sending;
+#[cfg(test)]
+mod sizes;
+#[cfg(test)]
+mod status;
+#[cfg(test)]
+mod transcripts;
+#[cfg(test)]
+mod transitions;
