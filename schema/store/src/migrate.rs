@@ -14,18 +14,21 @@ const LOCK: i64 = 0x70_6f73_7465_726e;
 pub(crate) fn run(conn: &mut Conn) -> Result<usize, StoreError> {
     match conn {
         Conn::Sqlite(c) => {
-            let done = c.run_pending_migrations(SQLITE).map_err(|e| StoreError::Database(e.to_string()))?;
-            Ok(done.len())
+            if !c.has_pending_migration(SQLITE).map_err(failed)? {
+                return Ok(0);
+            }
+            c.exclusive_transaction(|c| c.run_pending_migrations(SQLITE).map(|v| v.len()).map_err(failed))
         }
         Conn::Postgres(_) => {
             conn.run(&format!("SET lock_timeout = '60s'; SELECT pg_advisory_lock({LOCK})"))?;
             let Conn::Postgres(c) = conn else { return Ok(0) };
-            let done = c
-                .run_pending_migrations(POSTGRES)
-                .map(|versions| versions.len())
-                .map_err(|e| StoreError::Database(e.to_string()));
+            let done = c.run_pending_migrations(POSTGRES).map(|v| v.len()).map_err(failed);
             conn.run(&format!("SELECT pg_advisory_unlock({LOCK})"))?;
             done
         }
     }
+}
+
+fn failed(error: Box<dyn std::error::Error + Send + Sync>) -> StoreError {
+    StoreError::Database(error.to_string())
 }

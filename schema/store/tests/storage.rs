@@ -25,7 +25,8 @@ macro_rules! on_both {
 }
 
 on_both! {
-    migrations: a_fresh_database_is_migrated_once, both_backends_have_the_same_tables;
+    migrations: a_fresh_database_is_migrated_once, both_backends_have_the_same_tables,
+        cores_that_start_together_migrate_once_and_one_is_active;
     writes: a_write_is_acknowledged_only_after_commit, a_failed_job_does_not_take_its_batch_with_it,
         a_job_that_panics_fails_alone, a_swallowed_error_does_not_lose_the_batch,
         a_full_queue_refuses_but_lets_a_wipe_through, writes_after_a_shutdown_are_refused,
@@ -41,7 +42,7 @@ on_both! {
     commands: pending_commands_come_in_sending_order, a_finished_command_leaves_the_pending_table,
         the_count_of_pending_commands_follows_the_table, a_command_is_finished_once,
         a_cancelled_command_is_not_sent, the_timeline_tells_every_step,
-        a_command_in_doubt_is_resolved_once, finished_rows_are_purged_by_age,
+        a_command_in_doubt_is_resolved_once, a_step_keeps_a_command_pending, finished_rows_are_purged_by_age,
         an_operation_rolls_up_its_commands, a_command_for_nobody_is_refused;
     people: a_token_is_found_by_its_hash_only, a_revoked_token_says_so, roles_are_given_and_taken,
         an_answer_is_kept_once_for_each_key;

@@ -2,7 +2,7 @@
 
 use postern_store::{
     Store, StoreError, WriteError,
-    commands::{self, Command, Finish, Sending},
+    commands::{self, Attempts, Command, Finish, Sending, Step},
     enrolments, operations, results, timeline,
 };
 use postern_wire::terms::{
@@ -27,7 +27,12 @@ fn queue(store: &Store, all: &[Command]) {
 }
 
 fn send(store: &Store, ids: &[CommandId]) -> Vec<CommandId> {
-    let sending = Sending { ids: ids.to_vec(), session: DmSessionId(fresh()), cause: "session".to_owned() };
+    let sending = Sending {
+        ids: ids.to_vec(),
+        session: DmSessionId(fresh()),
+        cause: "session".to_owned(),
+        reference: "1/2".to_owned(),
+    };
     let mut sent = store.write_blocking(move |tx| commands::sending(tx, &sending)).expect("recorded");
     sent.sort();
     sent
@@ -260,5 +265,38 @@ pub(crate) fn a_command_for_nobody_is_refused(ground: &Ground) {
 
     assert!(matches!(refused, Err(WriteError::Rejected(_))), "{refused:?}");
     assert_eq!(store.read_blocking(move |r| commands::find(r, id)), Ok(None));
+    store.shutdown();
+}
+
+pub(crate) fn a_step_keeps_a_command_pending(ground: &Ground) {
+    let (store, device) = with_device(ground);
+    let one = command(device, OperationKind::Raw);
+    let id = one.id;
+    queue(&store, &[one]);
+    send(&store, &[id]);
+    let step = move |state, attempts| Step {
+        id,
+        state,
+        cause: "a probe".to_owned(),
+        session: None,
+        attempts,
+        accepted_at: Some(now()),
+    };
+
+    let sent = step(CommandState::Sent, Attempts::Same);
+    store.write_blocking(move |tx| commands::step(tx, &sent)).expect("still sent");
+    let queued = step(CommandState::Queued, Attempts::OneLess);
+    store.write_blocking(move |tx| commands::step(tx, &queued)).expect("queued again");
+    let ended = step(CommandState::Succeeded, Attempts::Same);
+    let refused = store.write_blocking(move |tx| commands::step(tx, &ended));
+
+    let row = store.read_blocking(move |r| commands::find(r, id)).expect("a read").expect("pending");
+    assert_eq!((row.state, row.attempts, row.revision), (CommandState::Queued, 0, 4));
+    assert!(row.accepted_at.is_some() && row.reference.as_deref() == Some("1/2"));
+    assert!(matches!(refused, Err(WriteError::Rejected(StoreError::Refused(_)))));
+    finish(&store, vec![end(id, CommandState::Cancelled)]);
+    let late = step(CommandState::Queued, Attempts::Same);
+    let gone = store.write_blocking(move |tx| commands::step(tx, &late));
+    assert!(matches!(gone, Err(WriteError::Rejected(StoreError::Conflict(_)))));
     store.shutdown();
 }

@@ -178,7 +178,8 @@ pub(crate) fn an_older_moment_does_not_replace_last_seen(ground: &Ground) {
     let device = enrolment("one");
     let id = device.id;
     store.write_blocking(move |tx| enrolments::insert(tx, device.clone())).expect("a write");
-    let seen = move |at: i64| Seen { id, at: UtcMillis(at), source: Some(format!("192.0.2.{at}")), gateway: None };
+    let seen =
+        move |at: i64| Seen { id, at: UtcMillis(at), source: Some(format!("192.0.2.{at}")), gateway: None };
 
     store.write_blocking(move |tx| enrolments::seen(tx, &[seen(5), seen(9), seen(7)])).expect("a write");
 

@@ -12,7 +12,7 @@ pub(crate) mod secrets;
 pub(crate) mod texts;
 pub(crate) mod writes;
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use postern_store::{Ambient, Options, Place, Store, testkit::Cluster};
 use postern_wire::terms::{AuthType, CommandId, EnrolmentId, Lane, OperationId, OperationKind, UtcMillis};
@@ -112,6 +112,8 @@ pub(crate) fn command_of(
         deadline: None,
         sent_at: None,
         session: None,
+        reference: None,
+        accepted_at: None,
         finished_at: None,
         status: None,
         cause: "queued by a test".to_owned(),
@@ -130,12 +132,4 @@ pub(crate) fn together<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
         }
         out
     })
-}
-
-/// The file of a SQLite ground.
-pub(crate) fn file_of(place: &Place) -> Option<PathBuf> {
-    match place {
-        Place::Sqlite { path } => Some(path.clone()),
-        Place::Postgres(_) => None,
-    }
 }

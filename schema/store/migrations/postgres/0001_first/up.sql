@@ -1,6 +1,6 @@
 -- The first schema. Forward-only: later migrations expand first and contract one release later (N-1 runs beside N).
 -- 16-octet ids, times in 64-bit UTC milliseconds, enumerations as their spelling in postern-wire's terms.
--- The two backends' files differ in the octet type and in WITHOUT ROWID only; a test compares them.
+-- The two backends' files differ in the octet type only; a test compares them.
 
 -- One active core for each database. beat grows with every renewal; who sees it stand still may take over.
 CREATE TABLE epoch (

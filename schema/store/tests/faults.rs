@@ -1,0 +1,275 @@
+//! What the store does when its database, its disk or its own process is taken away.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use postern_store::{
+    Ambient, Options, Place, PostgresPlace, Store, StoreError, WriteError, meta,
+    testkit::{self, Cluster, Durability},
+};
+
+fn fresh() -> uuid::Uuid {
+    (Ambient::system().id)()
+}
+
+fn open(options: Options) -> Store {
+    Store::open(options, Ambient::system()).expect("the store opens")
+}
+
+fn sqlite(path: &Path) -> Options {
+    Options { readers: 1, ..Options::new(Place::Sqlite { path: path.to_owned() }, fresh()) }
+}
+
+fn postgres(place: PostgresPlace) -> Options {
+    Options { readers: 1, ..Options::new(Place::Postgres(place), fresh()) }
+}
+
+fn get(store: &Store, key: &str) -> Option<String> {
+    let key = key.to_owned();
+    store.read_blocking(move |r| meta::get(r, &key)).expect("a read")
+}
+
+// --- our own process
+
+/// Set for the child of the test below: the database that it writes to.
+const CHILD: &str = "POSTERN_TEST_KILLED_WRITER";
+
+#[test]
+fn what_was_acknowledged_before_a_kill_is_there_after_it() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("test.sqlite");
+    let mut child = Command::new(std::env::current_exe().expect("this test"))
+        .args(["--exact", "the_writer_that_is_killed", "--nocapture"])
+        .env(CHILD, &path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a child");
+    let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut acknowledged = Vec::new();
+    for line in lines.map_while(Result::ok) {
+        acknowledged.extend(line.strip_prefix("acknowledged ").map(str::to_owned));
+        if acknowledged.len() == 40 {
+            child.kill().expect("kill -9");
+        }
+    }
+    child.wait().expect("it is gone");
+
+    let store = open(sqlite(&path));
+
+    assert!(acknowledged.len() >= 40);
+    for key in &acknowledged {
+        assert!(get(&store, key).is_some(), "{key} was acknowledged and is lost");
+    }
+    store.shutdown();
+}
+
+/// Not a rule: the child of the test above. Does nothing by itself.
+#[test]
+fn the_writer_that_is_killed() {
+    let Some(path) = std::env::var_os(CHILD) else { return };
+    let store = open(sqlite(Path::new(&path)));
+    let mut out = std::io::stdout();
+    for n in 0.. {
+        let key = format!("key {n}");
+        let stored = key.clone();
+        store.write_blocking(move |tx| meta::set(tx, &stored, "x")).expect("a write");
+        writeln!(out, "acknowledged {key}").and_then(|()| out.flush()).expect("the parent reads");
+    }
+}
+
+#[test]
+fn a_killed_core_on_sqlite_is_followed_at_once() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("test.sqlite");
+    let mut child = Command::new(std::env::current_exe().expect("this test"))
+        .args(["--exact", "the_writer_that_is_killed", "--nocapture"])
+        .env(CHILD, &path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a child");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    assert!(lines.any(|line| line.is_ok_and(|l| l.starts_with("acknowledged"))), "the child is active");
+    child.kill().expect("kill -9");
+    child.wait().expect("it is gone");
+
+    let store = open(Options { patience: Duration::from_secs(3600), ..sqlite(&path) });
+
+    store
+        .write_blocking(|tx| meta::set(tx, "by", "the next"))
+        .expect("active, although its patience is an hour");
+    store.shutdown();
+}
+
+// --- the disk
+
+#[test]
+fn a_full_disk_is_told_apart() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let store = open(sqlite(&dir.path().join("test.sqlite")));
+    store
+        .write_blocking(|tx| testkit::run(tx, "PRAGMA max_page_count = 1"))
+        .expect("no more pages than there are");
+    let fill = |key: &'static str| store.write(move |tx| meta::set(tx, key, &"x".repeat(1_000_000)));
+    let small = store.write(|tx| meta::set(tx, "small", "x"));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+
+    let (one, two) = (fill("one"), fill("two"));
+    let answers = runtime.block_on(async { [one.await, small.await, two.await] });
+
+    assert!(matches!(&answers[0], Err(WriteError::Rejected(StoreError::Full(_)))), "{answers:?}");
+    assert!(matches!(&answers[2], Err(WriteError::Rejected(StoreError::Full(_)))), "{answers:?}");
+    assert_eq!(answers[1], Ok(()), "what still fits is written");
+    assert!(store.health().up, "a full disk is not a lost database");
+    store.write_blocking(|tx| testkit::run(tx, "PRAGMA max_page_count = 1000000")).expect("room again");
+    store.write_blocking(|tx| meta::set(tx, "one", "x")).expect("and so are writes");
+    store.shutdown();
+}
+
+// --- the database
+
+#[test]
+fn a_lost_database_holds_writes_and_lets_them_through_when_it_is_back() {
+    let cluster = Cluster::start(Durability::On).expect("PostgreSQL");
+    let store = open(postgres(cluster.database().expect("a database")));
+    store.write_blocking(|tx| meta::set(tx, "before", "x")).expect("a write");
+    get(&store, "before");
+
+    cluster.kill();
+    let during = store.write(|tx| meta::set(tx, "during", "x"));
+    let lost = store.read_blocking(|r| meta::get(r, "before"));
+    while store.health().up {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let more = store.write(|tx| meta::set(tx, "more", "x"));
+    cluster.launch().expect("it starts again");
+
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    assert_eq!(runtime.block_on(async { (during.await, more.await) }), (Ok(()), Ok(())));
+    assert!(matches!(lost, Err(postern_store::ReadError::Failed(StoreError::Lost(_)))), "{lost:?}");
+    for key in ["before", "during", "more"] {
+        assert!(get(&store, key).is_some(), "{key}");
+    }
+    assert!(store.health().up);
+    store.shutdown();
+}
+
+#[test]
+fn a_database_that_stays_away_is_told_to_the_callers() {
+    let cluster = Cluster::start(Durability::Off).expect("PostgreSQL");
+    let options = postgres(cluster.database().expect("a database"));
+    let store = open(Options { retry_for: Duration::from_millis(300), ..options });
+    cluster.kill();
+
+    let first = store.write_blocking(|tx| meta::set(tx, "a", "x"));
+    let second = store.write_blocking(|tx| meta::set(tx, "b", "x"));
+
+    for refused in [first, second] {
+        assert!(matches!(refused, Err(WriteError::Unavailable { .. })), "{refused:?}");
+    }
+    assert!(store.health().lost_since.is_some());
+    store.shutdown();
+}
+
+/// The server is made to commit and then to cut the connection before it answers: it waits for a replica that
+/// does not exist, after the commit is on its own disk, and is told to end that session.
+#[test]
+fn a_batch_that_was_committed_as_the_connection_died_is_not_run_again() {
+    let cluster = Cluster::start(Durability::On).expect("PostgreSQL");
+    let store = open(postgres(cluster.database().expect("a database")));
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = runs.clone();
+    cluster.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").expect("set");
+    cluster.execute("SELECT pg_reload_conf()").expect("reloaded");
+    cluster.execute("DO $$ BEGIN WHILE current_setting('synchronous_standby_names') = '' LOOP PERFORM pg_sleep(0.02); END LOOP; END $$").ok();
+
+    let write = store.write(move |tx| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        meta::set(tx, "once", "x")
+    });
+    cluster
+        .execute(
+            "DO $$ BEGIN LOOP
+                 PERFORM pg_stat_clear_snapshot();
+                 PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep';
+                 EXIT WHEN FOUND;
+                 PERFORM pg_sleep(0.02);
+             END LOOP; END $$",
+        )
+        .expect("the waiting session is ended");
+    cluster.execute("ALTER SYSTEM RESET synchronous_standby_names").expect("reset");
+    cluster.execute("SELECT pg_reload_conf()").expect("reloaded");
+
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    assert_eq!(runtime.block_on(write), Ok(()));
+    assert_eq!(runs.load(Ordering::SeqCst), 1, "looked up by its batch id, not run again");
+    assert!(get(&store, "once").is_some());
+    store.shutdown();
+}
+
+// --- the way to PostgreSQL
+
+#[test]
+fn a_client_certificate_is_enough_to_sign_in() {
+    let cluster = Cluster::shared();
+    cluster.database().expect("a database to count by");
+    cluster.execute("CREATE DATABASE certified OWNER certified").expect("a database");
+
+    let store = open(postgres(cluster.by_certificate("certified")));
+
+    store.write_blocking(|tx| meta::set(tx, "a", "b")).expect("a write");
+    assert_eq!(get(&store, "a").as_deref(), Some("b"));
+    store.shutdown();
+}
+
+#[test]
+fn a_unix_socket_needs_no_tls() {
+    let cluster = Cluster::shared();
+    cluster.execute("CREATE DATABASE socketed OWNER app").expect("a database");
+
+    let store = open(postgres(cluster.by_socket("socketed")));
+
+    store.write_blocking(|tx| meta::set(tx, "a", "b")).expect("a write");
+    store.shutdown();
+}
+
+#[test]
+fn a_server_that_cannot_be_verified_is_refused() {
+    let cluster = Cluster::shared();
+    let other = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).expect("a certificate");
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let wrong_ca = dir.path().join("ca.pem");
+    std::fs::write(&wrong_ca, other.cert.pem()).expect("a file");
+    let good = cluster.by_password("postgres");
+    let port = cluster.port();
+    let at = |url: String| PostgresPlace { ca_file: good.ca_file.clone(), ..PostgresPlace::at(url) };
+    let brief = |place| Options { retry_for: Duration::ZERO, ..postgres(place) };
+    let refusal = |place| match Store::open(brief(place), Ambient::system()) {
+        Ok(_) => panic!("it was let in"),
+        Err(error) => error,
+    };
+
+    let untrusted = refusal(PostgresPlace { ca_file: Some(wrong_ca), ..good.clone() });
+    let misnamed = refusal(at(format!("postgresql://app:s3cret@127.0.0.2:{port}/postgres")));
+    let no_ca = refusal(PostgresPlace { ca_file: None, ..good.clone() });
+    let clear = refusal(at(format!("postgresql://app:s3cret@127.0.0.1:{port}/postgres?sslmode=disable")));
+    let clear_far = refusal(at("postgresql://app@db.example/postgres?sslmode=disable".to_owned()));
+    let prefer = refusal(at(format!("postgresql://app@127.0.0.1:{port}/postgres?sslmode=prefer")));
+
+    assert!(matches!(untrusted, StoreError::Lost(_)), "{untrusted}");
+    assert!(matches!(misnamed, StoreError::Lost(_)), "{misnamed}");
+    assert!(matches!(no_ca, StoreError::Configuration(_)), "{no_ca}");
+    assert!(
+        matches!(&clear, StoreError::Lost(why) if why.contains("reject")),
+        "the server refuses it: {clear}"
+    );
+    assert!(matches!(clear_far, StoreError::Configuration(_)), "{clear_far}");
+    assert!(matches!(prefer, StoreError::Configuration(_)), "{prefer}");
+}
