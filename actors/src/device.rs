@@ -96,11 +96,6 @@ impl Handler<Job> for DeviceActor {
                 }
                 self.rest();
             }
-            #[cfg(test)]
-            Work::Panic(ticket) => {
-                ticket.start();
-                panic!("on purpose");
-            }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use actix::{Actor, Addr, Arbiter};
 use postern_engine::nonce::NonceKey;
-use postern_store::{Sealer, Store};
+use postern_store::{Activity, Sealer, Store};
 use postern_wire::{
     route::RouteId,
     terms::{CommandId, EnrolmentId},
@@ -61,6 +61,7 @@ struct Inner {
     shards: Vec<Door>,
     arbiters: Vec<Arbiter>,
     stopping: watch::Sender<bool>,
+    activity: watch::Receiver<Activity>,
 }
 
 /// The way into one shard. The address is shared, not cloned for each request, and its mailbox is bounded by the
@@ -103,8 +104,9 @@ impl Devices {
                 Door { addr, permits: Arc::new(Semaphore::new(settings.shard_permits)) }
             })
             .collect();
-        let devices =
-            Self { inner: Arc::new(Inner { shared, shards, arbiters, stopping: watch::Sender::new(false) }) };
+        let activity = shared.store.activity();
+        let stopping = watch::Sender::new(false);
+        let devices = Self { inner: Arc::new(Inner { shared, shards, arbiters, stopping, activity }) };
         devices.start_upkeep();
         devices
     }
@@ -126,6 +128,9 @@ impl Devices {
 
     async fn pass(&self, request: CheckIn) -> Result<CheckedIn, Refusal> {
         let after = self.inner.shared.settings.retry_after_s;
+        if !matches!(*self.inner.activity.borrow(), Activity::Active { .. }) {
+            return Err(Refusal::retry(RefusalCause::Unavailable, after, "this core is not the active one"));
+        }
         let door = self.door(&request.route);
         let Ok(permit) = door.permits.clone().try_acquire_owned() else {
             return Err(Refusal::retry(
@@ -235,7 +240,7 @@ impl Devices {
     /// Stops: requests inside are answered (for at most 10 seconds), open sessions are settled, what was to be
     /// written later is written, the threads end. New requests are refused from the first moment on.
     pub async fn stop(&self) {
-        let Inner { shared, shards, arbiters, stopping } = &*self.inner;
+        let Inner { shared, shards, arbiters, stopping, .. } = &*self.inner;
         stopping.send_replace(true);
         let drained = async {
             for door in shards {
@@ -249,8 +254,10 @@ impl Devices {
             tracing::warn!("some requests were not answered before the stop");
         }
         for door in shards {
-            // A shard that is gone has nothing left to settle.
-            let _ = tokio::time::timeout(DRAIN, door.addr.send(Stop)).await;
+            let (left, all_left) = oneshot::channel();
+            door.addr.do_send(Stop(left));
+            // It ends with an error when the sender is dropped, which is the sign; a shard that is gone drops it too.
+            let _ = tokio::time::timeout(DRAIN, all_left).await;
         }
         shared.later.flush(&shared.store).await;
         for arbiter in arbiters {

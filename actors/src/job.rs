@@ -55,9 +55,6 @@ pub(crate) enum Work {
     Changed,
     /// The enrolment was retired: forget everything.
     Retired,
-    /// Panic, so that tests see what follows.
-    #[cfg(test)]
-    Panic(Arc<Ticket>),
 }
 
 impl Work {

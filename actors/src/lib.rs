@@ -23,6 +23,8 @@ mod settings;
 mod shard;
 mod shared;
 mod steady;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 mod watch;
 mod wheel;

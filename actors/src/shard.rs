@@ -13,6 +13,7 @@ use std::{sync::Arc, time::Duration};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use postern_wire::route::RouteId;
 use rustc_hash::FxHashMap;
+use tokio::sync::oneshot;
 
 use crate::{
     device::{DeviceActor, Leave, Remembered},
@@ -29,6 +30,7 @@ pub(crate) struct Shard {
     idle: FxHashMap<RouteId, Remembered>,
     wheel: Wheel<(RouteId, u64)>,
     lives: u64,
+    stopping: Option<oneshot::Sender<()>>,
 }
 
 /// A device that is active.
@@ -65,15 +67,22 @@ pub(crate) struct Gone {
     pub(crate) remembered: Remembered,
 }
 
-/// Stops the shard; device actors die with it once their work is done.
+/// Lets every device actor leave; the sender inside is dropped when the last one has left.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Stop;
+pub(crate) struct Stop(pub(crate) oneshot::Sender<()>);
 
 impl Shard {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let wheel = Wheel::new(shared.settings.tick, shared.clock.monotonic());
-        Self { shared, slots: FxHashMap::default(), idle: FxHashMap::default(), wheel, lives: 0 }
+        Self {
+            shared,
+            slots: FxHashMap::default(),
+            idle: FxHashMap::default(),
+            wheel,
+            lives: 0,
+            stopping: None,
+        }
     }
 
     fn hand(&mut self, job: Job, ctx: &mut Context<Self>) {
@@ -197,19 +206,19 @@ impl Handler<Gone> for Shard {
         for job in slot.leaving.into_iter().flatten() {
             self.hand(job, ctx);
         }
+        if self.slots.is_empty() {
+            self.stopping = None;
+        }
     }
 }
 
 impl Handler<Stop> for Shard {
     type Result = ();
 
-    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
-        use actix::ActorContext as _;
-        for slot in self.slots.values_mut() {
-            if slot.leaving.is_none() {
-                slot.leave();
-            }
+    fn handle(&mut self, stop: Stop, _: &mut Self::Context) {
+        for slot in self.slots.values_mut().filter(|slot| slot.leaving.is_none()) {
+            slot.leave();
         }
-        ctx.stop();
+        self.stopping = Some(stop.0).filter(|_| !self.slots.is_empty());
     }
 }

@@ -25,6 +25,8 @@ pub(crate) async fn answer(
     visit: Box<Visit>,
 ) -> Option<Box<Live>> {
     let Visit { request, answer, ticket } = *visit;
+    #[cfg(test)]
+    assert!(!request.body.starts_with(crate::tests::POISON), "on purpose");
     let (live, result) = work(&shared, route, remembered, live, &request).await;
     // Who asked may have gone; then the device asks again and gets the stored reply.
     let _ = answer.send(result);

@@ -1,0 +1,11 @@
+//! The actors with a real SQLite store in a temporary folder, and a scripted device.
+
+mod check_ins;
+mod faults;
+mod idle_cost;
+mod kit;
+mod orders;
+mod restarts;
+
+/// A body that begins so makes its device's actor panic.
+pub(crate) const POISON: &[u8] = b"!poison";
