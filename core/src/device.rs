@@ -8,6 +8,8 @@
 mod certificate;
 mod headers;
 mod signing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -20,11 +22,11 @@ use actix_web::{
     web,
 };
 use postern_actors::{
-    CertificateFacts, CheckIn, CheckedIn, Clock, Devices, PeerFacts, Refusal, RefusalCause, SignatureVerdict,
-    Standing,
+    CheckIn, CheckedIn, Clock, Devices, PeerFacts, Refusal, RefusalCause, SignatureVerdict, Standing,
 };
 use postern_wire::{
-    route::{PREFIX, RouteId},
+    link::{Admission, CertificateName},
+    route::{PREFIX, RouteHash, RouteId},
     syncml::MediaType,
     terms::AuthType,
 };
@@ -38,7 +40,7 @@ pub struct DeviceEndpoint {
     /// The devices.
     pub devices: Devices,
     /// The blocked list as the core holds it.
-    pub admission: Arc<dyn Admission>,
+    pub blocked: Arc<dyn Blocked>,
     /// The key that signs replies to devices of the auth type `signed`.
     pub message_key: Option<Arc<MessageKey>>,
     /// The clock by which certificates are judged.
@@ -47,30 +49,19 @@ pub struct DeviceEndpoint {
     pub body_limit: usize,
 }
 
-/// The three verdicts over a peer (architecture, "Certificates").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
-    /// Everything passes.
-    Admit,
-    /// Only a pending wipe is served.
-    WipeOnly,
-    /// Nothing passes.
-    Refuse,
-}
-
 /// The blocked list, as the core's own judgement beside the gateway's.
-pub trait Admission: Send + Sync + 'static {
+pub trait Blocked: Send + Sync + 'static {
     /// The verdict on this route and certificate; validity in time is judged apart.
-    fn verdict(&self, route: &RouteId, certificate: Option<&CertificateFacts>) -> Verdict;
+    fn verdict(&self, route: RouteHash, certificate: Option<&CertificateName>) -> Admission;
 }
 
 /// Blocks nobody.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct AdmitAll;
+pub struct NobodyBlocked;
 
-impl Admission for AdmitAll {
-    fn verdict(&self, _: &RouteId, _: Option<&CertificateFacts>) -> Verdict {
-        Verdict::Admit
+impl Blocked for NobodyBlocked {
+    fn verdict(&self, _: RouteHash, _: Option<&CertificateName>) -> Admission {
+        Admission::Admit
     }
 }
 
@@ -155,11 +146,11 @@ async fn read(
 
     let certificate = headers::client_certificate(http)
         .map_err(|cause| Problem::of(400, RefusalCause::WrongCertificate, cause.to_string()))?;
-    let verdict = judge(endpoint, &route, certificate.as_ref());
+    let verdict = judge(endpoint, http, &route, certificate.as_ref());
     let standing = match verdict {
-        Verdict::Admit => Standing::Admit,
-        Verdict::WipeOnly => Standing::WipeOnly,
-        Verdict::Refuse => {
+        Admission::Admit => Standing::Admit,
+        Admission::WipeOnly => Standing::WipeOnly,
+        Admission::Refuse => {
             let serial = certificate.map_or_else(String::new, |certificate| certificate.facts.serial);
             return Err(Refusal::new(
                 RefusalCause::CertificateRefused,
@@ -185,12 +176,25 @@ async fn read(
     Ok((CheckIn { route, media, body, peer, request_id: request_id.unwrap_or_default() }, nonce))
 }
 
-/// The stricter of the blocked list's verdict and that of the certificate's validity: an expired certificate
-/// still reaches its wipe.
-fn judge(endpoint: &DeviceEndpoint, route: &RouteId, certificate: Option<&Certificate>) -> Verdict {
-    let listed = endpoint.admission.verdict(route, certificate.map(|certificate| &certificate.facts));
+/// The strictest of what the gateway said, the blocked list says, and the certificate's validity gives: an expired
+/// certificate still reaches its wipe.
+fn judge(
+    endpoint: &DeviceEndpoint,
+    http: &HttpRequest,
+    route: &RouteId,
+    certificate: Option<&Certificate>,
+) -> Admission {
+    let said = match headers::text(http, headers::ADMISSION) {
+        None => Admission::Admit,
+        Some(text) if text == Admission::Admit.as_str() => Admission::Admit,
+        Some(text) if text == Admission::WipeOnly.as_str() => Admission::WipeOnly,
+        Some(_) => Admission::Refuse,
+    };
+    let name = certificate.map(Certificate::name);
+    let listed = endpoint.blocked.verdict(route.hash(), name.as_ref());
     let now = endpoint.clock.wall();
-    listed.max(certificate.map_or(Verdict::Admit, |certificate| certificate.validity(now)))
+    let valid = certificate.map_or(Admission::Admit, |certificate| certificate.validity(now));
+    said.stricter(listed).stricter(valid)
 }
 
 fn reply(

@@ -3,7 +3,7 @@
 
 use postern_actors::CertificateFacts;
 use postern_wire::{
-    link::CertificateName,
+    link::{Admission, CertificateName},
     terms::{EnrolmentId, UtcMillis},
 };
 use sha2::{Digest as _, Sha256};
@@ -11,8 +11,6 @@ use x509_parser::{
     extensions::{GeneralName, ParsedExtension},
     prelude::{FromDer as _, X509Certificate},
 };
-
-use super::Verdict;
 
 /// How far a device's and the core's clock may part before a certificate "not valid yet" is refused.
 const SKEW_MS: i64 = 5 * 60 * 1000;
@@ -63,15 +61,21 @@ impl Certificate {
         Ok(Self { facts, public_key })
     }
 
+    /// As the blocked list names it.
+    #[must_use]
+    pub fn name(&self) -> CertificateName {
+        CertificateName { serial: self.facts.serial.clone(), issuer: self.facts.issuer.clone() }
+    }
+
     /// Expired: wipe-only, so that a lost device still reaches its wipe. Not valid yet: refused.
     #[must_use]
-    pub fn validity(&self, now: UtcMillis) -> Verdict {
+    pub fn validity(&self, now: UtcMillis) -> Admission {
         if now > self.facts.not_after {
-            Verdict::WipeOnly
+            Admission::WipeOnly
         } else if now.plus(SKEW_MS) < self.facts.not_before {
-            Verdict::Refuse
+            Admission::Refuse
         } else {
-            Verdict::Admit
+            Admission::Admit
         }
     }
 }

@@ -7,16 +7,10 @@ use actix_web::{
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use uuid::Uuid;
 
-use super::certificate::{BadCertificate, Certificate};
+use postern_wire::link::CLIENT_CERT;
+pub(super) use postern_wire::link::{ADMISSION, REQUEST_ID, SOURCE, TLS};
 
-/// The gateway's id of the request; it comes back in the reply.
-pub(super) const REQUEST_ID: &str = "postern-request-id";
-/// The device's address as the gateway saw it.
-pub(super) const SOURCE: &str = "postern-source";
-/// The TLS version of the device's connection.
-pub(super) const TLS: &str = "postern-tls";
-/// RFC 9440: the certificate in base64 between colons.
-const CLIENT_CERT: &str = "client-cert";
+use super::certificate::{BadCertificate, Certificate};
 
 /// A header's value when it is there once and is text.
 pub(super) fn text<'a>(http: &'a HttpRequest, name: &str) -> Option<&'a str> {
