@@ -101,8 +101,11 @@ async fn last_seen_state_device_information_and_the_session_are_written_later() 
         row.last_seen_at.is_some() && row.state == EnrolmentState::Managed
     })
     .await;
-    let known = core.store.read(move |reader| facts::of(reader, id)).await.unwrap();
-    assert!(known.iter().any(|fact| fact.key == "./DevInfo/Man" && fact.value == "Postern"));
+    until("what DevInfo said", async || {
+        let known = core.store.read(move |reader| facts::of(reader, id)).await.unwrap();
+        known.iter().any(|fact| fact.key == "./DevInfo/Man" && fact.value == "Postern")
+    })
+    .await;
     until("the session's record", async || {
         let held = core.store.read(move |reader| sessions::of(reader, id, 10)).await.unwrap();
         held.len() == 1 && held[0].closed_at.is_some()
