@@ -351,6 +351,3 @@ fn dev_info(state: &State) -> Command {
     });
     Command::Replace(Request { items: items.collect(), ..Request::default() })
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,8 @@
+//! The device against scripted servers: in the same process, and over TLS.
+#![expect(clippy::unwrap_used, reason = "a test says by panicking what went wrong")]
+
+mod hostile;
+mod https;
+mod proof;
+mod session;
+mod support;
