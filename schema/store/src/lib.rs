@@ -17,6 +17,7 @@ mod migrate;
 mod options;
 mod queue;
 mod readers;
+mod reserve;
 mod seal;
 mod store;
 mod tables;

@@ -77,6 +77,9 @@ pub struct Options {
     /// How long a statement waits for a lock on SQLite, or a session may idle inside a transaction on
     /// PostgreSQL (shorter than `patience`, so that a hung core cannot block its successor). 3 s.
     pub lock_timeout: Duration,
+    /// Octets kept in a file beside a SQLite database, given up when the disk is full and an urgent write needs
+    /// them; 0 for none. 8 MiB.
+    pub disk_reserve: u64,
 }
 
 impl Options {
@@ -98,6 +101,7 @@ impl Options {
             patience: Duration::from_secs(5),
             keep_batches_for: Duration::from_secs(600),
             lock_timeout: Duration::from_secs(3),
+            disk_reserve: 8 << 20,
         }
     }
 }

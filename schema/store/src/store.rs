@@ -246,7 +246,8 @@ impl Store {
         T: Send + 'static,
         F: FnMut(&mut Tx) -> Result<T, StoreError> + Send + 'static,
     {
-        let call: Box<dyn Work> = Box::new(writer::Call { work, value: None, reply });
+        let call: Box<dyn Work> =
+            Box::new(writer::Call { work, urgent: urgency == Urgency::Urgent, value: None, reply });
         if let Err((call, why)) = self.inner.writes.queue.push(call, urgency) {
             metrics::counter!("postern_store_writes_total", "outcome" => "refused").increment(1);
             call.resolve(Err(match why {

@@ -244,4 +244,4 @@ diesel::table! {
 
 diesel::joinable!(group_devices -> groups (group_id));
 diesel::allow_tables_to_appear_in_same_query!(groups, group_devices, group_groups, enrolments);
-diesel::allow_tables_to_appear_in_same_query!(commands_pending, commands_done);
+diesel::allow_tables_to_appear_in_same_query!(commands_pending, commands_done, timeline);

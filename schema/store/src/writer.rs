@@ -24,8 +24,9 @@ use crate::{
     epoch::{Epoch, Look},
     errors::{StoreError, WriteError},
     migrate,
-    options::Options,
+    options::{Options, Place},
     queue::Queue,
+    reserve::Reserve,
     store::Activity,
     tx::Tx,
 };
@@ -39,6 +40,8 @@ const TRIM_EVERY: Duration = Duration::from_secs(60);
 
 /// One caller's write.
 pub(crate) trait Work: Send {
+    /// Whether it may have the disk reserve.
+    fn is_urgent(&self) -> bool;
     /// Does it, inside a transaction. May be called again after a rollback.
     fn run(&mut self, tx: &mut Tx) -> Result<(), StoreError>;
     /// Tells the caller.
@@ -72,6 +75,7 @@ impl Shared {
 /// A typed write and the caller that waits for it.
 pub(crate) struct Call<T, F> {
     pub(crate) work: F,
+    pub(crate) urgent: bool,
     pub(crate) value: Option<T>,
     pub(crate) reply: oneshot::Sender<Result<T, WriteError>>,
 }
@@ -81,6 +85,10 @@ where
     T: Send,
     F: FnMut(&mut Tx) -> Result<T, StoreError> + Send,
 {
+    fn is_urgent(&self) -> bool {
+        self.urgent
+    }
+
     fn run(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
         self.value = None;
         self.value = Some((self.work)(tx)?);
@@ -104,6 +112,7 @@ pub(crate) struct Writer {
     ambient: Ambient,
     shared: Arc<Shared>,
     epoch: Epoch,
+    reserve: Option<Reserve>,
     tx: Option<Tx>,
     lost: Option<Lost>,
     held: Option<Held>,
@@ -129,11 +138,20 @@ struct Held {
 impl Writer {
     pub(crate) fn new(options: Options, ambient: Ambient, shared: Arc<Shared>) -> Self {
         let epoch = Epoch::new(&options);
+        let reserve = match &options.place {
+            Place::Sqlite { path } if options.disk_reserve > 0 => {
+                let mut name = path.clone().into_os_string();
+                name.push(".reserve");
+                Some(Reserve::new(name.into(), options.disk_reserve))
+            }
+            _ => None,
+        };
         Self {
             options,
             ambient,
             shared,
             epoch,
+            reserve,
             tx: None,
             lost: None,
             held: None,
@@ -249,7 +267,11 @@ impl Writer {
             Outcome::Committed(answers) => {
                 self.tx = Some(tx);
                 let took = self.elapsed().saturating_sub(begun);
-                self.committed(now, begun, renew, trim, took, answers);
+                let starved = self.committed(now, begun, renew, trim, took, answers);
+                if !starved.is_empty() {
+                    tracing::warn!(jobs = starved.len(), "the disk is full; urgent writes use the reserve");
+                    self.commit(epoch, starved);
+                }
             }
             Outcome::NotActive(jobs) => {
                 self.tx = Some(tx);
@@ -266,6 +288,7 @@ impl Writer {
         }
     }
 
+    /// Tells the callers. Gives back the urgent jobs that found the disk full, when the reserve was there to give.
     fn committed(
         &mut self,
         now: UtcMillis,
@@ -274,23 +297,37 @@ impl Writer {
         trimmed: bool,
         took: Duration,
         answers: batch::Answers,
-    ) {
+    ) -> Vec<Box<dyn Work>> {
         if renewed {
             self.renewed = begun;
         }
         if trimmed {
             self.trimmed = begun;
+            if let Some(reserve) = &self.reserve {
+                reserve.lay_down();
+            }
         }
         self.shared.set(|c| c.last_commit = Some(now));
         if !answers.is_empty() {
             metrics::histogram!("postern_store_batch_jobs").record(as_f64(answers.len()));
             metrics::histogram!("postern_store_commit_seconds").record(took.as_secs_f64());
         }
+        let is_starved = |job: &dyn Work, answer: &Result<(), StoreError>| {
+            job.is_urgent() && matches!(answer, Err(StoreError::Full(_)))
+        };
+        let spent = answers.iter().any(|(job, answer)| is_starved(job.as_ref(), answer))
+            && self.reserve.as_ref().is_some_and(Reserve::spend);
+        let mut starved = Vec::new();
         for (job, answer) in answers {
+            if spent && is_starved(job.as_ref(), &answer) {
+                starved.push(job);
+                continue;
+            }
             counter!("postern_store_writes_total", "outcome" => if answer.is_ok() { "ok" } else { "rejected" })
                 .increment(1);
             job.resolve(answer.map_err(WriteError::Rejected));
         }
+        starved
     }
 
     // --- the database is away
@@ -413,6 +450,10 @@ impl Writer {
         if let Look::Taken(epoch) = self.epoch.look(&mut tx.conn, now, elapsed)? {
             tracing::info!(epoch, holder = %self.options.holder, "this core is the active one");
             self.renewed = elapsed;
+            self.trimmed = elapsed;
+            if let Some(reserve) = &self.reserve {
+                reserve.lay_down();
+            }
             self.become_(Activity::Active { epoch });
         }
         Ok(())

@@ -133,6 +133,48 @@ fn a_full_disk_is_told_apart() {
     store.shutdown();
 }
 
+/// Set for the child of the test below: a folder on a file system of 24 MiB.
+const SMALL_DISK: &str = "POSTERN_TEST_SMALL_DISK";
+
+#[test]
+fn a_full_disk_refuses_orders_and_lets_a_wipe_through() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let script =
+        "mount -t tmpfs -o size=24m none \"$0\" && exec \"$1\" --exact the_store_on_a_small_disk --nocapture";
+    let child = Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-c", script])
+        .arg(dir.path())
+        .arg(std::env::current_exe().expect("this test"))
+        .env(SMALL_DISK, dir.path())
+        .output()
+        .expect("unshare of util-linux");
+
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&child.stdout), String::from_utf8_lossy(&child.stderr));
+    assert!(child.status.success(), "needs CAP_SYS_ADMIN for a small file system of its own: {said}");
+    assert!(said.contains("a wipe got through"), "{said}");
+}
+
+/// Not a rule: the child of the test above. Does nothing by itself.
+#[test]
+fn the_store_on_a_small_disk() {
+    let Some(dir) = std::env::var_os(SMALL_DISK) else { return };
+    let store = open(sqlite(&Path::new(&dir).join("test.sqlite")));
+    let order =
+        |n: usize| store.write_blocking(move |tx| meta::set(tx, &format!("order {n}"), &"x".repeat(200_000)));
+    let refused = (0..1000).map(order).find_map(Result::err);
+    let again = order(1001);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let wipe = runtime.block_on(store.write_urgent(|tx| meta::set(tx, "wipe", &"x".repeat(200_000))));
+
+    assert!(matches!(refused, Some(WriteError::Rejected(StoreError::Full(_)))), "{refused:?}");
+    assert!(matches!(again, Err(WriteError::Rejected(StoreError::Full(_)))), "{again:?}");
+    assert_eq!(wipe, Ok(()));
+    assert!(get(&store, "order 0").is_some() && get(&store, "wipe").is_some());
+    store.shutdown();
+    println!("a wipe got through");
+}
+
 // --- the database
 
 #[test]

@@ -38,7 +38,8 @@ on_both! {
         a_retired_enrolment_stays_as_a_tombstone, a_change_of_a_row_that_changed_is_a_conflict,
         the_class_of_proof_only_rises, the_index_comes_in_pages_and_misses_nobody,
         a_hundred_thousand_enrolments_are_loaded_in_one_write, a_name_may_mean_several_devices,
-        an_older_moment_does_not_replace_last_seen;
+        an_older_moment_does_not_replace_last_seen,
+        a_purged_enrolment_leaves_only_its_used_route;
     commands: pending_commands_come_in_sending_order, a_finished_command_leaves_the_pending_table,
         the_count_of_pending_commands_follows_the_table, a_command_is_finished_once,
         a_cancelled_command_is_not_sent, the_timeline_tells_every_step,

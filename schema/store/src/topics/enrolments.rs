@@ -446,6 +446,30 @@ fn never_used(r: &mut Reader, route: &[u8; 16]) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Removes a retired enrolment and what is known of it: facts, memberships, finished commands with their results
+/// and timelines, sessions, refusals. Its route stays known as used. `Refused` while it is not retired or has
+/// pending commands (an open wipe is one).
+pub fn purge(tx: &mut Tx, id: EnrolmentId) -> Result<(), StoreError> {
+    use crate::tables::{commands_done, facts, group_devices, results, sessions, timeline};
+    let row = get(tx, id)?;
+    if row.state != EnrolmentState::Retired || row.pending > 0 {
+        return Err(StoreError::Refused(format!("enrolment {id} is {}, {} pending", row.state, row.pending)));
+    }
+    crate::meta::bury_route(tx, &row.route)?;
+    super::refusals::forget(tx, id)?;
+    each!(tx.conn, c => {
+        let commands = commands_done::table.filter(commands_done::enrolment.eq(db(id))).select(commands_done::id);
+        diesel::delete(timeline::table.filter(timeline::command.eq_any(commands))).execute(c)?;
+        diesel::delete(results::table.filter(results::enrolment.eq(db(id)))).execute(c)?;
+        diesel::delete(commands_done::table.filter(commands_done::enrolment.eq(db(id)))).execute(c)?;
+        diesel::delete(sessions::table.filter(sessions::enrolment.eq(db(id)))).execute(c)?;
+        diesel::delete(facts::table.filter(facts::enrolment.eq(db(id)))).execute(c)?;
+        diesel::delete(group_devices::table.filter(group_devices::enrolment.eq(db(id)))).execute(c)?;
+        diesel::delete(t::enrolments.filter(t::id.eq(db(id)))).execute(c)
+    })?;
+    Ok(())
+}
+
 /// Adds to the count of pending commands.
 pub(crate) fn add_pending(tx: &mut Tx, id: EnrolmentId, more: i64) -> Result<(), StoreError> {
     let changed = each!(tx.conn, c => diesel::update(t::enrolments.filter(t::id.eq(db(id))))

@@ -136,7 +136,7 @@ pub(crate) fn the_count_of_pending_commands_follows_the_table(ground: &Ground) {
 pub(crate) fn a_command_is_finished_once(ground: &Ground) {
     let (store, device) = with_device(ground);
     let one = command(device, OperationKind::Policy);
-    queue(&store, &[one.clone()]);
+    queue(&store, std::slice::from_ref(&one));
 
     let first = finish(&store, vec![end(one.id, CommandState::Cancelled)]);
     let second = finish(&store, vec![end(one.id, CommandState::Succeeded)]);

@@ -187,3 +187,47 @@ pub(crate) fn an_older_moment_does_not_replace_last_seen(ground: &Ground) {
     assert_eq!((row.last_seen_at, row.last_source.as_deref()), (Some(UtcMillis(9)), Some("192.0.2.9")));
     store.shutdown();
 }
+
+pub(crate) fn a_purged_enrolment_leaves_only_its_used_route(ground: &Ground) {
+    use postern_store::commands::{self, Finish};
+    use postern_wire::terms::{CommandState, OperationKind};
+    let store = ground.open();
+    let device = enrolment("one");
+    let (id, route) = (device.id, device.route);
+    let command = super::command(id, OperationKind::Raw);
+    let (row, queued, command_id) = (device.clone(), command.clone(), command.id);
+    let end = Finish {
+        id: command_id,
+        state: CommandState::Cancelled,
+        status: None,
+        cause: "retired".to_owned(),
+        proof: None,
+        session: None,
+    };
+    store
+        .write_blocking(move |tx| {
+            enrolments::insert(tx, row.clone())?;
+            commands::insert(tx, vec![queued.clone()])
+        })
+        .expect("a device with a command");
+    let early = store.write_blocking(move |tx| enrolments::purge(tx, id));
+    store
+        .write_blocking(move |tx| {
+            commands::finish(tx, std::slice::from_ref(&end))?;
+            enrolments::retire(tx, id, "lost")
+        })
+        .expect("retired");
+
+    let purged = store.write_blocking(move |tx| enrolments::purge(tx, id));
+    let mut thief = enrolment("two");
+    thief.route = route;
+    let reused = store.write_blocking(move |tx| enrolments::insert(tx, thief.clone()));
+
+    assert!(matches!(early, Err(WriteError::Rejected(StoreError::Refused(_)))));
+    assert_eq!(purged, Ok(()));
+    assert_eq!(store.read_blocking(move |r| enrolments::find(r, id)), Ok(None));
+    assert_eq!(store.read_blocking(move |r| commands::find(r, command_id)), Ok(None));
+    assert_eq!(store.read_blocking(move |r| postern_store::timeline::of(r, command_id)), Ok(vec![]));
+    assert!(matches!(reused, Err(WriteError::Rejected(StoreError::Conflict(_)))));
+    store.shutdown();
+}

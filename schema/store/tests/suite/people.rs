@@ -59,7 +59,7 @@ pub(crate) fn a_revoked_token_says_so(ground: &Ground) {
     store.write_blocking(move |tx| tokens::insert(tx, put.clone())).expect("a token");
     let used = tokens::Use { id, at: now(), from: "192.0.2.1".to_owned() };
 
-    store.write_blocking(move |tx| tokens::used(tx, &[used.clone()])).expect("used");
+    store.write_blocking(move |tx| tokens::used(tx, std::slice::from_ref(&used))).expect("used");
     let first = store.write_blocking(move |tx| tokens::revoke(tx, id));
     let second = store.write_blocking(move |tx| tokens::revoke(tx, id));
 

@@ -183,6 +183,7 @@ CREATE TABLE results (
     at BIGINT NOT NULL,
     PRIMARY KEY (command, position)
 );
+CREATE INDEX results_enrolment ON results (enrolment);
 
 CREATE TABLE timeline (
     command BYTEA NOT NULL,
@@ -347,3 +348,4 @@ CREATE TABLE refusals (
 );
 CREATE INDEX refusals_subject ON refusals (subject, at);
 CREATE INDEX refusals_at ON refusals (at);
+CREATE INDEX refusals_enrolment ON refusals (enrolment) WHERE enrolment IS NOT NULL;
