@@ -18,6 +18,8 @@ pub struct Ctl {
     pub token_file: PathBuf,
     /// The CA of the admin API's certificate.
     pub ca_file: PathBuf,
+    /// What stands before it on its command line: `ip netns exec …`, or nothing.
+    pub prefix: Vec<String>,
 }
 
 /// What one run said and ended with.
@@ -50,7 +52,15 @@ impl Ctl {
     /// The command with its connection, for a test that starts it by itself.
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(binaries::path("posternctl"));
+        let posternctl = binaries::path("posternctl");
+        let mut command = match self.prefix.split_first() {
+            None => Command::new(posternctl),
+            Some((program, more)) => {
+                let mut command = Command::new(program);
+                command.args(more).arg(posternctl);
+                command
+            }
+        };
         command
             .args(["--output", "json"])
             .args(args)

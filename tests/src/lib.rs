@@ -7,9 +7,12 @@
 
 pub mod binaries;
 pub mod ctl;
+pub mod device;
 pub mod dm_client;
 pub mod perimeter;
 pub mod process;
 pub mod proxy;
 pub mod raw;
+pub mod site;
+pub mod stub;
 pub mod wait;

@@ -8,6 +8,7 @@ use std::{
     io::Write as _,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use crate::binaries;
@@ -74,7 +75,9 @@ impl Perimeter {
     /// Lays it out. Panics with what the machine lacks when it cannot: this test is never skipped.
     #[must_use]
     pub fn new() -> Self {
-        let perimeter = Self { prefix: format!("postern{}", std::process::id()) };
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let perimeter = Self { prefix: format!("postern{}-{number}", std::process::id()) };
         for name in ["out", "dmz", "ins", "fw"] {
             let namespace = perimeter.namespace(name);
             run("ip", &["netns", "add", &namespace], None);
@@ -94,9 +97,16 @@ impl Perimeter {
     /// A command that runs at a place.
     #[must_use]
     pub fn command(&self, place: Place, program: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.namespace(place.name()), program]);
+        let prefix = self.prefix(place);
+        let mut command = Command::new(&prefix[0]);
+        command.args(&prefix[1..]).arg(program);
         command
+    }
+
+    /// What stands before a program's name on a command line to run it at a place.
+    #[must_use]
+    pub fn prefix(&self, place: Place) -> Vec<String> {
+        ["ip", "netns", "exec", &self.namespace(place.name())].map(str::to_owned).to_vec()
     }
 
     /// Whether a new connection from a place gets through to a listener of `perimeter-probe`.
