@@ -6,6 +6,7 @@
 mod commit;
 mod live;
 mod proof;
+mod record;
 mod visit;
 
 use std::sync::Arc;

@@ -2,11 +2,11 @@
 
 use std::{
     hash::{Hash, Hasher as _},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
-use actix::{Actor, Addr, Arbiter};
+use actix::{Actor, Addr, Arbiter, ArbiterHandle};
 use postern_engine::nonce::NonceKey;
 use postern_store::{Activity, Sealer, Store};
 use postern_wire::{
@@ -64,11 +64,52 @@ struct Inner {
     activity: watch::Receiver<Activity>,
 }
 
-/// The way into one shard. The address is shared, not cloned for each request, and its mailbox is bounded by the
-/// permits: an actix mailbox by itself bounds nothing.
+/// The way into one shard. Its mailbox is bounded by the permits: an actix mailbox by itself bounds nothing.
 struct Door {
-    addr: Addr<Shard>,
+    addr: RwLock<Addr<Shard>>,
+    arbiter: ArbiterHandle,
     permits: Arc<Semaphore>,
+}
+
+impl Door {
+    fn new(shared: &Arc<Shared>, arbiter: ArbiterHandle) -> Self {
+        let permits = Arc::new(Semaphore::new(shared.settings.shard_permits));
+        Self { addr: RwLock::new(Self::shard(shared, &arbiter)), arbiter, permits }
+    }
+
+    fn shard(shared: &Arc<Shared>, arbiter: &ArbiterHandle) -> Addr<Shard> {
+        let shared = shared.clone();
+        Shard::start_in_arbiter(arbiter, |_| Shard::new(shared))
+    }
+
+    /// Hands a message to the shard. One that died by a panic is replaced: its device actors end with their work,
+    /// and what they leave is found in the rows.
+    fn hand<M>(&self, shared: &Arc<Shared>, message: M)
+    where
+        M: actix::Message<Result = ()> + Send + 'static,
+        Shard: actix::Handler<M>,
+    {
+        {
+            let addr = self.addr.read().unwrap_or_else(PoisonError::into_inner);
+            if addr.connected() {
+                return addr.do_send(message);
+            }
+        }
+        let mut addr = self.addr.write().unwrap_or_else(PoisonError::into_inner);
+        if !addr.connected() {
+            tracing::error!("a shard died and is replaced");
+            *addr = Self::shard(shared, &self.arbiter);
+        }
+        addr.do_send(message);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for arbiter in &self.arbiters {
+            arbiter.stop();
+        }
+    }
 }
 
 impl Devices {
@@ -96,13 +137,7 @@ impl Devices {
         let settings = &shared.settings;
         let arbiters: Vec<_> = (0..settings.arbiters.max(1)).map(|_| Arbiter::new()).collect();
         let shards = (0..arbiters.len() * settings.shards_per_arbiter.max(1))
-            .map(|index| {
-                let shared = shared.clone();
-                let addr = Shard::start_in_arbiter(&arbiters[index % arbiters.len()].handle(), |_| {
-                    Shard::new(shared)
-                });
-                Door { addr, permits: Arc::new(Semaphore::new(settings.shard_permits)) }
-            })
+            .map(|index| Door::new(&shared, arbiters[index % arbiters.len()].handle()))
             .collect();
         let activity = shared.store.activity();
         let stopping = watch::Sender::new(false);
@@ -145,7 +180,7 @@ impl Devices {
         for _ in 0..2 {
             let (answer, answered) = oneshot::channel();
             let visit = Visit { request: request.clone(), answer, ticket: ticket.clone() };
-            door.addr.do_send(Job { route, work: Work::Visit(Box::new(visit)) });
+            door.hand(&self.inner.shared, Job { route, work: Work::Visit(Box::new(visit)) });
             match answered.await {
                 Ok(result) => return result,
                 Err(_) if ticket.started() => break,
@@ -255,7 +290,7 @@ impl Devices {
         }
         for door in shards {
             let (left, all_left) = oneshot::channel();
-            door.addr.do_send(Stop(left));
+            door.hand(shared, Stop(left));
             // It ends with an error when the sender is dropped, which is the sign; a shard that is gone drops it too.
             let _ = tokio::time::timeout(DRAIN, all_left).await;
         }
@@ -285,7 +320,7 @@ impl Inner {
     /// One message for each committed order and device, so as bounded as the writer's queue; a shard drops it where
     /// nothing is active.
     fn tell(&self, route: RouteId, work: Work) {
-        self.door(&route).addr.do_send(Job { route, work });
+        self.door(&route).hand(&self.shared, Job { route, work });
     }
 
     /// The shard of a route, the same for the life of the process.

@@ -62,4 +62,9 @@ impl Work {
     pub(crate) const fn wakes(&self) -> bool {
         !matches!(self, Self::Changed | Self::Retired)
     }
+
+    /// Whether the actor tells the shard when it is done with it.
+    pub(crate) const fn rests(&self) -> bool {
+        matches!(self, Self::Visit(_) | Self::Retired)
+    }
 }

@@ -38,6 +38,8 @@ struct Slot {
     addr: Addr<DeviceActor>,
     /// Tells this actor from an earlier one of the same route.
     life: u64,
+    /// Pieces of work handed over whose end was not told yet: a busy actor is never told to leave.
+    busy: u32,
     /// When it may be told to leave; moves on with every piece of work.
     rest_at: Duration,
     /// What is to be remembered of it, should it die.
@@ -93,7 +95,7 @@ impl Shard {
             Some(slot) if slot.addr.connected() => {
                 match &mut slot.leaving {
                     // Each piece of work holds a permit of this shard, so this unbounded send is bounded.
-                    None => slot.addr.do_send(job),
+                    None => slot.take(job),
                     Some(held) => held.push(job),
                 }
                 return;
@@ -105,29 +107,22 @@ impl Shard {
                 self.idle.insert(job.route, remembered);
             }
         }
-        let addr = self.activate(job.route, ctx);
+        let slot = self.activate(job.route, ctx);
         for job in waiting.into_iter().chain([job]) {
-            addr.do_send(job);
+            slot.take(job);
         }
     }
 
-    fn activate(&mut self, route: RouteId, ctx: &mut Context<Self>) -> Addr<DeviceActor> {
+    fn activate(&mut self, route: RouteId, ctx: &mut Context<Self>) -> &mut Slot {
         self.lives += 1;
         let remembered = self.idle.remove(&route).unwrap_or_default();
         let addr =
             DeviceActor::new(route, self.lives, remembered, self.shared.clone(), ctx.address()).start();
         let rest_at = self.shared.clock.monotonic() + self.shared.settings.linger;
         self.wheel.set((route, self.lives), rest_at);
-        let slot = Slot {
-            addr: addr.clone(),
-            life: self.lives,
-            rest_at,
-            remembered,
-            timer_at: rest_at,
-            leaving: None,
-        };
-        self.slots.insert(route, slot);
-        addr
+        let slot =
+            Slot { addr, life: self.lives, busy: 0, rest_at, remembered, timer_at: rest_at, leaving: None };
+        self.slots.entry(route).insert_entry(slot).into_mut()
     }
 
     fn turn(&mut self) {
@@ -137,17 +132,22 @@ impl Shard {
             if slot.timer_at > now || slot.leaving.is_some() {
                 continue; // a later timer stands, or it is leaving already
             }
-            if slot.rest_at > now {
-                slot.timer_at = slot.rest_at;
-                self.wheel.set((route, life), slot.rest_at);
-            } else {
+            if slot.busy == 0 && slot.rest_at <= now {
                 slot.leave();
+            } else {
+                slot.timer_at = slot.rest_at.max(now);
+                self.wheel.set((route, life), slot.timer_at);
             }
         }
     }
 }
 
 impl Slot {
+    fn take(&mut self, job: Job) {
+        self.busy += u32::from(job.work.rests());
+        self.addr.do_send(job);
+    }
+
     fn leave(&mut self) {
         self.leaving = Some(Vec::new());
         self.addr.do_send(Leave);
@@ -180,7 +180,8 @@ impl Handler<Rest> for Shard {
         };
         slot.rest_at = rest.at;
         slot.remembered = rest.remembered;
-        if slot.leaving.is_some() {
+        slot.busy = slot.busy.saturating_sub(1);
+        if slot.leaving.is_some() || slot.busy > 0 {
             return;
         }
         if rest.at <= now {

@@ -20,8 +20,8 @@ use postern_wire::{
     terms::{CommandId, CommandState, DmSessionId, EnrolmentId, ProofClass, UtcMillis},
 };
 
-use super::live::Live;
-use crate::{PeerFacts, counters::Counters, later::Note, payload, shared::Shared};
+use super::{live::Live, record::OpenRecord};
+use crate::{CheckIn, counters::Counters, later::Note, payload, shared::Shared};
 
 /// Results of a command that was accepted first stand behind those that came with the acceptance.
 const AFTER_ACCEPTANCE: i64 = 10_000;
@@ -232,9 +232,10 @@ fn alert_facts(enrolment: EnrolmentId, code: u32, items: &[AlertItem], at: UtcMi
         .collect()
 }
 
-/// Hands one effect that may be lost to the batch.
-pub(crate) fn defer(live: &mut Live, shared: &Shared, effect: Effect, peer: Option<&PeerFacts>) {
+/// Hands one effect that may be lost to the batch; `request` is what brought it about, when there was one.
+pub(crate) fn defer(live: &mut Live, shared: &Arc<Shared>, effect: Effect, request: Option<&CheckIn>) {
     let id = live.enrolment;
+    let peer = request.map(|request| &request.peer);
     let source = peer.and_then(|peer| peer.source).map(|address| address.to_string());
     let gateway = peer.and_then(|peer| peer.gateway.as_deref()).map(str::to_owned);
     match effect {
@@ -244,10 +245,7 @@ pub(crate) fn defer(live: &mut Live, shared: &Shared, effect: Effect, peer: Opti
                 live.managed = true;
                 shared.later.add(Note::Authenticated(id, class));
             }
-            if live.record.as_ref().is_none_or(|record| record.closed_at.is_some()) {
-                shared.counters.session_opened();
-            }
-            let record = SessionRow {
+            let row = SessionRow {
                 id: session,
                 enrolment: id,
                 session_id: device_session,
@@ -255,22 +253,18 @@ pub(crate) fn defer(live: &mut Live, shared: &Shared, effect: Effect, peer: Opti
                 closed_at: None,
                 outcome: None,
                 proof: class,
-                dm_version: String::new(),
+                dm_version: request.map_or("", |request| dm_version(&request.body)).to_owned(),
                 source,
                 gateway,
                 messages: 1,
                 commands: 0,
             };
-            shared.later.add(Note::Session(record.clone()));
-            live.record = Some(record);
+            live.record = Some(OpenRecord::new(row, shared.clone()));
         }
         Effect::SessionClosed { session, reason, messages, at } => {
-            let Some(mut record) = live.record.take().filter(|record| record.id == session) else { return };
-            record.closed_at = Some(at);
-            record.outcome = Some(reason.as_str().to_owned());
-            record.messages = i64::from(messages);
-            shared.counters.session_closed();
-            shared.later.add(Note::Session(record));
+            if let Some(record) = live.record.take_if(|record| record.is(session)) {
+                record.close(at, reason.as_str(), Some(messages));
+            }
         }
         Effect::DeviceInfo(info) => {
             let digest = info.digest();
@@ -291,8 +285,11 @@ pub(crate) fn defer(live: &mut Live, shared: &Shared, effect: Effect, peer: Opti
             shared.later.add(Note::Facts(id, alert_facts(id, code, &items, at)));
         }
         Effect::Refused { reason, detail, at } => {
-            tracing::info!(device = %id, cause = reason.slug(), detail = %detail.escape_debug(), "message refused");
-            if reason != RefusedReason::CredentialsMissing {
+            if reason == RefusedReason::CredentialsMissing {
+                tracing::debug!(device = %id, "credentials asked for");
+            } else {
+                let detail = detail.escape_debug();
+                tracing::info!(device = %id, cause = reason.slug(), %detail, "message refused");
                 shared.later.add(Note::Refused(RefusalRow {
                     id: shared.random.id(at),
                     enrolment: Some(id),
@@ -312,4 +309,9 @@ pub(crate) fn defer(live: &mut Live, shared: &Shared, effect: Effect, peer: Opti
         | Effect::CommandMoved { .. }
         | Effect::ProofClassRose { .. } => {}
     }
+}
+
+/// The version that an accepted message names: VerProto stands as text in either encoding.
+fn dm_version(body: &[u8]) -> &'static str {
+    if body.windows(6).any(|octets| octets == b"DM/1.1") { "1.1" } else { "1.2" }
 }

@@ -1,6 +1,6 @@
 //! What a device actor holds while it is active, and what is remembered of it while it is not.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use postern_engine::{
     account::{Account, Credential, Quirks, ServerAccount, ServerScheme},
@@ -13,7 +13,6 @@ use postern_store::{
     commands::{self, Command},
     credentials::Credentials,
     enrolments::{self, Enrolment},
-    sessions::SessionRow,
 };
 use postern_wire::{
     auth,
@@ -22,10 +21,9 @@ use postern_wire::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{commit::Commit, proof::Window};
+use super::{commit::Commit, proof::Window, record::OpenRecord};
 use crate::{
-    PeerFacts, Refusal, RefusalCause,
-    later::Note,
+    Refusal, RefusalCause,
     payload::{self, Content},
     shared::Shared,
 };
@@ -54,8 +52,8 @@ pub(crate) struct Live {
     pub(crate) stale: bool,
     pub(crate) window: Window,
     pub(crate) info: [u8; 8],
-    /// The record of the open session, or of the last one until it is written.
-    pub(crate) record: Option<SessionRow>,
+    /// The record of the open session.
+    pub(crate) record: Option<OpenRecord>,
 }
 
 /// The rows of one device, as one read gave them.
@@ -183,7 +181,7 @@ impl Live {
 
     /// Ends an open session and settles what it left unanswered; the actor is about to leave. What cannot be
     /// committed is settled by the next session.
-    pub(crate) async fn end(&mut self, shared: &Shared) {
+    pub(crate) async fn end(&mut self, shared: &Arc<Shared>) {
         let Some((session, _)) = self.session.current() else { return self.abandon(shared) };
         let effects = self.session.close(&mut self.queue, CloseReason::Idle, shared.now());
         let (durable, deferred): (Vec<_>, Vec<_>) = effects.into_iter().partition(Effect::is_durable);
@@ -200,16 +198,9 @@ impl Live {
 
     /// Forgets an open session whose state is void: its commands are settled by the next one.
     pub(crate) fn abandon(&mut self, shared: &Shared) {
-        let Some(mut record) = self.record.take().filter(|record| record.closed_at.is_none()) else { return };
-        record.closed_at = Some(shared.now());
-        record.outcome = Some("abandoned".to_owned());
-        shared.counters.session_closed();
-        shared.later.add(Note::Session(record));
-    }
-
-    /// Hands an effect that may be lost to the batch.
-    pub(crate) fn defer(&mut self, shared: &Shared, effect: Effect, peer: &PeerFacts) {
-        super::commit::defer(self, shared, effect, Some(peer));
+        if let Some(record) = self.record.take() {
+            record.close(shared.now(), "abandoned", None);
+        }
     }
 }
 

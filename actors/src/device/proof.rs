@@ -123,3 +123,64 @@ fn judge(
     let window_ms = i64::try_from(shared.settings.signature_window.as_millis()).unwrap_or(i64::MAX / 4);
     live.window.take(facts, body, now, window_ms)
 }
+
+#[cfg(test)]
+mod tests {
+    use postern_wire::terms::EnrolmentId;
+
+    use super::*;
+
+    const WINDOW_MS: i64 = 300_000;
+
+    fn signed(nonce: u8, created_s: i64) -> SignatureFacts {
+        SignatureFacts {
+            key_id: EnrolmentId(uuid::Uuid::nil()),
+            created: UtcMillis(created_s * 1000),
+            nonce: [nonce; 16],
+            fingerprint: [0; 32],
+        }
+    }
+
+    #[test]
+    fn a_signature_counts_once_unless_the_message_is_repeated_soon() {
+        let mut window = Window::new(0, UtcMillis(1_000_000));
+        let at = |s: i64| UtcMillis(s * 1000);
+        assert_eq!(window.take(&signed(1, 1010), b"one", at(1010), WINDOW_MS), Ok(()));
+        assert_eq!(window.take(&signed(1, 1010), b"one", at(1020), WINDOW_MS), Ok(()));
+        assert!(window.take(&signed(1, 1010), b"two", at(1020), WINDOW_MS).is_err());
+        assert!(window.take(&signed(1, 1010), b"one", at(1200), WINDOW_MS).is_err());
+    }
+
+    #[test]
+    fn a_signature_from_outside_the_window_or_from_an_earlier_life_is_refused() {
+        let now = UtcMillis(2_000_000);
+        let mut window = Window::new(1_950, UtcMillis(0));
+        assert!(window.take(&signed(1, 1_650), b"", now, WINDOW_MS).is_err());
+        assert!(window.take(&signed(2, 2_301), b"", now, WINDOW_MS).is_err());
+        assert!(window.take(&signed(3, 1_950), b"", now, WINDOW_MS).is_err());
+        assert_eq!(window.take(&signed(4, 1_951), b"", now, WINDOW_MS), Ok(()));
+        assert_eq!(window.newest_s(), 1_951);
+    }
+
+    #[test]
+    fn what_was_signed_before_the_core_started_is_refused() {
+        let started = UtcMillis(2_000_500);
+        let mut window = Window::new(0, started);
+        assert!(window.take(&signed(1, 1_999), b"", started, WINDOW_MS).is_err());
+        assert_eq!(window.take(&signed(2, 2_000), b"", started, WINDOW_MS), Ok(()));
+    }
+
+    #[test]
+    fn nonces_in_the_window_are_bounded() {
+        let mut window = Window::new(0, UtcMillis(0));
+        let now = UtcMillis(1_000_000);
+        let taken = (0..1000_u64)
+            .filter(|n| {
+                let mut facts = signed(0, 1000);
+                facts.nonce[..8].copy_from_slice(&n.to_be_bytes());
+                window.take(&facts, b"", now, WINDOW_MS).is_ok()
+            })
+            .count();
+        assert_eq!(taken, NONCES);
+    }
+}

@@ -10,7 +10,7 @@ use postern_store::{StoreError, WriteError};
 use postern_wire::route::RouteId;
 
 use super::{
-    commit::Commit,
+    commit::{Commit, defer},
     live::{Live, Remembered},
     proof,
 };
@@ -35,7 +35,7 @@ pub(crate) async fn answer(
 }
 
 async fn work(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     route: RouteId,
     remembered: Remembered,
     live: Option<Box<Live>>,
@@ -64,7 +64,7 @@ async fn work(
 
 /// A row had changed under the session, such as by a cancel in the same moment: once more, from fresh rows.
 async fn again(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     route: RouteId,
     remembered: Remembered,
     mut lost: Box<Live>,
@@ -84,7 +84,7 @@ async fn again(
 
 /// The session has gone on, its rows have not: it is dropped, and loaded again with the next request.
 fn held_back(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     mut live: Box<Live>,
     cause: &WriteError,
 ) -> (Option<Box<Live>>, Result<CheckedIn, Refusal>) {
@@ -95,7 +95,7 @@ fn held_back(
 
 /// Runs the engine over one message and commits; the outer error means that the session is lost.
 async fn receive(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     live: &mut Live,
     request: &CheckIn,
 ) -> Result<Result<CheckedIn, Refusal>, WriteError> {
@@ -120,10 +120,10 @@ async fn receive(
         commit.write(shared).await?;
     }
     for effect in deferred {
-        live.defer(shared, effect, &request.peer);
+        defer(live, shared, effect, Some(request));
     }
     if let Some(record) = &mut live.record {
-        record.commands += sent;
+        record.sent(sent);
     }
     Ok(translate(live, reply))
 }

@@ -202,6 +202,11 @@ pub(crate) fn replace(uri: &str, value: &str) -> Body {
     Body { verb: Verb::Replace, items: vec![item], correlator: None }
 }
 
+/// An Add of a value that the scripted device gives back when it is probed.
+pub(crate) fn add(uri: &str) -> Body {
+    Body { verb: Verb::Add, ..replace(uri, uri) }
+}
+
 /// A scripted device.
 #[derive(Clone)]
 pub(crate) struct Device {

@@ -3,7 +3,7 @@
 
 use postern_wire::terms::{AuthType, CommandState};
 
-use super::kit::{Core, exec, get, quick, uris};
+use super::kit::{Core, add, exec, get, quick, uris};
 
 #[actix::test]
 async fn after_a_restart_a_repeatable_command_is_sent_again() {
@@ -51,5 +51,25 @@ async fn queued_commands_survive_a_restart() {
     core.queue(&device, vec![get("./A"), exec("./B")]).await;
     let core = core.restart().await;
     assert_eq!(uris(&device.session(&core).await), ["./A", "./B"]);
+    core.stop().await;
+}
+
+#[actix::test]
+async fn commands_in_unknown_fate_are_resolved_by_probes_within_two_sessions() {
+    const EACH: usize = 50;
+    let core = Core::start(quick()).await;
+    let mut device = core.enrol("d", AuthType::Basic).await;
+    let adds = (0..EACH).map(|n| add(&format!("./Vendor/X{n}"))).collect();
+    let submitted = core.queue(&device, adds).await;
+    let sent = device.open(&core).await.commands().len();
+    assert!(sent > 0);
+    let mut core = core.restart().await;
+    for _ in 0..2 {
+        device.session(&core).await;
+        core = core.restart().await;
+    }
+    for (_, id) in submitted.commands {
+        assert_eq!(core.command(id).await.state, CommandState::Succeeded);
+    }
     core.stop().await;
 }
