@@ -96,6 +96,8 @@ pub struct Peer {
     pub signature: Signature,
     /// Where it came from: an address, for counting attempts apart. Never trusted for identity.
     pub source: String,
+    /// Expired, revoked or blocked, but its wipe may still reach it: nothing else is sent to it.
+    pub wipe_only: bool,
 }
 
 /// A TLS client certificate that passed every check but that of identity.

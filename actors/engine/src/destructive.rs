@@ -105,6 +105,12 @@ pub fn protected(dialect: Dialect, verb: Verb, uri: &TreeUri, subtree: bool) -> 
     })
 }
 
+/// Whether a node holds a secret on a device of any dialect: its value is not kept, should one come (AM-15).
+#[must_use]
+pub fn is_secret(uri: &str) -> bool {
+    TreeUri::parse(uri).is_ok_and(|uri| protected(Dialect::Windows, Verb::Get, &uri, false).is_some())
+}
+
 /// How far a command reaches from its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What came of one message.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Outcome {
     /// What the device gets, once the durable effects are committed.
     pub reply: Reply,
@@ -48,12 +48,6 @@ pub enum Reply {
         /// Why; its slug is the problem type.
         reason: RefusedReason,
     },
-}
-
-impl Default for Reply {
-    fn default() -> Self {
-        Self::Refuse { status: 500, reason: RefusedReason::Malformed }
-    }
 }
 
 /// A change that the actor commits to the store.

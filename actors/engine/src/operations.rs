@@ -226,3 +226,73 @@ pub(crate) fn data_octets(data: &Data) -> usize {
         Data::Binary(octets) => octets.len().div_ceil(3) * 4,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::queue::BodyItem;
+
+    fn order(kind: OperationKind) -> Order {
+        let operation = OperationId(Uuid::from_u128(5));
+        Order { operation, kind, lane: Lane::Normal, deadline: None, ordered: false, commands: Vec::new() }
+    }
+
+    fn planned(uri: &str, data: &str) -> PlannedCommand {
+        let item = BodyItem { data: Some(data.into()), ..BodyItem::node(uri) };
+        let body = Body { verb: Verb::Replace, items: vec![item], correlator: None };
+        PlannedCommand { body, redelivery: Redelivery::Repeat }
+    }
+
+    fn waiting(kind: OperationKind) -> Queue {
+        let mut queue = Queue::default();
+        for (number, uri) in [(1, "./A"), (2, "./B")] {
+            let id = CommandId(Uuid::from_u128(number));
+            queue.insert(planned(uri, "old").into_pending(id, &order(kind), UtcMillis(1)));
+        }
+        queue
+    }
+
+    #[test]
+    fn a_newer_setting_takes_the_place_of_one_that_was_never_sent() {
+        let plan = Plan { commands: vec![planned("./B", "new")] };
+        let Coalesced { insert, supersede } =
+            coalesce(&waiting(OperationKind::Policy), OperationKind::Policy, plan);
+        assert_eq!((insert.len(), supersede), (1, vec![CommandId(Uuid::from_u128(2))]));
+    }
+
+    #[test]
+    fn what_a_person_typed_and_what_another_kind_wants_is_left_alone() {
+        for kind in [OperationKind::Raw, OperationKind::Inventory] {
+            let plan = Plan { commands: vec![planned("./B", "new")] };
+            assert!(coalesce(&waiting(kind), OperationKind::Raw, plan.clone()).supersede.is_empty());
+            assert!(coalesce(&waiting(kind), OperationKind::Policy, plan).supersede.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_may_have_been_executed_is_not_superseded() {
+        let id = CommandId(Uuid::from_u128(1));
+        let mut command = planned("./A", "old").into_pending(id, &order(OperationKind::Policy), UtcMillis(1));
+        command.sends = 1;
+        let queue = Queue::load(vec![command], 10);
+        let plan = Plan { commands: vec![planned("./A", "new")] };
+        assert!(coalesce(&queue, OperationKind::Policy, plan).supersede.is_empty());
+    }
+
+    #[test]
+    fn kinds_without_a_planner_say_so() {
+        for &kind in OperationKind::ALL {
+            assert_eq!(planner(kind).map(Planner::kind), (kind == OperationKind::Raw).then_some(kind));
+        }
+    }
+
+    #[test]
+    fn a_device_has_so_many_pending_commands_and_a_reserve_for_wipes() {
+        let queue = Queue::load(waiting(OperationKind::Raw).iter().cloned().collect(), 2);
+        assert!(queue.admits(OperationKind::Raw, 1).is_err());
+        assert!(queue.admits(OperationKind::Wipe, 1).is_ok());
+        assert!(queue.admits(OperationKind::Lock, crate::queue::URGENT_RESERVE + 1).is_err());
+    }
+}

@@ -11,7 +11,7 @@ use postern_wire::terms::UtcMillis;
 use sha2::{Digest as _, Sha256};
 
 use super::live::Live;
-use crate::{CheckIn, PeerFacts, SignatureFacts, SignatureVerdict, shared::Shared};
+use crate::{CheckIn, PeerFacts, SignatureFacts, SignatureVerdict, Standing, shared::Shared};
 
 /// Nonces that are held at most; beyond them a signature is refused.
 const NONCES: usize = 512;
@@ -104,7 +104,7 @@ pub(crate) fn peer(live: &mut Live, shared: &Shared, request: &CheckIn, now: Utc
             && live.fingerprint.is_none_or(|enrolled| enrolled == certificate.fingerprint),
     });
     let source = source.map_or_else(String::new, |address| address.to_string());
-    Peer { certificate, signature, source }
+    Peer { certificate, signature, source, wipe_only: request.peer.standing == Standing::WipeOnly }
 }
 
 fn judge(

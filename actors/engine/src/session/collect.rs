@@ -16,10 +16,14 @@ use super::{
 };
 use crate::{
     command::{self, Cause, Event, Verdict},
+    destructive,
     effect::{Effect, ItemStatus, ResultItem},
     probe,
     queue::{Note, PendingCommand, Queue, SentAs},
 };
+
+/// What stands for the value of a secret that a device gave away.
+const REDACTED: &str = "(redacted)";
 
 /// A command, or the probe of one, that waits for its Status.
 #[derive(Debug)]
@@ -189,11 +193,13 @@ fn result(item: &Item, meta: &Meta, source: Option<&str>, flight: &InFlight) -> 
     let named = item.source.as_ref().map(|source| source.uri.as_str()).filter(|uri| !uri.is_empty());
     let format = item.meta.format.as_deref().or(meta.format.as_deref()).unwrap_or("chr").trim();
     let default_type = if format.eq_ignore_ascii_case("node") { "" } else { "text/plain" };
+    let uri = named.or(source).or(flight.uris.first().map(String::as_str)).unwrap_or_default();
+    let secret = destructive::is_secret(uri);
     ResultItem {
-        uri: named.or(source).or(flight.uris.first().map(String::as_str)).unwrap_or_default().to_owned(),
+        uri: uri.to_owned(),
         format: format.to_ascii_lowercase(),
         type_: item.meta.type_.as_deref().or(meta.type_.as_deref()).unwrap_or(default_type).trim().to_owned(),
-        data: item.data.clone().unwrap_or_default(),
+        data: if secret { REDACTED.into() } else { item.data.clone().unwrap_or_default() },
     }
 }
 

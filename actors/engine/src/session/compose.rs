@@ -1,6 +1,6 @@
 //! A server message as it grows: header, Status, commands, never above the limit.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem};
 
 use postern_wire::{
     auth,
@@ -21,6 +21,8 @@ pub(super) struct Composer {
     header: SyncHdr,
     body: Vec<Command>,
     limit: usize,
+    /// Octets of the frame and of the Status for SyncHdr.
+    base: usize,
     used: usize,
     next: u32,
 }
@@ -55,9 +57,9 @@ impl Composer {
             },
             ..SyncHdr::default()
         };
-        let used = syncml::frame_len(&header, true, &style);
+        let base = syncml::frame_len(&header, true, &style);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Self { style, header, body: Vec::new(), limit, used, next: 1 }
+        Self { style, header, body: Vec::new(), limit, base, used: base, next: 1 }
     }
 
     /// The CmdID that the next command gets.
@@ -65,16 +67,24 @@ impl Composer {
         self.next
     }
 
-    /// Adds a command that carries [`Self::next_id`], if it fits.
-    pub(super) fn push(&mut self, command: Command) -> bool {
-        let octets = syncml::command_len(&command, &self.style);
-        let fits = self.used.saturating_add(octets) <= self.limit;
+    /// Adds commands that carry [`Self::next_id`] and those after it, if all of them fit.
+    pub(super) fn push_all(&mut self, commands: Vec<Command>, octets: usize) -> bool {
+        let used = self.used.saturating_add(octets);
+        let fits = used <= self.limit;
         if fits {
-            self.used += octets;
-            self.next += 1;
-            self.body.push(command);
+            self.used = used;
+            self.next += u32::try_from(commands.len()).unwrap_or(u32::MAX);
+            if self.body.is_empty() {
+                self.base = used;
+            }
+            self.body.extend(commands);
         }
         fits
+    }
+
+    fn push(&mut self, command: Command) -> bool {
+        let octets = syncml::command_len(&command, &self.style);
+        self.push_all(vec![command], octets)
     }
 
     /// Adds a Status, if it fits.
@@ -105,10 +115,8 @@ impl Composer {
     }
 
     /// Whether so many octets would fit beside nothing but the Status for SyncHdr.
-    pub(super) fn could_ever_fit(&self, octets: usize) -> bool {
-        let status = self.body.first().map_or(0, |first| syncml::command_len(first, &self.style));
-        let frame = syncml::frame_len(&self.header, true, &self.style);
-        frame.saturating_add(status).saturating_add(octets) <= self.limit
+    pub(super) const fn could_ever_fit(&self, octets: usize) -> bool {
+        self.base.saturating_add(octets) <= self.limit
     }
 
     /// Octets of these commands in this message's style.
@@ -117,21 +125,26 @@ impl Composer {
     }
 
     /// Whether these commands can be written at all in this message's encoding.
-    pub(super) fn can_encode(&self, commands: &[Command]) -> bool {
-        syncml::encode(&self.message(commands.to_vec(), true), &self.style).is_ok()
+    pub(super) fn can_encode(&self, commands: Vec<Command>) -> bool {
+        let message = Message {
+            version: self.style.version,
+            header: self.header.clone(),
+            body: commands,
+            is_final: true,
+        };
+        syncml::encode(&message, &self.style).is_ok()
     }
 
-    /// The encoded reply.
-    pub(super) fn finish(&self, is_final: bool, close: bool) -> Result<Reply, EncodeError> {
+    /// The encoded reply. After an error everything is as it was.
+    pub(super) fn finish(&mut self, is_final: bool, close: bool) -> Result<Reply, EncodeError> {
         let style = self.style;
-        let message = self.message(self.body.clone(), is_final);
-        let body = syncml::encode(&message, &style)?;
-        debug_assert!(body.len() <= self.limit.max(self.used), "the sizes of wire are exact");
+        let (header, body) = (mem::take(&mut self.header), mem::take(&mut self.body));
+        let message = Message { version: style.version, header, body, is_final };
+        let encoded = syncml::encode(&message, &style);
+        Message { header: self.header, body: self.body, .. } = message;
+        let body = encoded?;
+        debug_assert!(body.len() <= self.used, "the sizes of wire are exact");
         Ok(Reply::Message { body, content_type: style.media_type().header_value(), close })
-    }
-
-    fn message(&self, body: Vec<Command>, is_final: bool) -> Message {
-        Message { version: self.style.version, header: self.header.clone(), body, is_final }
     }
 }
 

@@ -3,9 +3,11 @@
 //! Promise: probes first, then the queue's order; a command that can never fit fails with its cause and the
 //! others go on; a command is recorded as sent in the same outcome as the reply that holds it.
 
+use std::collections::VecDeque;
+
 use postern_wire::{
     syncml::{Command, Item, Location, Meta, Request},
-    terms::{CommandId, CommandState, OperationKind, Redelivery, UtcMillis, Verb},
+    terms::{CommandId, CommandState, OperationKind, Redelivery, Verb},
 };
 
 use super::{Effect, Reply, Session, Turn, collect::InFlight, compose::Composer, serve::Open};
@@ -21,7 +23,7 @@ use crate::{
 struct Chosen {
     id: CommandId,
     first: u32,
-    commands: Vec<Command>,
+    parts: u32,
     probe: Option<Vec<String>>,
 }
 
@@ -46,12 +48,14 @@ impl Session {
                 }
                 return Some(reply);
             }
-            composer.truncate(before, &mut std::collections::VecDeque::new());
-            let unwritable = chosen.iter().filter(|one| !composer.can_encode(&one.commands));
+            composer.truncate(before, &mut VecDeque::new());
             let mut rejected = 0;
-            for one in unwritable {
-                reject(one.id, Cause::BadFormat, turn, queue);
-                rejected += 1;
+            for Chosen { id, first, probe, .. } in chosen {
+                let Some(command) = queue.get(id) else { continue };
+                if !composer.can_encode(build(command, probe.as_deref(), first, self.account.quirks)) {
+                    reject(id, Cause::BadFormat, turn, queue);
+                    rejected += 1;
+                }
             }
             if rejected == 0 {
                 return None;
@@ -65,9 +69,9 @@ impl Session {
         open: &Open,
         composer: &Composer,
         queue: &Queue,
-        now: UtcMillis,
+        turn: &Turn<'_>,
     ) -> bool {
-        composer.len() > 1 && sendable(open, queue, now).next().is_some()
+        composer.len() > 1 && sendable(open, queue, turn).next().is_some()
     }
 
     fn choose(
@@ -79,7 +83,7 @@ impl Session {
     ) -> Vec<Chosen> {
         let quirks = self.account.quirks;
         let most = quirks.max_commands_per_message.map_or(usize::MAX, |most| most.max(1) as usize);
-        let due: Vec<CommandId> = sendable(open, queue, turn.now).map(|command| command.id).collect();
+        let due: Vec<CommandId> = sendable(open, queue, turn).map(|command| command.id).collect();
         let before = composer.len();
         let mut chosen = Vec::new();
         for id in due {
@@ -95,17 +99,22 @@ impl Session {
                 reject(id, Cause::TooLargeForDevice, turn, queue);
                 continue;
             }
-            if commands.len() > most || !composer.could_ever_fit(composer.octets(&commands)) {
+            let (parts, octets) = (commands.len(), composer.octets(&commands));
+            if parts > most || !composer.could_ever_fit(octets) {
                 reject(id, Cause::TooLargeForMessage, turn, queue);
                 continue;
             }
-            let at = composer.len();
-            let room = at - before + commands.len() <= most;
-            if !room || !commands.iter().all(|command| composer.push(command.clone())) {
-                composer.truncate(at, &mut std::collections::VecDeque::new());
+            if composer.len() - before + parts > most {
                 break;
             }
-            chosen.push(Chosen { id, first, commands, probe });
+            if !composer.push_all(commands, octets) {
+                if !(open.waited && chosen.is_empty()) {
+                    break;
+                }
+                reject(id, Cause::TooLargeForMessage, turn, queue); // it had a message to itself and did not fit
+                continue;
+            }
+            chosen.push(Chosen { id, first, parts: u32::try_from(parts).unwrap_or(u32::MAX), probe });
         }
         chosen
     }
@@ -115,9 +124,10 @@ impl Session {
 fn sendable<'a>(
     open: &'a Open,
     queue: &'a Queue,
-    now: UtcMillis,
-) -> impl Iterator<Item = &'a PendingCommand> {
-    let suspended = queue.is_suspended_by_wipe();
+    turn: &Turn<'_>,
+) -> impl Iterator<Item = &'a PendingCommand> + use<'a> {
+    let now = turn.now;
+    let suspended = turn.peer.wipe_only || queue.is_suspended_by_wipe();
     let free = move |command: &&PendingCommand| {
         let busy = open.in_flight.iter().any(|flight| flight.command == command.id);
         let waits = command.ordered
@@ -147,8 +157,7 @@ fn reject(id: CommandId, cause: Cause, turn: &mut Turn<'_>, queue: &mut Queue) {
 }
 
 fn record(chosen: Chosen, open: &mut Open, turn: &mut Turn<'_>, queue: &mut Queue) {
-    let Chosen { id, first, commands, probe } = chosen;
-    let parts = u32::try_from(commands.len()).unwrap_or(u32::MAX);
+    let Chosen { id, first, parts, probe } = chosen;
     let Some(command) = queue.get(id) else { return };
     let uri = probe.as_ref().and_then(|uris| uris.first()).cloned();
     open.in_flight.push(InFlight::new(command, (open.msg_out, first, parts), probe));

@@ -50,42 +50,39 @@ impl Stored {
 impl Session {
     /// The stored reply, when this message is the one that was answered last.
     pub(super) fn repeated(&mut self, turn: &mut Turn<'_>) -> Option<Reply> {
-        let session_id = &turn.decoded.message.header.session_id;
+        let most = self.config.repeats;
+        let stored = self.stored(turn)?;
+        stored.repeats += 1;
+        if stored.repeats <= most {
+            return Some(stored.reply.clone());
+        }
+        let reason = RefusedReason::TooManyRepeats;
+        let detail = format!("MsgID {} came {} times", stored.msg_id, stored.repeats + 1);
+        turn.effects.push(Effect::Refused { reason, detail, at: turn.now });
+        Some(Reply::Refuse { status: 429, reason })
+    }
+
+    /// The stored message that this one repeats: of the open session, of the one that ended, or of a stranger.
+    fn stored(&mut self, turn: &Turn<'_>) -> Option<&mut Stored> {
+        let window = self.config.repeat_ms;
         let binding = turn.peer.certificate.as_ref().map(|certificate| certificate.fingerprint);
-        let proved_anew = match self.account.auth {
+        let proved = self.account.auth != AuthType::Signed || turn.peer.signature == Signature::Valid;
+        let is_same = |session_id: &str, bound: &Option<[u8; 32]>| {
+            proved && session_id == turn.session_id() && *bound == binding
+        };
+        let proves_anew = match self.account.auth {
             AuthType::Basic | AuthType::Certificate | AuthType::Signed => true,
             AuthType::Md5 | AuthType::Hmac => false,
         };
-        let window = self.config.repeat_ms;
-        let signed = self.account.auth != AuthType::Signed || turn.peer.signature == Signature::Valid;
-        let open = self
-            .open
-            .as_mut()
-            .filter(|open| signed && open.session_id == *session_id && open.binding == binding);
-        let stored = match open.and_then(|open| open.last.as_mut()) {
-            Some(last) if last.matches(turn, window, true) => last,
-            _ => {
-                let ended = self.ended.as_mut().filter(|ended| {
-                    let again = ended.last.msg_id == 1 && proved_anew;
-                    signed && !again && ended.session_id == *session_id && ended.binding == binding
-                });
-                match ended {
-                    Some(ended) if ended.last.matches(turn, window, false) => &mut ended.last,
-                    _ => {
-                        let candidate =
-                            self.candidates.iter_mut().find(|candidate| candidate.is_for(turn))?;
-                        candidate.last.as_mut().filter(|last| last.matches(turn, window, false))?
-                    }
-                }
-            }
-        };
-        stored.repeats += 1;
-        if stored.repeats > self.config.repeats {
-            let reason = RefusedReason::TooManyRepeats;
-            let detail = format!("MsgID {} came {} times", stored.msg_id, stored.repeats + 1);
-            turn.effects.push(Effect::Refused { reason, detail, at: turn.now });
-            return Some(Reply::Refuse { status: 429, reason });
-        }
-        Some(stored.reply.clone())
+        let opens_again = proves_anew && turn.msg_id() == 1;
+        let open = self.open.as_mut().filter(|open| is_same(&open.session_id, &open.binding));
+        let ended =
+            self.ended.as_mut().filter(|ended| !opens_again && is_same(&ended.session_id, &ended.binding));
+        let stranger = self.candidates.iter_mut().find(|candidate| candidate.is_for(turn));
+        let open = open.and_then(|open| open.last.as_mut()).filter(|last| last.matches(turn, window, true));
+        let ended = ended.map(|ended| &mut ended.last).filter(|last| last.matches(turn, window, false));
+        let stranger = stranger.and_then(|stranger| stranger.last.as_mut());
+        let stranger = stranger.filter(|last| last.matches(turn, window, false));
+        open.or(ended).or(stranger)
     }
 }

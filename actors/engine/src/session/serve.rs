@@ -44,6 +44,8 @@ pub(super) struct Open {
     /// Our last message ended without Final although the device's package was complete: it cannot send Final.
     package_open: bool,
     unfinished: u32,
+    /// Our last message was cut short so that the next command gets a message to itself.
+    pub(super) waited: bool,
     server_refusals: u32,
     pub(super) abort: bool,
     pub(super) at: UtcMillis,
@@ -177,6 +179,7 @@ impl Session {
             backlog: VecDeque::new(),
             package_open: false,
             unfinished: 0,
+            waited: false,
             server_refusals: 0,
             abort: false,
             at: turn.now,
@@ -272,10 +275,11 @@ impl Session {
             Next::Commands if !open.backlog.is_empty() => Next::More { package_open: true },
             Next::Commands => match self.fill(open, &mut composer, turn, queue) {
                 Some(reply) => {
-                    open.package_open = false;
+                    (open.package_open, open.waited) = (false, false);
                     return (reply, None);
                 }
-                None if self.waits_for_room(open, &composer, queue, turn.now) => {
+                None if self.waits_for_room(open, &composer, queue, turn) => {
+                    open.waited = true;
                     Next::More { package_open: true }
                 }
                 None => Next::End(CloseReason::Done),

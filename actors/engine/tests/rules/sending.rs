@@ -103,3 +103,17 @@ fn srv_65_ordered_commands_of_an_operation_go_out_one_package_after_the_other() 
     assert_eq!(world.post(&Say::package1(1).basic().0).commands().len(), 1);
     assert_eq!(world.post(&Say::new(2).hello(1).status(1, 4, "Add", 200).0).commands().len(), 1);
 }
+
+#[test]
+fn a_peer_that_may_only_be_wiped_gets_nothing_but_its_wipe() {
+    let mut world = open();
+    let get = world.get("./A");
+    world.queue_as(Verb::Exec, vec![BodyItem::node("./Vendor/Postern/Wipe/Run")], |command| {
+        command.kind = OperationKind::Wipe;
+    });
+    world.peer.wipe_only = true;
+    assert!(matches!(world.post(&Say::package1(1).basic().0).commands()[..], [Command::Exec(_)]));
+    let answer = world.post(&Say::new(2).hello(1).status(1, 4, "Exec", 200).0);
+    assert!(answer.close && answer.commands().is_empty());
+    assert!(world.moves(get).is_empty());
+}

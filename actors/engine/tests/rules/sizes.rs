@@ -135,3 +135,37 @@ fn what_the_encoding_cannot_carry_fails_and_the_others_go_on() {
     assert_eq!(world.end(bad), (CommandState::Failed, "bad-format"));
     assert_eq!(world.end(good), (CommandState::Sent, "sent"));
 }
+
+/// Sizes around the largest value that fits beside the Status for SyncHdr alone.
+#[test]
+fn a_command_gets_a_message_to_itself_once_and_fails_when_even_that_is_too_small() {
+    let (mut sent, mut failed) = (0, 0);
+    for octets in (0..900).step_by(10) {
+        let mut world = open();
+        let large = world.replace("./L", &"v".repeat(octets));
+        let small = world.get("./A");
+        let mut answer = world.post(&Say::package1(1).basic().max_msg(1500).0);
+        let mut device = crate::common::device::Device::default();
+        device.tree.insert("./L".into(), String::new());
+        for msg_id in 2..9 {
+            assert!(answer.octets <= 1500);
+            if answer.close {
+                break;
+            }
+            let say = Say::new(msg_id).hello(msg_id - 1);
+            let say = match answer.alerts()[..] {
+                [1222] => say.status(msg_id - 1, 4, "Alert", 200).alert(1222).unfinished(),
+                _ => device.execute(&answer).iter().fold(say, Say::said),
+            };
+            answer = world.post(&say.0);
+        }
+        assert!(answer.close, "{octets}");
+        assert_eq!(world.end(small), (CommandState::Failed, "not-found"));
+        match world.end(large) {
+            (CommandState::Succeeded, "done") => sent += 1,
+            (CommandState::Failed, "too-large-for-message") => failed += 1,
+            other => panic!("{octets}: {other:?}"),
+        }
+    }
+    assert!(sent > 30 && failed > 10, "{sent} {failed}");
+}

@@ -181,3 +181,19 @@ fn pt_06_one_item_per_get_where_the_model_takes_no_more() {
     assert_eq!(results.len(), 2);
     assert_eq!(world.end(get), (CommandState::Succeeded, "done"));
 }
+
+#[test]
+fn am_15_sec_28_a_secret_that_a_device_gives_away_is_not_kept() {
+    let mut world = open();
+    let get = world.get("./DMAcc?list=StructData");
+    world.post(&Say::package1(1).basic().0);
+    let items = [
+        ("./DMAcc/x/ServerID", "srv"),
+        ("./DMAcc/x/AppAuth/1/AAuthSecret", "pw"),
+        ("DMAcc/x/AppAuth/1/AAuthData", "n"),
+    ];
+    world.post(&Say::new(2).hello(1).status(1, 4, "Get", 200).results(1, 4, &items).0);
+    let Effect::CommandMoved { results, .. } = world.moved(get) else { panic!() };
+    let values: Vec<_> = results.iter().map(|result| result.data.as_text().unwrap()).collect();
+    assert_eq!(values, ["srv", "(redacted)", "(redacted)"]);
+}
