@@ -66,7 +66,7 @@ pub struct SessionConfig {
     pub limits: Limits,
 }
 
-/// The alert types of the registries and clients in ../shared/spec: OMA's, Microsoft's and the Wi-Fi Alliance's.
+/// The alert types of OMA, Microsoft and the Wi-Fi Alliance (omadm.md 9, windows-mdm.md 5.3, clients.md HS-02), and ours.
 pub const ALERT_TYPES: &[&str] = &[
     "urn:oma:at:",
     "org.openmobilealliance.",
