@@ -170,11 +170,11 @@ impl Account {
             return Err(missing("password"));
         }
         let key_pem = key_pem.or(enrolment.key_pem.as_ref());
-        if auth == AuthType::Certificate && (enrolment.certificate_pem.is_none() || key_pem.is_none()) {
-            return Err(missing("certificate_pem and its private key"));
+        if matches!(auth, AuthType::Certificate | AuthType::Signed) {
+            enrolment.certificate_pem.as_ref().ok_or_else(|| missing("certificate_pem"))?;
+            key_pem.ok_or_else(|| missing("the private key of its certificate (postern-device new-csr)"))?;
         }
         let signing_key = match (auth, key_pem) {
-            (AuthType::Signed, None) => return Err(missing("a private key (postern-device new-csr)")),
             (AuthType::Signed, Some(pem)) => Some(SigningKey::from_pem(pem.expose_secret())?),
             _ => None,
         };

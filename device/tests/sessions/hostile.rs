@@ -88,7 +88,7 @@ proptest! {
         let script: Vec<Turn> = plans
             .iter()
             .cloned()
-            .map(|plan| -> Turn { Box::new(move |to| Reply::Message(carry_out(&plan, to))) })
+            .map(|plan| -> Turn { Box::new(move |to| Reply::Message(Box::new(carry_out(&plan, to)))) })
             .collect();
         let _ended = rig.session(script).0;
         let (seen, requests) = (rig.seen.messages(), rig.seen.requests());

@@ -32,8 +32,8 @@ pub(crate) const URI: &str = "https://dm.test/dm/1/abc";
 pub(crate) type Turn = Box<dyn FnMut(&Message) -> Reply + Send>;
 
 pub(crate) enum Reply {
-    Message(Message),
-    /// A message, signed after this change to body and fields.
+    Message(Box<Message>),
+    /// These octets as the body.
     Octets(Vec<u8>),
     Http(u16),
     Broken,
@@ -178,6 +178,7 @@ impl Rig {
     pub(crate) fn signed() -> Self {
         let mut rig = Self::new(AuthType::Signed);
         let (own, core) = (new_request("dev").unwrap(), new_request("core").unwrap());
+        rig.enrolment.certificate_pem = Some("shown in TLS, which is not spoken here".into());
         rig.enrolment.key_pem = Some(own.key_pem.into());
         rig.enrolment.message_key_pem = Some(public_pem(&core.key_pem));
         rig.signer =
@@ -331,17 +332,17 @@ pub(crate) fn with_cred(mut message: Message, kind: &str, data: &str) -> Message
 
 /// Accepts and has nothing to do.
 pub(crate) fn nothing() -> Turn {
-    Box::new(|to| Reply::Message(answer(to, 212, Vec::new(), true)))
+    Box::new(|to| Reply::Message(Box::new(answer(to, 212, Vec::new(), true))))
 }
 
 /// Accepts and sends these commands in a complete package.
 pub(crate) fn send(commands: Vec<Command>) -> Turn {
-    Box::new(move |to| Reply::Message(answer(to, 212, commands.clone(), true)))
+    Box::new(move |to| Reply::Message(Box::new(answer(to, 212, commands.clone(), true))))
 }
 
 pub(crate) fn turn(make: impl FnMut(&Message) -> Message + Send + 'static) -> Turn {
     let mut make = make;
-    Box::new(move |to| Reply::Message(make(to)))
+    Box::new(move |to| Reply::Message(Box::new(make(to))))
 }
 
 fn request(target: &str, data: Option<&str>) -> DmRequest {
