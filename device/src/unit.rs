@@ -111,7 +111,12 @@ pub struct Unit {
     server: ServerStanding,
     large: Option<large::Incoming>,
     commands: u32,
+    /// Server messages in a row that brought nothing while there was nothing to send.
+    standing_still: u8,
 }
+
+/// Both sides may ask for the next message so often in a row and neither have anything to say.
+const STANDSTILL: u8 = 8;
 
 impl Unit {
     /// A session about to begin; `session_id` as it goes into SyncHdr.
@@ -142,6 +147,7 @@ impl Unit {
             chunking: false,
             large: None,
             commands: 0,
+            standing_still: 0,
         };
         unit.outbox.push_back(alert(cause.alert()));
         unit.outbox.push_back(dev_info(state));
@@ -206,7 +212,7 @@ impl Unit {
                 return Err(SessionError::Misfit("a challenge in the middle of a large object"));
             }
             self.resending = true;
-            self.server_final = self.last_sent.1;
+            self.server_final |= self.last_sent.1;
             return Ok(Step::Send);
         }
         self.obey(message, verdict.run, state, now, events)
@@ -225,6 +231,7 @@ impl Unit {
             message.body.iter().filter(|command| !matches!(command, Command::Status(_))).peekable();
         let any = asked.peek().is_some();
         self.drop_finished_chunk(message);
+        self.moves(message)?;
         if any && run != Run::Execute {
             self.server.count_failure()?;
         }
@@ -284,6 +291,21 @@ impl Unit {
                 })
             }));
         }
+    }
+
+    /// Ends what would go on for ever: nothing to send here, and nothing but Alert 1222 from there.
+    fn moves(&mut self, message: &Message) -> Result<(), SessionError> {
+        let says_nothing = |command: &Command| match command {
+            Command::Status(_) => true,
+            Command::Alert(alert) => alert.code == 1222,
+            _ => false,
+        };
+        let still = self.outbox.is_empty() && self.large.is_none() && message.body.iter().all(says_nothing);
+        self.standing_still = if still { self.standing_still + 1 } else { 0 };
+        if self.standing_still >= STANDSTILL {
+            return Err(SessionError::Misfit("both sides ask for the next message and neither has one"));
+        }
+        Ok(())
     }
 
     fn fits(&self, message: &Message) -> Result<(), SessionError> {

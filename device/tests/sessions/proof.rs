@@ -326,17 +326,41 @@ fn what_is_no_message_of_this_session_ends_it() {
 
 #[test]
 fn a_server_that_never_ends_is_left() {
-    let endless: Vec<Turn> = vec![
-        send(vec![get("./DevInfo/Man")]),
-        send(vec![alert(1222)]),
-        turn(|to| answer(to, 212, Vec::new(), false)),
+    let endless: Vec<(Turn, &str, usize)> = vec![
+        (send(vec![get("./DevInfo/Man")]), "endless", 20),
+        (send(vec![alert(1222)]), "misfit", 8),
+        (turn(|to| answer(to, 212, Vec::new(), false)), "misfit", 8),
     ];
-    for turn in endless {
+    for (turn, kind, messages) in endless {
         let mut rig = Rig::new(AuthType::Basic).unit(|unit| unit.max_messages = 20);
         let (outcome, _) = rig.session(vec![turn]);
-        assert!(matches!(outcome, Err(DeviceError::Session(SessionError::Endless(20)))));
-        assert_eq!(rig.seen.messages().len(), 20);
+        assert_eq!(outcome.unwrap_err().kind(), kind);
+        assert_eq!(rig.seen.messages().len(), messages);
     }
+}
+
+#[test]
+fn a_challenge_between_the_messages_of_a_package_is_answered_and_the_package_goes_on() {
+    let mut rig = Rig::new(AuthType::Basic);
+    let gets: Vec<_> = (0..60).map(|_| get("./DevInfo")).collect();
+    let bounded = |mut message: Message| {
+        message.header.meta.max_msg_size = Some(4_000);
+        message
+    };
+    let (outcome, _) = rig.session(vec![
+        turn(move |to| bounded(answer(to, 212, gets.clone(), true))),
+        turn(move |to| bounded(challenge(to, 407, TYPE_BASIC, None))),
+        turn(move |to| {
+            let more = if to.is_final { Vec::new() } else { vec![alert(1222)] };
+            bounded(answer(to, 212, more, to.is_final))
+        }),
+    ]);
+    outcome.unwrap();
+    let seen = rig.seen.messages();
+    assert!(results(&seen[1]).starts_with(&results(&seen[2])), "sent again; Cred takes some of the room");
+    assert!(cred(&seen[1]).is_none() && cred(&seen[2]).is_some() && !seen[2].is_final);
+    let of_package = seen[2..].iter().map(|message| results(message).len()).sum::<usize>();
+    assert_eq!((of_package, seen.last().unwrap().is_final), (60, true));
 }
 
 fn support_resign(reply: &mut postern_device::transport::Answered, key: &SigningKey, nonce: [u8; 16]) {
