@@ -129,6 +129,15 @@ impl Epoch {
         Ok(found.is_some())
     }
 
+    /// Inside a transaction: waits until every batch that is under way, of whatever session, has ended.
+    pub(crate) fn lock_row(conn: &mut Conn) -> Result<(), StoreError> {
+        // SQLite: BEGIN IMMEDIATE has waited already.
+        if let Conn::Postgres(c) = conn {
+            t::epoch.filter(t::id.eq(1)).select(t::id).for_update().first::<i64>(c)?;
+        }
+        Ok(())
+    }
+
     /// Gives the epoch up, so that a standby need not wait.
     pub(crate) fn release(&mut self, conn: &mut Conn, number: i64) -> Result<(), StoreError> {
         each!(*conn, c => diesel::update(

@@ -1,5 +1,7 @@
 //! The embedded migrations. Forward-only, by expand and contract: the release before may run beside this one.
 
+use std::time::Duration;
+
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::{conn::Conn, errors::StoreError};
@@ -10,8 +12,9 @@ const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 /// The advisory lock under which one core migrates a PostgreSQL database while others wait ("postern" in ASCII).
 const LOCK: i64 = 0x70_6f73_7465_726e;
 
-/// Brings the schema to this release's. Safe when several processes start at once.
-pub(crate) fn run(conn: &mut Conn) -> Result<usize, StoreError> {
+/// Brings the schema to this release's. Safe when several processes start at once. Leaves the connection with its
+/// usual `lock_timeout`.
+pub(crate) fn run(conn: &mut Conn, lock_timeout: Duration) -> Result<usize, StoreError> {
     match conn {
         Conn::Sqlite(c) => {
             if !c.has_pending_migration(SQLITE).map_err(failed)? {
@@ -23,7 +26,8 @@ pub(crate) fn run(conn: &mut Conn) -> Result<usize, StoreError> {
             conn.run(&format!("SET lock_timeout = '60s'; SELECT pg_advisory_lock({LOCK})"))?;
             let Conn::Postgres(c) = conn else { return Ok(0) };
             let done = c.run_pending_migrations(POSTGRES).map(|v| v.len()).map_err(failed);
-            conn.run(&format!("SELECT pg_advisory_unlock({LOCK})"))?;
+            let lock_ms = lock_timeout.as_millis();
+            conn.run(&format!("SELECT pg_advisory_unlock({LOCK}); SET lock_timeout = {lock_ms}"))?;
             done
         }
     }

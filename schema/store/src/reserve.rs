@@ -32,7 +32,7 @@ impl Reserve {
     }
 
     fn write(&self) -> std::io::Result<()> {
-        const PIECE: [u8; 65536] = [0x55; 65536];
+        static PIECE: [u8; 65536] = [0x55; 65536];
         let mut file = fs::File::create(&self.path)?;
         let mut left = self.octets;
         while left > 0 {

@@ -180,11 +180,11 @@ impl Writer {
 
     fn prepare(&mut self) -> Result<(), StoreError> {
         let mut conn = Conn::open(&self.options, Purpose::Write)?;
-        let applied = migrate::run(&mut conn)?;
+        let applied = migrate::run(&mut conn, self.options.lock_timeout)?;
         if applied > 0 {
             tracing::info!(migrations = applied, "brought the database's schema up to date");
         }
-        self.tx = Some(Tx::new(Conn::open(&self.options, Purpose::Write)?, self.ambient.clone()));
+        self.tx = Some(Tx::new(conn, self.ambient.clone()));
         self.look()
     }
 

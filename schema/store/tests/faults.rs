@@ -2,12 +2,14 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
+    net::{Shutdown, TcpListener, TcpStream},
     path::Path,
     process::{Command, Stdio},
     sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -220,22 +222,50 @@ fn a_database_that_stays_away_is_told_to_the_callers() {
     store.shutdown();
 }
 
+/// One write after another, until one of them meets the fault (a server takes a setting when it gets to it).
+struct Writes {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<(Result<(), WriteError>, u32)>>,
+}
+
+impl Writes {
+    fn start(store: &Store) -> Self {
+        let (stop, store) = (Arc::new(AtomicBool::new(false)), store.clone());
+        let stopped = stop.clone();
+        let thread = std::thread::spawn(move || {
+            let mut answers = Vec::new();
+            while !stopped.load(Ordering::SeqCst) {
+                let runs = Arc::new(AtomicU32::new(0));
+                let (counted, key) = (runs.clone(), format!("key {}", answers.len()));
+                let answer = store.write_blocking(move |tx| {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    meta::set(tx, &key, "x")
+                });
+                answers.push((answer, runs.load(Ordering::SeqCst)));
+            }
+            answers
+        });
+        Self { stop, thread }
+    }
+
+    fn each_ran_once(self, otherwise: &str) {
+        self.stop.store(true, Ordering::SeqCst);
+        let answers = self.thread.join().expect("the writes");
+        let once = (Ok(()), 1);
+        assert!(answers.iter().all(|answer| *answer == once), "{otherwise}: {answers:?}");
+    }
+}
+
 /// The server is made to commit and then to cut the connection before it answers: it waits for a replica that
 /// does not exist, after the commit is on its own disk, and is told to end that session.
 #[test]
 fn a_batch_that_was_committed_as_the_connection_died_is_not_run_again() {
     let cluster = Cluster::start(Durability::On).expect("PostgreSQL");
     let store = open(postgres(cluster.database().expect("a database")));
-    let runs = Arc::new(AtomicU32::new(0));
-    let counted = runs.clone();
     cluster.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").expect("set");
     cluster.execute("SELECT pg_reload_conf()").expect("reloaded");
-    cluster.execute("DO $$ BEGIN WHILE current_setting('synchronous_standby_names') = '' LOOP PERFORM pg_sleep(0.02); END LOOP; END $$").ok();
 
-    let write = store.write(move |tx| {
-        counted.fetch_add(1, Ordering::SeqCst);
-        meta::set(tx, "once", "x")
-    });
+    let writes = Writes::start(&store);
     cluster
         .execute(
             "DO $$ BEGIN LOOP
@@ -249,11 +279,77 @@ fn a_batch_that_was_committed_as_the_connection_died_is_not_run_again() {
     cluster.execute("ALTER SYSTEM RESET synchronous_standby_names").expect("reset");
     cluster.execute("SELECT pg_reload_conf()").expect("reloaded");
 
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    assert_eq!(runtime.block_on(write), Ok(()));
-    assert_eq!(runs.load(Ordering::SeqCst), 1, "looked up by its batch id, not run again");
-    assert!(get(&store, "once").is_some());
+    writes.each_ran_once("looked up by its batch id, not run again");
     store.shutdown();
+}
+
+/// As above, but the server does not notice that its client is gone: its COMMIT is still under way when the store
+/// is back, and the look-up has to wait for it.
+#[test]
+fn a_commit_that_is_still_under_way_is_waited_for() {
+    let cluster = Cluster::start(Durability::On).expect("PostgreSQL");
+    let _ = cluster.database().expect("a database");
+    let between = Between::start(cluster.port());
+    let url = format!("postgresql://app:s3cret@127.0.0.1:{}/t0", between.port);
+    let place = PostgresPlace { ca_file: cluster.by_password("t0").ca_file, ..PostgresPlace::at(url) };
+    let store = open(postgres(place));
+    cluster.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").expect("set");
+    cluster.execute("SELECT pg_reload_conf()").expect("reloaded");
+    let wait_for = |what: &str| {
+        let sql = format!(
+            "DO $$ BEGIN LOOP
+                 PERFORM pg_stat_clear_snapshot();
+                 PERFORM FROM pg_stat_activity WHERE {what};
+                 EXIT WHEN FOUND;
+                 PERFORM pg_sleep(0.02);
+             END LOOP; END $$"
+        );
+        cluster.execute(&sql).expect("it comes");
+    };
+
+    let writes = Writes::start(&store);
+    wait_for("wait_event = 'SyncRep'");
+    between.cut();
+    wait_for("wait_event_type = 'Lock'");
+    cluster.execute("ALTER SYSTEM RESET synchronous_standby_names").expect("reset");
+    cluster.execute("SELECT pg_reload_conf()").expect("reloaded");
+
+    writes.each_ran_once("not run beside the commit that was under way");
+    store.shutdown();
+}
+
+/// A relay between store and server. Cutting it ends the store's side of each connection and keeps the server's.
+struct Between {
+    port: u16,
+    clients: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Between {
+    fn start(server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("a port").port();
+        let clients = Arc::new(Mutex::new(Vec::new()));
+        let known = clients.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let server = TcpStream::connect(("127.0.0.1", server)).expect("the server");
+                let twin = |stream: &TcpStream| stream.try_clone().expect("a twin");
+                known.lock().expect("the list").push(twin(&client));
+                let (mut from, mut to) = (twin(&client), twin(&server));
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                // The server's side stays open for as long as this thread reads from it.
+                let (mut from, mut to) = (server, client);
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            }
+        });
+        Self { port, clients }
+    }
+
+    fn cut(&self) {
+        for client in self.clients.lock().expect("the list").drain(..) {
+            client.shutdown(Shutdown::Both).ok();
+        }
+    }
 }
 
 // --- the way to PostgreSQL

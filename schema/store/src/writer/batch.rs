@@ -7,14 +7,7 @@ use postern_wire::terms::UtcMillis;
 use uuid::Uuid;
 
 use super::Work;
-use crate::{
-    column::db,
-    conn::each,
-    epoch::Epoch,
-    errors::StoreError,
-    tables::batches::dsl as b,
-    tx::{Reader, Tx},
-};
+use crate::{column::db, conn::each, epoch::Epoch, errors::StoreError, tables::batches::dsl as b, tx::Tx};
 
 /// Jobs with what became of each.
 pub(super) type Answers = Vec<(Box<dyn Work>, Result<(), StoreError>)>;
@@ -71,9 +64,13 @@ pub(super) fn carry_out(
     }
 }
 
-/// Whether a batch went through before its connection died.
-pub(super) fn is_recorded(r: &mut Reader, id: Uuid) -> Result<bool, StoreError> {
-    let found: i64 = each!(r.conn, c => b::batches.filter(b::id.eq(db(id))).count().get_result(c))?;
+/// Whether a batch went through before its connection died. Its COMMIT may still be under way in the server's old
+/// session: the exclusive lock on the epoch's row waits for that, as a take-over does.
+pub(super) fn is_recorded(tx: &mut Tx, id: Uuid) -> Result<bool, StoreError> {
+    tx.conn.begin_write()?;
+    Epoch::lock_row(&mut tx.conn)?;
+    let found: i64 = each!(tx.conn, c => b::batches.filter(b::id.eq(db(id))).count().get_result(c))?;
+    tx.conn.run("ROLLBACK")?;
     Ok(found == 1)
 }
 
