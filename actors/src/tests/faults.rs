@@ -151,7 +151,7 @@ async fn an_idle_check_in_writes_nothing_before_it_is_answered() {
     let core = Core::start(Settings { flush_every: hour, sweep_every: hour, ..quick() }).await;
     let mut device = core.enrol("d", AuthType::Certificate).await;
     device.session(&core).await;
-    let enrolled = core.store.read(|reader| audit::last(reader)).await.unwrap();
+    let enrolled = core.store.read(audit::last).await.unwrap();
     core.store.write(|_| Ok(())).await.unwrap();
     let id = device.enrolled.enrolment;
     let before = core.store.read(move |reader| enrolments::get(reader, id)).await.unwrap();
@@ -160,7 +160,7 @@ async fn an_idle_check_in_writes_nothing_before_it_is_answered() {
 
     let after = core.store.read(move |reader| enrolments::get(reader, id)).await.unwrap();
     assert_eq!(before, after);
-    assert_eq!(core.store.read(|reader| audit::last(reader)).await.unwrap(), enrolled);
+    assert_eq!(core.store.read(audit::last).await.unwrap(), enrolled);
     assert_eq!(core.devices.stats().unflushed, 1);
     core.stop().await;
     let after = core.devices.stats();
