@@ -1,2 +1,4 @@
-//! The outside world behind the actors' traits.
+//! The outside world behind small traits: so far, where the audit log's signed heads are kept outside the database.
 #![forbid(unsafe_code)]
+
+pub mod anchor;

@@ -137,7 +137,6 @@ fn settings_shown(settings: &GatewaySettings) -> String {
         ("rejected because", or_empty(settings.rejected.as_ref())),
         ("made", time::short(settings.created_at)),
         ("by", settings.created_by.clone()),
-        ("reason", or_empty(settings.reason.as_ref())),
         ("sha256", settings.sha256.clone()),
     ]);
     let document = serde_json::to_string_pretty(&settings.document).expect("a JSON value serialises");

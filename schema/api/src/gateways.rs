@@ -83,9 +83,6 @@ pub struct GatewaySettings {
     pub created_at: Time,
     /// Who made it.
     pub created_by: String,
-    /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
     /// SHA-256 of the document as it is sent, in hex.
     pub sha256: String,
     /// `pending`, `in-force`, `rejected` or `replaced`.

@@ -237,6 +237,16 @@ pub fn backlog(r: &mut Reader) -> Result<(Option<UtcMillis>, i64), StoreError> {
     Ok((oldest.map(UtcMillis), count))
 }
 
+/// How many pending commands are in a state.
+pub fn count_pending(r: &mut Reader, state: CommandState) -> Result<i64, StoreError> {
+    Ok(each!(r.conn, c => pending::table.filter(pending::state.eq(db(state))).count().get_result(c))?)
+}
+
+/// How many finished commands are in a state, of those that are kept.
+pub fn count_finished(r: &mut Reader, state: CommandState) -> Result<i64, StoreError> {
+    Ok(each!(r.conn, c => done::table.filter(done::state.eq(db(state))).count().get_result(c))?)
+}
+
 // --- writing
 
 /// Adds queued commands, in one statement for each few hundred, with their timeline and the counts of their devices.

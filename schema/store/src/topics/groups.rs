@@ -137,6 +137,20 @@ pub fn children(r: &mut Reader, group: Uuid) -> Result<Vec<Uuid>, StoreError> {
     next(r, &[group], Way::Down)
 }
 
+/// The groups that hold a group directly.
+pub fn parents(r: &mut Reader, group: Uuid) -> Result<Vec<Uuid>, StoreError> {
+    next(r, &[group], Way::Up)
+}
+
+/// How many devices a group has, those of nested groups included, each counted once.
+pub fn count_members(r: &mut Reader, group: Uuid) -> Result<i64, StoreError> {
+    let keys: Vec<Vec<u8>> = below(r, group)?.iter().map(|g| g.as_bytes().to_vec()).collect();
+    Ok(each!(r.conn, c => d::group_devices
+        .filter(d::group_id.eq_any(keys))
+        .select(diesel::dsl::count(d::enrolment).aggregate_distinct())
+        .first(c))?)
+}
+
 /// A page of a group's devices in order of id, those of nested groups included, each once.
 pub fn members(
     r: &mut Reader,

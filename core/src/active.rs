@@ -1,0 +1,241 @@
+//! What only the active core does: devices, links, the audit log's signer, upkeep. A standby waits here.
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::web;
+use postern_actors::{Announce, Devices, Parts, Settings};
+use postern_adapters::anchor::FileAnchor;
+use postern_store::{Activity, StoreError, Tx, WriteError, admins, audit, roles, tokens};
+use postern_wire::terms::Role;
+use serde_json::json;
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    config::Config,
+    device::{self, Blocked, DeviceEndpoint, MessageKey},
+    files,
+    gateways::{Reports, Told, publish},
+    inside::{Active, Inside},
+    links::{GatewayTarget, LinkFiles, Links, LinksConfig, Lists},
+    signer, upkeep,
+};
+
+/// How long devices have to finish what runs when the core stops.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How long to wait before another try when the active core's parts could not be started.
+const AGAIN: Duration = Duration::from_secs(2);
+/// A device message of at most so many octets, whatever a gateway lets through: the most that its settings allow.
+const BODY_LIMIT: usize = 16 * 1024 * 1024;
+
+/// Waits to become active, is it until `stop` or until the epoch is lost, and clears up.
+pub(crate) async fn stand(
+    inside: Arc<Inside>,
+    message_key: Arc<MessageKey>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let epoch = watch::Sender::new(0_u64);
+    let parts = loop {
+        tokio::select! {
+            active = inside.store.active() => if !active { return },
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        match begin(&inside, &message_key, &epoch).await {
+            Ok(parts) => break parts,
+            Err(error) => {
+                tracing::error!(%error, "this core is active but cannot serve yet; it tries again");
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    };
+    let mut activity = inside.store.activity();
+    tokio::select! {
+        _ = activity.wait_for(|activity| !matches!(activity, Activity::Active { .. })) => {
+            tracing::error!("another core holds the database now; this one serves no more");
+        }
+        _ = stop.wait_for(|stop| *stop) => tracing::info!("draining"),
+    }
+    end(&inside, parts).await;
+}
+
+/// What runs beside while this core is active.
+struct Beside {
+    active: Arc<Active>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+async fn begin(
+    inside: &Arc<Inside>,
+    message_key: &Arc<MessageKey>,
+    epoch: &watch::Sender<u64>,
+) -> anyhow::Result<Beside> {
+    let number = match *inside.store.activity().borrow() {
+        Activity::Active { epoch } => u64::try_from(epoch).unwrap_or(0),
+        _ => anyhow::bail!("the epoch was lost"),
+    };
+    let now = inside.now();
+    let lists = Arc::new(Lists::new(inside.random.id(now)));
+    let told = Arc::new(Told::load(&inside.store, Arc::clone(&lists)).await?);
+    publish(inside, &lists).await?;
+    first_admin(inside).await?;
+    let devices = Devices::start(Parts {
+        store: inside.store.clone(),
+        sealer: Arc::clone(&inside.sealer),
+        settings: settings(&inside.config),
+        clock: Arc::clone(&inside.clock),
+        random: Arc::clone(&inside.random),
+        announce: Arc::clone(&told) as Arc<dyn Announce>,
+    });
+    let endpoint = web::Data::new(DeviceEndpoint {
+        devices: devices.clone(),
+        blocked: told as Arc<dyn Blocked>,
+        message_key: Some(Arc::clone(message_key)),
+        clock: Arc::clone(&inside.clock),
+        body_limit: BODY_LIMIT,
+    });
+    epoch.send_replace(number);
+    let clock = Arc::clone(&inside.clock);
+    let links = Links::start(
+        links_config(inside),
+        Arc::clone(&lists),
+        Arc::new(Reports(Arc::clone(inside))),
+        epoch.subscribe(),
+        Arc::new(move || clock.wall()),
+        move |service| {
+            service.app_data(endpoint.clone());
+            device::configure(service);
+        },
+    )?;
+    let active = Arc::new(Active { devices, links, lists });
+    inside.active.store(Some(Arc::clone(&active)));
+    tracing::info!(epoch = number, gateways = inside.config.gateways.len(), "this core is active");
+    let sink = FileAnchor::at(&inside.config.at(&inside.config.audit.anchor));
+    let tasks = vec![
+        actix_rt::spawn(signer::keep_signing(Arc::clone(inside), sink)),
+        actix_rt::spawn(upkeep::keep_up(Arc::clone(inside))),
+    ];
+    Ok(Beside { active, tasks })
+}
+
+async fn end(inside: &Arc<Inside>, beside: Beside) {
+    for task in &beside.tasks {
+        task.abort();
+    }
+    inside.active.store(None);
+    beside.active.links.drain(DRAIN).await;
+    beside.active.devices.stop().await;
+    if matches!(*inside.store.activity().borrow(), Activity::Active { .. }) {
+        // Both can be made up for: uses at the next sign-in, the head at the next start.
+        let _ = upkeep::write_uses(inside).await;
+        let mut sink = FileAnchor::at(&inside.config.at(&inside.config.audit.anchor));
+        if let Err(error) = signer::sign(inside, &mut sink).await {
+            tracing::warn!(%error, "the audit log's head was not signed at the stop");
+        }
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    let mut settings = Settings { pending_cap: config.commands.per_device, ..Settings::default() };
+    if config.devices.threads > 0 {
+        settings.arbiters = config.devices.threads;
+    }
+    settings
+}
+
+fn links_config(inside: &Inside) -> LinksConfig {
+    let config = &inside.config;
+    let files = LinkFiles {
+        certificate: config.at(&config.links.certificate),
+        key: config.at(&config.links.key),
+        authority: config.at(&config.links.ca),
+    };
+    let gateways = config
+        .gateways
+        .iter()
+        .map(|gateway| GatewayTarget { name: gateway.name.clone(), address: gateway.address.clone() })
+        .collect();
+    let mut links = LinksConfig::new(inside.random.id(inside.now()), files, gateways);
+    links.heartbeat = Duration::from_millis(config.links.heartbeat_ms);
+    if config.links.threads > 0 {
+        links.threads = config.links.threads;
+    }
+    links
+}
+
+/// While nobody may sign in, the token of the state folder becomes the first admin's.
+async fn first_admin(inside: &Inside) -> Result<(), WriteError> {
+    let path = inside.config.at(&inside.config.admin.first_token);
+    let token = files::read(&path).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let hash = token.map(|token| tokens::hash(token.as_bytes()));
+    let made = inside
+        .store
+        .write(move |tx| {
+            if !admins::list(tx)?.is_empty() {
+                return Ok(None);
+            }
+            let Some(hash) = hash else { return Ok(Some(false)) };
+            make_first(tx, hash).map(|()| Some(true))
+        })
+        .await?;
+    match made {
+        None => {}
+        Some(true) => tracing::warn!(
+            token_file = %path.display(),
+            "the first admin was made: it may do everything alone until there is a second one"
+        ),
+        Some(false) => {
+            tracing::error!(token_file = %path.display(), "there is no admin, and no token file to make one from");
+        }
+    }
+    Ok(())
+}
+
+fn make_first(tx: &mut Tx, hash: [u8; 32]) -> Result<(), StoreError> {
+    const BY: &str = "service:init";
+    let (id, now) = (tx.fresh_id(), tx.now());
+    admins::insert(
+        tx,
+        admins::Admin {
+            id,
+            name: "admin".to_owned(),
+            password: None,
+            created_at: now,
+            created_by: BY.to_owned(),
+            may_approve_from: now,
+            disabled_at: None,
+            revision: 1,
+        },
+    )?;
+    let held = [Role::DeviceAdmin, Role::SecurityAdmin, Role::GatewayAdmin];
+    for role in held {
+        roles::grant(tx, roles::Grant { admin: id, role, scope: None, granted_by: BY.to_owned(), at: now })?;
+    }
+    let token = tx.fresh_id();
+    tokens::insert(
+        tx,
+        tokens::Token {
+            id: token,
+            admin: id,
+            label: "first".to_owned(),
+            hash,
+            scope: "*".to_owned(),
+            networks: String::new(),
+            created_at: now,
+            expires_at: None,
+            revoked_at: None,
+            last_used_at: None,
+            last_used_from: None,
+        },
+    )?;
+    audit::append(
+        tx,
+        audit::Act {
+            actor: BY.to_owned(),
+            action: "admins.create".to_owned(),
+            object: format!("admin:{id}"),
+            outcome: "ok".to_owned(),
+            detail: json!({"name": "admin", "roles": held, "token": token}).to_string(),
+            ..audit::Act::default()
+        },
+    )?;
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! The admin API: TLS on an inside port, tokens, one table of routes and permissions
+//! ([`postern_api::routes::ALL`]), thin handlers.
+//!
+//! Promise: a request reaches a handler only by a row of that table, with a token whose admin holds the row's
+//! permission; a handler whose operation has no row cannot be registered. Every write is audited in its own
+//! transaction. Refusals are RFC 9457 problems.
+//!
+//! - `guard` is the middleware; `auth` knows tokens; `write` is the transaction of a change.
+//! - `devices`, `commands`, `groups`, `gateways`, `admins`, `tokens`, `audit`, `status`, `why`: one resource each.
+
+mod admins;
+mod answer;
+mod audit;
+pub(crate) mod auth;
+mod commands;
+mod devices;
+mod gateways;
+mod groups;
+mod guard;
+pub mod problem;
+mod register;
+mod status;
+mod syncml;
+mod tokens;
+mod why;
+mod write;
+
+pub(crate) use register::configure;
+pub use register::registered;
+pub(crate) use status::{certificates, problems};

@@ -1,0 +1,156 @@
+//! Handlers meet their rows of [`routes::ALL`] here.
+
+use std::sync::Arc;
+
+use actix_web::{
+    FromRequest, Handler, HttpRequest, HttpResponse, Responder,
+    error::{JsonPayloadError, PathError, QueryPayloadError},
+    middleware::from_fn,
+    web::{self, ServiceConfig},
+};
+use postern_api::{
+    problem::Slug,
+    routes::{self, Method},
+};
+
+use super::{
+    admins, answer, audit, commands, devices, gateways, groups, guard, problem::Refused, status, tokens, why,
+};
+use crate::inside::Inside;
+
+/// Mounts the API on an application.
+pub(crate) fn configure(inside: &Arc<Inside>) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
+    let inside = Arc::clone(inside);
+    move |service| {
+        let limit = inside.config.admin.body_octets;
+        service
+            .app_data(web::Data::from(Arc::clone(&inside)))
+            .app_data(
+                web::JsonConfig::default().limit(limit).error_handler(|error, _| bad_json(&error).into()),
+            )
+            .app_data(web::PayloadConfig::new(limit))
+            .app_data(web::QueryConfig::default().error_handler(|error, _| bad_query(&error).into()))
+            .app_data(web::PathConfig::default().error_handler(|error, _| bad_path(&error).into()));
+        let mut table = Table { resources: Vec::new(), registered: Vec::new() };
+        handlers(&mut table);
+        let mut scope = web::scope("").wrap(from_fn(guard::guard));
+        for (path, resource) in table.resources {
+            scope = scope.service(
+                resource
+                    .into_iter()
+                    .fold(web::resource(path), |all, route| all.route(route))
+                    .default_service(web::to(nowhere)),
+            );
+        }
+        service.service(scope.default_service(web::to(nowhere)));
+    }
+}
+
+/// The operations that have a handler.
+#[must_use]
+pub fn registered() -> Vec<&'static str> {
+    let mut table = Table { resources: Vec::new(), registered: Vec::new() };
+    handlers(&mut table);
+    table.registered
+}
+
+fn handlers(table: &mut Table) {
+    table.on("me.show", admins::me);
+    table.on("openapi.show", openapi);
+    table.on("status.show", status::show);
+    table.on("devices.list", devices::list);
+    table.on("devices.enrol", devices::enrol);
+    table.on("devices.show", devices::show);
+    table.on("devices.update", devices::update);
+    table.on("devices.retire", devices::retire);
+    table.on("devices.why", why::show);
+    table.on("commands.list", commands::list);
+    table.on("commands.queue", commands::queue);
+    table.on("operations.show", commands::operation);
+    table.on("commands.show", commands::show);
+    table.on("commands.cancel", commands::cancel);
+    table.on("groups.list", groups::list);
+    table.on("groups.create", groups::create);
+    table.on("groups.show", groups::show);
+    table.on("groups.update", groups::update);
+    table.on("groups.delete", groups::delete);
+    table.on("groups.add_device", groups::add_device);
+    table.on("groups.remove_device", groups::remove_device);
+    table.on("groups.add_group", groups::add_group);
+    table.on("groups.remove_group", groups::remove_group);
+    table.on("gateways.list", gateways::list);
+    table.on("gateways.show", gateways::show);
+    table.on("gateways.settings", gateways::settings);
+    table.on("gateways.put_settings", gateways::put_settings);
+    table.on("gateways.settings_versions", gateways::versions);
+    table.on("roles.list", admins::roles);
+    table.on("admins.list", admins::list);
+    table.on("admins.create", admins::create);
+    table.on("admins.show", admins::show);
+    table.on("admins.update", admins::update);
+    table.on("tokens.list", tokens::list);
+    table.on("tokens.create", tokens::create);
+    table.on("tokens.revoke", tokens::revoke);
+    table.on("audit.list", audit::list);
+    table.on("audit.head", audit::head);
+    table.on("audit.verify", audit::verify);
+}
+
+struct Table {
+    /// A path once, with all its methods: actix takes the first resource that fits a path.
+    resources: Vec<(&'static str, Vec<actix_web::Route>)>,
+    registered: Vec<&'static str>,
+}
+
+impl Table {
+    fn on<F, Args>(&mut self, operation: &'static str, handler: F)
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        let row = routes::find(operation).expect("every handler's operation has a row in routes::ALL");
+        let route = match row.method {
+            Method::Get => web::get(),
+            Method::Post => web::post(),
+            Method::Put => web::put(),
+            Method::Patch => web::patch(),
+            Method::Delete => web::delete(),
+        };
+        self.registered.push(operation);
+        match self.resources.iter_mut().find(|(path, _)| *path == row.path) {
+            Some((_, routes)) => routes.push(route.to(handler)),
+            None => self.resources.push((row.path, vec![route.to(handler)])),
+        }
+    }
+}
+
+async fn openapi() -> answer::Answer {
+    answer::ok(&postern_api::openapi::document())
+}
+
+/// Never reached past the guard, which refuses what no row names; stands for itself all the same.
+async fn nowhere(request: HttpRequest) -> HttpResponse {
+    Refused::new(Slug::NotFound, format!("there is no {} {}", request.method(), request.path())).respond(None)
+}
+
+fn bad_json(error: &JsonPayloadError) -> Refused {
+    match error {
+        JsonPayloadError::OverflowKnownLength { limit, .. } | JsonPayloadError::Overflow { limit } => {
+            Refused::new(Slug::TooLarge, format!("a request body holds at most {limit} octets"))
+        }
+        JsonPayloadError::ContentType => {
+            Refused::new(Slug::UnsupportedMediaType, "send the body as application/json")
+        }
+        JsonPayloadError::Deserialize(cause) => Refused::invalid("", cause.to_string()),
+        other => Refused::invalid("", format!("the body cannot be read: {other}")),
+    }
+}
+
+fn bad_query(error: &QueryPayloadError) -> Refused {
+    Refused::invalid("?", error.to_string())
+}
+
+fn bad_path(error: &PathError) -> Refused {
+    Refused::new(Slug::NotFound, format!("the path names nothing: {error}"))
+}

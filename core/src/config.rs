@@ -1,0 +1,684 @@
+//! The core's configuration: TOML, `POSTERN_<SECTION>_<KEY>` overrides, secrets only as paths of files.
+//!
+//! Promise: an unknown key is refused with its line; every key stands in [`KEYS`] with what it does, and a test
+//! holds the two together. Relative paths are taken from the configuration file's own folder.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The whole configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Who this core is.
+    pub core: Core,
+    /// The admin API's port.
+    #[serde(default)]
+    pub admin: Admin,
+    /// Health, readiness and metrics.
+    #[serde(default)]
+    pub observe: Observe,
+    /// The database.
+    #[serde(default)]
+    pub database: Database,
+    /// The links to the gateways.
+    #[serde(default)]
+    pub links: Links,
+    /// The gateways.
+    #[serde(default, rename = "gateway")]
+    pub gateways: Vec<Gateway>,
+    /// The devices.
+    pub devices: Devices,
+    /// Key files.
+    #[serde(default)]
+    pub keys: Keys,
+    /// The audit log.
+    #[serde(default)]
+    pub audit: Audit,
+    /// Commands and what is kept of them.
+    #[serde(default)]
+    pub commands: Commands,
+    /// The core's own log.
+    #[serde(default)]
+    pub log: Log,
+    /// The folder that relative paths are taken from.
+    #[serde(skip)]
+    pub folder: PathBuf,
+}
+
+/// `[core]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each key is documented in KEYS, where the operator reads it")]
+pub struct Core {
+    pub id: Uuid,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "each key is documented in KEYS, where the operator reads it")]
+pub struct Admin {
+    pub listen: SocketAddr,
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    pub first_token: PathBuf,
+    pub workers: usize,
+    pub body_octets: usize,
+    pub failures_per_minute: u32,
+}
+
+/// `[observe]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "each key is documented in KEYS, where the operator reads it")]
+pub struct Observe {
+    pub listen: SocketAddr,
+}
+
+/// Which database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DatabaseKind {
+    /// A file, in this process.
+    #[default]
+    Sqlite,
+    /// A PostgreSQL server.
+    Postgres,
+}
+
+/// `[database]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "each key is documented in KEYS, where the operator reads it")]
+pub struct Database {
+    pub kind: DatabaseKind,
+    pub path: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    pub readers: usize,
+    pub queue: usize,
+    pub retry_s: u64,
+}
+
+/// `[links]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "each key is documented in KEYS, where the operator reads it")]
+pub struct Links {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    pub ca: PathBuf,
+    pub heartbeat_ms: u64,
+    pub threads: usize,
+}
+
+/// `[[gateway]]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each key is documented in KEYS, where the operator reads it")]
+pub struct Gateway {
+    pub name: String,
+    pub address: String,
+}
+
+/// `[devices]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each key is documented in KEYS, where the operator reads it")]
+pub struct Devices {
+    pub url: String,
+    #[serde(default = "server_id")]
+    pub server_id: String,
+    #[serde(default = "device_ca")]
+    pub ca: PathBuf,
+    #[serde(default = "device_ca_key")]
+    pub ca_key: PathBuf,
+    #[serde(default = "server_ca")]
+    pub server_ca: PathBuf,
+    #[serde(default = "certificate_days")]
+    pub certificate_days: u32,
+    #[serde(default)]
+    pub threads: usize,
+}
+
+/// `[keys]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "each key is documented in KEYS, where the operator reads it")]
+pub struct Keys {
+    pub master: PathBuf,
+    pub audit: PathBuf,
+    pub order: PathBuf,
+    pub message: PathBuf,
+}
+
+/// `[audit]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "each key is documented in KEYS, where the operator reads it")]
+pub struct Audit {
+    pub anchor: PathBuf,
+    pub every_s: u64,
+}
+
+/// `[commands]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "each key is documented in KEYS, where the operator reads it")]
+pub struct Commands {
+    pub deadline_days: u32,
+    pub per_device: usize,
+    pub keep_days: u32,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "each key is documented in KEYS, where the operator reads it")]
+pub struct Log {
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+/// One key of the configuration, for people.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// `section.key`.
+    pub path: &'static str,
+    /// What it does, its unit and its default.
+    pub doc: &'static str,
+}
+
+const fn key(path: &'static str, doc: &'static str) -> Key {
+    Key { path, doc }
+}
+
+/// Every key.
+pub const KEYS: &[Key] = &[
+    key("core.id", "This core's id: the SAN URI postern:core:<id> of its link certificate. Made by init."),
+    key("admin.listen", "Address of the admin API (TLS). Default 127.0.0.1:8443; port 0 takes a free one."),
+    key(
+        "admin.certificate",
+        "Its certificate chain, PEM. Default core/admin.pem; read again when it changes.",
+    ),
+    key("admin.key", "The chain's private key, PEM. Default core/admin.key."),
+    key(
+        "admin.first_token",
+        "The first admin's token. While the database has no admin, it becomes one's with all rights. Default admin.token.",
+    ),
+    key("admin.workers", "Threads that serve the admin API. Default 2."),
+    key("admin.body_octets", "Largest request body of the admin API, in octets. Default 1048576."),
+    key(
+        "admin.failures_per_minute",
+        "Failed sign-ins that one address may have in a minute before it gets 429. Default 20.",
+    ),
+    key(
+        "observe.listen",
+        "Address of /healthz, /readyz and /metrics, without TLS: loopback only. Default 127.0.0.1:9464.",
+    ),
+    key("database.kind", "sqlite (a file, in this process; default) or postgres."),
+    key("database.path", "The SQLite file. Default postern.sqlite."),
+    key(
+        "database.url_file",
+        "A file that holds the PostgreSQL URL with its password: postgres://user:password@host/name.",
+    ),
+    key("database.ca", "The CA of the PostgreSQL server's certificate, PEM; with it TLS is demanded."),
+    key("database.certificate", "The client certificate for PostgreSQL, PEM."),
+    key("database.key", "The client certificate's private key, PEM."),
+    key("database.readers", "Reading connections. Default 4."),
+    key("database.queue", "Jobs that may wait for the writer; more are refused with 503. Default 8192."),
+    key(
+        "database.retry_s",
+        "How long writes are held and tried again while the database is away. Default 15.",
+    ),
+    key("links.certificate", "This core's link certificate chain, PEM. Default core/link.pem."),
+    key("links.key", "Its private key, PEM. Default core/link.key."),
+    key("links.ca", "The CA (or CAs) of the gateways' link certificates, PEM. Default ca/link-ca.pem."),
+    key("links.heartbeat_ms", "How often a watch carries a line, in milliseconds. Default 1000."),
+    key("links.threads", "Threads that serve the links. Default 0: one for each CPU."),
+    key("gateway.name", "A gateway's name: the SAN URI postern:gateway:<name> of its link certificate."),
+    key("gateway.address", "Its link port as this core dials it: HOST:PORT."),
+    key(
+        "devices.url",
+        "How devices reach the gateways: https://HOST[:PORT]. A device's route is put behind it.",
+    ),
+    key("devices.server_id", "The ServerID that devices know this server by. Default postern."),
+    key(
+        "devices.ca",
+        "The CA (or CAs) of device certificates, PEM; the first signs. Default ca/device-ca.pem.",
+    ),
+    key("devices.ca_key", "The signing CA's private key, PEM. Default ca/device-ca.key."),
+    key(
+        "devices.server_ca",
+        "The CA of the gateways' device-side certificates, given to devices. Default ca.pem.",
+    ),
+    key("devices.certificate_days", "How long a device certificate holds, in days. Default 365."),
+    key("devices.threads", "Threads that run devices' actors. Default 0: one for each CPU but one."),
+    key(
+        "keys.master",
+        "The key that seals secrets in the database. Default keys/master.key. Lost with it: all of them.",
+    ),
+    key("keys.audit", "The key that signs the audit log's heads, PEM. Default keys/audit.key."),
+    key("keys.order", "The key that signs destructive orders, PEM. Default keys/order.key."),
+    key("keys.message", "The key that signs messages to `signed` devices, PEM. Default keys/message.key."),
+    key(
+        "audit.anchor",
+        "The file that signed heads are written to, one JSON line each. Default audit-heads.jsonl.",
+    ),
+    key("audit.every_s", "How often the head is signed, in seconds. Default 60."),
+    key(
+        "commands.deadline_days",
+        "A command without a deadline of its own is not sent after so many days. Default 30; 0 never.",
+    ),
+    key("commands.per_device", "Pending commands that one device may have. Default 1000."),
+    key(
+        "commands.keep_days",
+        "Finished commands, results and sessions are kept so many days. Default 90; 0 for ever.",
+    ),
+    key("log.filter", "What is logged: a level, or tracing's directives. Default info."),
+    key("log.format", "text (default) or json."),
+];
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
+            certificate: "core/admin.pem".into(),
+            key: "core/admin.key".into(),
+            first_token: "admin.token".into(),
+            workers: 2,
+            body_octets: 1024 * 1024,
+            failures_per_minute: 20,
+        }
+    }
+}
+
+impl Default for Observe {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9464)) }
+    }
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            kind: DatabaseKind::Sqlite,
+            path: "postern.sqlite".into(),
+            url_file: None,
+            ca: None,
+            certificate: None,
+            key: None,
+            readers: 4,
+            queue: 8192,
+            retry_s: 15,
+        }
+    }
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self {
+            certificate: "core/link.pem".into(),
+            key: "core/link.key".into(),
+            ca: "ca/link-ca.pem".into(),
+            heartbeat_ms: 1000,
+            threads: 0,
+        }
+    }
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            master: "keys/master.key".into(),
+            audit: "keys/audit.key".into(),
+            order: "keys/order.key".into(),
+            message: "keys/message.key".into(),
+        }
+    }
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { anchor: "audit-heads.jsonl".into(), every_s: 60 }
+    }
+}
+
+impl Default for Commands {
+    fn default() -> Self {
+        Self { deadline_days: 30, per_device: 1000, keep_days: 90 }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".into(), format: LogFormat::Text }
+    }
+}
+
+impl Devices {
+    /// Devices that reach their gateways at `url`, the rest by default.
+    #[must_use]
+    pub fn at(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            server_id: server_id(),
+            ca: device_ca(),
+            ca_key: device_ca_key(),
+            server_ca: server_ca(),
+            certificate_days: certificate_days(),
+            threads: 0,
+        }
+    }
+}
+
+fn server_id() -> String {
+    "postern".into()
+}
+fn device_ca() -> PathBuf {
+    "ca/device-ca.pem".into()
+}
+fn device_ca_key() -> PathBuf {
+    "ca/device-ca.key".into()
+}
+fn server_ca() -> PathBuf {
+    "ca.pem".into()
+}
+const fn certificate_days() -> u32 {
+    365
+}
+
+/// Why a configuration is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path} cannot be read ({source}); make one with `postern-core init --state DIR`", path = path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The text is not TOML, a key is unknown or a value has the wrong type.
+    #[error("{path}: {text}", path = path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and reason.
+        text: String,
+    },
+    /// An override does not fit.
+    #[error("the environment variable {name}: {reason}")]
+    Override {
+        /// The variable.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A value is out of its range.
+    #[error("{key}: {reason}")]
+    Value {
+        /// `section.key`.
+        key: &'static str,
+        /// What is wrong and what would do.
+        reason: String,
+    },
+}
+
+impl Config {
+    /// Reads `path` and lays the overrides of `environment` over it.
+    ///
+    /// # Errors
+    /// [`ConfigError`], each a sentence that says where and what.
+    pub fn load(
+        path: &Path,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let folder = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
+        Self::read(&text, path, folder, environment)
+    }
+
+    fn read(
+        text: &str,
+        path: &Path,
+        folder: PathBuf,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let invalid = |error: &dyn fmt::Display| ConfigError::Invalid {
+            path: path.to_owned(),
+            text: error.to_string(),
+        };
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| invalid(&error))?;
+        // Read once as it stands, so that a mistake is reported with its line.
+        let mut config: Self = toml::from_str(text).map_err(|error| invalid(&error))?;
+        let mut overridden = Vec::new();
+        for (name, value) in environment {
+            if let Some(key) = KEYS.iter().find(|key| variable(key.path).as_deref() == Some(name.as_str())) {
+                lay_over(&mut table, key.path, &value);
+                overridden.push(name);
+            }
+        }
+        if !overridden.is_empty() {
+            config = Self::deserialize(toml::Value::Table(table)).map_err(|error| ConfigError::Override {
+                name: overridden.join(", "),
+                reason: error.to_string(),
+            })?;
+        }
+        config.folder = folder;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks what the types alone do not.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |key, reason: String| Err(ConfigError::Value { key, reason });
+        if !self.observe.listen.ip().is_loopback() {
+            return wrong(
+                "observe.listen",
+                format!("{} is not a loopback address; metrics have no access control", self.observe.listen),
+            );
+        }
+        let host = self.devices.url.strip_prefix("https://").unwrap_or_default();
+        if host.is_empty() || host.contains(['/', '?', '#', '@', ' ']) {
+            return wrong("devices.url", format!("{:?} is not https://HOST[:PORT]", self.devices.url));
+        }
+        if self.database.kind == DatabaseKind::Postgres && self.database.url_file.is_none() {
+            return wrong("database.url_file", "needed with kind = \"postgres\"".into());
+        }
+        if self.admin.workers == 0 || self.database.readers == 0 || self.database.queue == 0 {
+            return wrong("admin.workers", "workers, readers and queue are at least 1".into());
+        }
+        if self.audit.every_s == 0 || self.links.heartbeat_ms == 0 {
+            return wrong("audit.every_s", "every_s and heartbeat_ms are at least 1".into());
+        }
+        for (at, gateway) in self.gateways.iter().enumerate() {
+            if !is_gateway_name(&gateway.name) {
+                return wrong(
+                    "gateway.name",
+                    format!("{:?}: use lower-case letters, digits and hyphens, at most 63", gateway.name),
+                );
+            }
+            if self.gateways[..at].iter().any(|other| other.name == gateway.name) {
+                return wrong("gateway.name", format!("{:?} stands twice", gateway.name));
+            }
+            if !gateway
+                .address
+                .rsplit_once(':')
+                .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+            {
+                return wrong("gateway.address", format!("{:?} is not HOST:PORT", gateway.address));
+            }
+        }
+        Ok(())
+    }
+
+    /// `path`, taken from the configuration's folder when it is relative.
+    #[must_use]
+    pub fn at(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// The text of a core.toml with this configuration, each key under its explanation.
+    #[must_use]
+    pub fn document(&self) -> String {
+        let table = toml::Table::try_from(self).expect("the configuration's types all have a TOML form");
+        let mut out = String::from(
+            "# Postern core. Relative paths are taken from this file's folder. Each key can be overridden by the\n\
+             # environment variable POSTERN_<SECTION>_<KEY>, but for those of [[gateway]].\n",
+        );
+        let mut section = "";
+        for key in KEYS.iter().filter(|key| !key.path.starts_with("gateway.")) {
+            let (named, name) = key.path.split_once('.').expect("a key's path has a dot");
+            if named != section {
+                section = named;
+                out.push_str(&format!("\n[{section}]\n"));
+            }
+            let value = table.get(section).and_then(|section| section.get(name));
+            out.push_str(&format!("# {}\n", key.doc));
+            match value {
+                Some(value) => out.push_str(&format!("{name} = {value}\n")),
+                None => out.push_str(&format!("# {name} = \n")),
+            }
+        }
+        for gateway in &self.gateways {
+            out.push_str(&format!(
+                "\n[[gateway]]\nname = {}\naddress = {}\n",
+                toml::Value::from(gateway.name.as_str()),
+                toml::Value::from(gateway.address.as_str())
+            ));
+        }
+        out
+    }
+}
+
+/// Whether a text can be a gateway's name: it stands in a SAN URI and names a folder.
+#[must_use]
+pub fn is_gateway_name(name: &str) -> bool {
+    (1..=63).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !name.starts_with('-')
+}
+
+/// The environment variable of a key; the tables in a list have none.
+fn variable(path: &str) -> Option<String> {
+    (!path.starts_with("gateway.")).then(|| format!("POSTERN_{}", path.replace('.', "_").to_uppercase()))
+}
+
+/// Sets `path` to `value`: read as TOML where that works (numbers, truth), else as text.
+fn lay_over(table: &mut toml::Table, path: &str, value: &str) {
+    let Some((section, name)) = path.split_once('.') else { return };
+    let parsed = toml::from_str::<toml::Table>(&format!("v = {value}"))
+        .ok()
+        .and_then(|mut table| table.remove("v"))
+        .filter(|value| !value.is_table() && !value.is_array())
+        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    if let toml::Value::Table(section) =
+        table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()))
+    {
+        section.insert(name.to_owned(), parsed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str =
+        "[core]\nid = \"0199f7a0-0000-7000-8000-000000000001\"\n[devices]\nurl = \"https://d.example\"\n";
+
+    fn read(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::read(text, Path::new("core.toml"), PathBuf::new(), environment)
+    }
+
+    #[test]
+    fn every_key_is_documented_and_every_documented_key_exists() {
+        let mut config = read(SMALL, &[]).unwrap();
+        config.gateways = vec![Gateway { name: "a".into(), address: "b:1".into() }];
+        config.database = Database {
+            url_file: Some("x".into()),
+            ca: Some("x".into()),
+            certificate: Some("x".into()),
+            key: Some("x".into()),
+            ..Database::default()
+        };
+        let table = toml::Table::try_from(&config).unwrap();
+        let mut found = Vec::new();
+        for (section, value) in &table {
+            let value = value.as_array().map_or(value, |list| &list[0]);
+            found.extend(value.as_table().unwrap().keys().map(|name| format!("{section}.{name}")));
+        }
+        let mut documented: Vec<String> = KEYS.iter().map(|key| key.path.to_owned()).collect();
+        found.sort();
+        documented.sort();
+        assert_eq!(found, documented);
+    }
+
+    #[test]
+    fn the_document_is_read_back_as_the_same_configuration() {
+        let mut config = read(SMALL, &[]).unwrap();
+        config.gateways = vec![Gateway { name: "edge-1".into(), address: "127.0.0.1:9443".into() }];
+        assert_eq!(read(&config.document(), &[]).unwrap(), config);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line() {
+        let error = read(&format!("{SMALL}[admin]\nlisten_on = 1\n"), &[]).unwrap_err().to_string();
+        assert!(error.contains("line 6") && error.contains("listen_on"), "{error}");
+    }
+
+    #[test]
+    fn an_override_wins_over_the_file() {
+        let config =
+            read(SMALL, &[("POSTERN_ADMIN_WORKERS", "7"), ("POSTERN_DEVICES_SERVER_ID", "x")]).unwrap();
+        assert_eq!((config.admin.workers, config.devices.server_id.as_str()), (7, "x"));
+    }
+
+    #[test]
+    fn an_override_that_does_not_fit_is_refused_by_its_name() {
+        let error = read(SMALL, &[("POSTERN_ADMIN_WORKERS", "many")]).unwrap_err().to_string();
+        assert!(error.contains("POSTERN_ADMIN_WORKERS"), "{error}");
+    }
+
+    #[test]
+    fn values_out_of_their_range_are_refused_by_their_key() {
+        for (text, key) in [
+            ("[observe]\nlisten = \"0.0.0.0:1\"\n", "observe.listen"),
+            ("[database]\nkind = \"postgres\"\n", "database.url_file"),
+            ("[[gateway]]\nname = \"A/B\"\naddress = \"x:1\"\n", "gateway.name"),
+            ("[[gateway]]\nname = \"a\"\naddress = \"x\"\n", "gateway.address"),
+        ] {
+            let error = read(&format!("{SMALL}{text}"), &[]).unwrap_err().to_string();
+            assert!(error.starts_with(key), "{error}");
+        }
+    }
+}

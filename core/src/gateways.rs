@@ -1,0 +1,203 @@
+//! What gateways are told (live routes, the blocked list, settings) and what they tell (acknowledgements, refusals,
+//! heartbeats).
+//!
+//! Promise: what the rows say stands in [`Lists`] before the first gateway is dialed, and each change after its
+//! commit; a report counts as taken only when what is to be stored of it is.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use postern_actors::Announce;
+use postern_store::{ReadError, Store, StoreError, WriteError, gateways, lists, refusals};
+use postern_wire::{
+    link::{
+        AckVerdict, Admission, BlockedEntry, BlockedSubject, CertificateName, ListKind, Refusal, ReportBatch,
+    },
+    route::RouteHash,
+};
+
+use crate::{
+    device::Blocked,
+    inside::{Beat, Inside},
+    links::{GatewayReports, Lists},
+};
+
+/// The lists, kept in step with the rows; and the blocked list as the core itself judges by.
+pub(crate) struct Told {
+    lists: Arc<Lists>,
+    blocked: RwLock<HashMap<BlockedSubject, Admission>>,
+}
+
+impl Told {
+    /// Reads the rows into `lists`.
+    pub(crate) async fn load(store: &Store, lists: Arc<Lists>) -> Result<Self, ReadError> {
+        let (routes, blocked) = store
+            .read(|r| {
+                let routes = lists::since(r, lists::List::Routes, 0, 0)?.add;
+                let blocked = lists::since(r, lists::List::Blocked, 0, 0)?.add;
+                Ok((routes, blocked))
+            })
+            .await?;
+        let damaged = |what: &str| ReadError::Failed(StoreError::Damaged(format!("a list entry: {what:?}")));
+        let mut hashes = Vec::with_capacity(routes.len());
+        for (entry, _) in routes {
+            hashes.push(entry.parse::<RouteHash>().map_err(|_| damaged(&entry))?);
+        }
+        let mut entries = Vec::with_capacity(blocked.len());
+        for (entry, verdict) in blocked {
+            let subject: BlockedSubject = serde_json::from_str(&entry).map_err(|_| damaged(&entry))?;
+            // A verdict that this version does not know is the strictest.
+            let verdict =
+                if verdict == Admission::WipeOnly.as_str() { Admission::WipeOnly } else { Admission::Refuse };
+            entries.push(BlockedEntry { subject, verdict });
+        }
+        let held = entries.iter().map(|entry| (entry.subject.clone(), entry.verdict)).collect();
+        lists.load_routes(hashes);
+        lists.load_blocked(entries);
+        Ok(Self { lists, blocked: RwLock::new(held) })
+    }
+}
+
+impl Announce for Told {
+    fn live(&self, route: RouteHash) {
+        self.lists.change_routes(vec![route], Vec::new());
+    }
+
+    fn gone(&self, route: RouteHash) {
+        let subject = BlockedSubject::Route(route);
+        self.blocked
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(subject.clone(), Admission::Refuse);
+        self.lists.change_blocked(vec![BlockedEntry { subject, verdict: Admission::Refuse }], Vec::new());
+        self.lists.change_routes(Vec::new(), vec![route]);
+    }
+}
+
+impl Blocked for Told {
+    fn verdict(&self, route: RouteHash, certificate: Option<&CertificateName>) -> Admission {
+        let blocked = self.blocked.read().unwrap_or_else(PoisonError::into_inner);
+        let by_certificate =
+            certificate.and_then(|name| blocked.get(&BlockedSubject::Certificate(name.clone())));
+        let by_route = blocked.get(&BlockedSubject::Route(route));
+        [by_certificate, by_route].into_iter().flatten().fold(Admission::Admit, |a, b| a.stricter(*b))
+    }
+}
+
+/// Makes the configured gateways known and publishes the newest settings of each.
+pub(crate) async fn publish(inside: &Inside, lists: &Lists) -> Result<(), WriteError> {
+    let configured = inside.config.gateways.clone();
+    let documents = inside
+        .store
+        .write(move |tx| {
+            let mut documents = Vec::new();
+            for gateway in &configured {
+                let known = gateways::find(tx, &gateway.name)?;
+                if known.is_none_or(|row| row.address != gateway.address) {
+                    gateways::put(tx, &gateway.name, &gateway.address)?;
+                }
+                documents.extend(gateways::settings(tx, &gateway.name, None)?);
+            }
+            Ok(documents)
+        })
+        .await?;
+    for settings in documents {
+        match serde_json::from_str(&settings.document) {
+            Ok(document) => lists.publish_document(
+                &settings.gateway,
+                u64::try_from(settings.version).unwrap_or(0),
+                document,
+                data_encoding::HEXLOWER.encode(&settings.sha256),
+            ),
+            Err(error) => {
+                tracing::error!(gateway = settings.gateway, version = settings.version, %error, "settings are damaged");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes reports.
+pub(crate) struct Reports(pub(crate) Arc<Inside>);
+
+impl GatewayReports for Reports {
+    fn take(&self, gateway: &str, batch: ReportBatch) -> Pin<Box<dyn Future<Output = bool> + Send>> {
+        let inside = Arc::clone(&self.0);
+        let gateway = gateway.to_owned();
+        Box::pin(async move {
+            let now = inside.now();
+            if let Some(heartbeat) = batch.heartbeat {
+                let mut beats = inside.heartbeats.lock().unwrap_or_else(PoisonError::into_inner);
+                beats.insert(gateway.clone(), Beat { at: now, heartbeat });
+            }
+            if batch.acks.is_empty() && batch.refusals.is_empty() {
+                return true;
+            }
+            let acks: Vec<gateways::Ack> = batch
+                .acks
+                .into_iter()
+                .map(|ack| {
+                    let reason = match ack.verdict {
+                        AckVerdict::Applied => None,
+                        AckVerdict::Rejected { reason, .. } => Some(reason),
+                    };
+                    gateways::Ack {
+                        gateway: gateway.clone(),
+                        kind: kind(ack.kind).to_owned(),
+                        version: i64::try_from(ack.version).unwrap_or(i64::MAX),
+                        ok: reason.is_none(),
+                        reason,
+                        at: now,
+                    }
+                })
+                .collect();
+            let refused: Vec<refusals::Refusal> =
+                batch.refusals.into_iter().map(|refusal| row(&inside, &gateway, refusal)).collect();
+            let stored = inside
+                .store
+                .write(move |tx| {
+                    for ack in &acks {
+                        gateways::acknowledge(tx, ack.clone())?;
+                    }
+                    refusals::record(tx, refused.clone())
+                })
+                .await;
+            if let Err(error) = &stored {
+                tracing::warn!(%error, "a gateway's report was not stored; it comes again");
+            }
+            stored.is_ok()
+        })
+    }
+}
+
+const fn kind(kind: ListKind) -> &'static str {
+    match kind {
+        ListKind::Settings => "settings",
+        ListKind::Blocked => "blocked",
+        ListKind::Routes => "routes",
+    }
+}
+
+fn row(inside: &Inside, gateway: &str, refusal: Refusal) -> refusals::Refusal {
+    let serial = refusal.certificate.map(|name| name.serial);
+    let route = refusal.route.map(|route| route.to_string());
+    refusals::Refusal {
+        id: inside.random.id(inside.now()),
+        enrolment: None,
+        subject: route.clone().or_else(|| serial.clone()).unwrap_or_else(|| "-".to_owned()),
+        gateway: gateway.to_owned(),
+        reason: match refusal.detail {
+            Some(detail) => format!("{}: {detail}", refusal.reason),
+            None => refusal.reason.to_string(),
+        },
+        serial,
+        route,
+        source: refusal.source,
+        count: i64::try_from(refusal.count).unwrap_or(i64::MAX),
+        at: refusal.at,
+    }
+}

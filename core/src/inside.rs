@@ -1,0 +1,107 @@
+//! What the core's parts share: store, keys, clock, and, while this core is the active one, devices and links.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arc_swap::ArcSwapOption;
+use postern_actors::{Clock, Devices, Randomness};
+use postern_store::{Sealer, Store};
+use postern_wire::{link::Heartbeat, terms::UtcMillis};
+
+use crate::{
+    admin::{
+        auth::SignIns,
+        problem::{Refused, standby},
+    },
+    ca::Ca,
+    config::Config,
+    keys::SigningKey,
+    links::{Links, Lists},
+};
+
+/// The inside of a core.
+pub struct Inside {
+    /// The configuration.
+    pub config: Config,
+    /// The database.
+    pub store: Store,
+    /// Seals secrets.
+    pub sealer: Arc<Sealer>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The random source.
+    pub random: Arc<dyn Randomness>,
+    /// The CA of device certificates; `None` when it cannot be used (the core runs on without enrolment by CSR).
+    pub device_ca: Option<Ca>,
+    /// Signs the audit log's heads.
+    pub audit_key: SigningKey,
+    /// The public part of the key that signs messages.
+    pub message_public_pem: String,
+    /// The public part of the key that signs orders.
+    pub order_public_pem: String,
+    /// What only the active core has.
+    pub active: ArcSwapOption<Active>,
+    /// Sign-ins that failed lately, tokens used lately.
+    pub sign_ins: SignIns,
+    /// The gateways' last heartbeats.
+    pub heartbeats: Mutex<HashMap<String, Beat>>,
+    /// What was wrong at the start and is not the end of it: shown by `status`.
+    pub troubles: Mutex<Vec<String>>,
+    /// When this core started.
+    pub started_at: UtcMillis,
+}
+
+/// What the active core has and a standby has not.
+pub struct Active {
+    /// The devices.
+    pub devices: Devices,
+    /// The links.
+    pub links: Links,
+    /// What gateways are to hold.
+    pub lists: Arc<Lists>,
+}
+
+/// A heartbeat and when it came.
+#[derive(Clone, Debug)]
+pub struct Beat {
+    /// When, by the core's clock.
+    pub at: UtcMillis,
+    /// What it said.
+    pub heartbeat: Heartbeat,
+}
+
+impl Inside {
+    /// The active core's parts, or the refusal of a standby.
+    ///
+    /// # Errors
+    /// `standby`.
+    pub fn active(&self) -> Result<Arc<Active>, Refused> {
+        self.active.load_full().ok_or_else(standby)
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> UtcMillis {
+        self.clock.wall()
+    }
+
+    /// The certificates of the device CA, PEM.
+    #[must_use]
+    pub fn device_ca_pem(&self) -> Option<&str> {
+        self.device_ca.as_ref().map(Ca::certificate_pem)
+    }
+
+    /// A gateway's last heartbeat.
+    #[must_use]
+    pub fn beat(&self, gateway: &str) -> Option<Beat> {
+        self.heartbeats.lock().unwrap_or_else(PoisonError::into_inner).get(gateway).cloned()
+    }
+
+    /// What was wrong at the start.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<String> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,61 @@
+//! What goes on beside: last uses of tokens are written, what is past its time is purged.
+
+use std::{sync::Arc, time::Duration};
+
+use postern_store::{Store, StoreError, Tx, WriteError, commands, idempotency, sessions, tokens};
+use postern_wire::terms::UtcMillis;
+
+use crate::{ca::DAY_MS, inside::Inside};
+
+/// How often last uses are written.
+const USES: Duration = Duration::from_secs(30);
+/// How often old rows are looked for.
+const PURGE: Duration = Duration::from_secs(600);
+/// Rows that one purge takes away in a transaction: few enough that nobody waits for them.
+const PURGED: i64 = 500;
+
+/// Runs until it is dropped.
+pub(crate) async fn keep_up(inside: Arc<Inside>) {
+    let mut uses = tokio::time::interval(USES);
+    let mut purge = tokio::time::interval(PURGE);
+    loop {
+        let done = tokio::select! {
+            _ = uses.tick() => write_uses(&inside).await,
+            _ = purge.tick() => purge_old(&inside).await,
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "upkeep was put off");
+        }
+    }
+}
+
+/// Writes the tokens' last uses.
+pub(crate) async fn write_uses(inside: &Inside) -> Result<(), WriteError> {
+    let uses = inside.sign_ins.take_uses();
+    if uses.is_empty() {
+        return Ok(());
+    }
+    inside.store.write(move |tx| tokens::used(tx, &uses)).await
+}
+
+async fn purge_old(inside: &Inside) -> Result<(), WriteError> {
+    let now = inside.now();
+    let yesterday = now.plus(-DAY_MS);
+    inside.store.write(move |tx| idempotency::purge(tx, yesterday)).await?;
+    let days = i64::from(inside.config.commands.keep_days);
+    if days > 0 {
+        let before = now.plus(-days * DAY_MS);
+        by_and_by(&inside.store, before, commands::purge).await?;
+        by_and_by(&inside.store, before, sessions::purge).await?;
+    }
+    Ok(())
+}
+
+type Purge = fn(&mut Tx, UtcMillis, i64) -> Result<usize, StoreError>;
+
+async fn by_and_by(store: &Store, before: UtcMillis, purge: Purge) -> Result<(), WriteError> {
+    while store.write(move |tx| purge(tx, before, PURGED)).await? > 0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}

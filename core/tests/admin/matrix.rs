@@ -1,0 +1,130 @@
+//! Every route against every role: who may what, in one table for people to read.
+
+use postern_api::routes::{self, RouteSpec};
+use postern_wire::terms::Role;
+use reqwest::Method;
+
+use crate::kit::{Client, Kit};
+
+/// `x` may, `-` gets 403. Columns: helpdesk, support, device-admin, security-admin, gateway-admin, auditor.
+const MATRIX: &str = "
+operation                   help supp dev  sec  gate aud
+me.show                     x    x    x    x    x    x
+openapi.show                x    x    x    x    x    x
+status.show                 x    x    x    x    x    x
+devices.list                x    x    x    -    -    x
+devices.enrol               -    -    x    -    -    -
+devices.show                x    x    x    -    -    x
+devices.update              -    -    x    -    -    -
+devices.retire              -    -    x    -    -    -
+devices.why                 x    x    x    -    -    x
+commands.list               x    x    x    -    -    x
+commands.queue              -    -    x    -    -    -
+operations.show             x    x    x    -    -    x
+commands.show               x    x    x    -    -    x
+commands.cancel             -    -    x    -    -    -
+groups.list                 x    x    x    -    -    x
+groups.create               -    -    x    -    -    -
+groups.show                 x    x    x    -    -    x
+groups.update               -    -    x    -    -    -
+groups.delete               -    -    x    -    -    -
+groups.add_device           -    -    x    -    -    -
+groups.remove_device        -    -    x    -    -    -
+groups.add_group            -    -    x    -    -    -
+groups.remove_group         -    -    x    -    -    -
+gateways.list               -    -    x    -    x    x
+gateways.show               -    -    x    -    x    x
+gateways.settings           -    -    x    -    x    x
+gateways.put_settings       -    -    -    -    x    -
+gateways.settings_versions  -    -    x    -    x    x
+roles.list                  -    -    -    x    -    x
+admins.list                 -    -    -    x    -    x
+admins.create               -    -    -    x    -    -
+admins.show                 -    -    -    x    -    x
+admins.update               -    -    -    x    -    -
+tokens.list                 -    -    -    x    -    x
+tokens.create               -    -    -    x    -    -
+tokens.revoke               -    -    -    x    -    -
+audit.list                  -    -    -    x    -    x
+audit.head                  -    -    -    x    -    x
+audit.verify                -    -    -    x    -    x
+";
+
+const ROLES: [Role; 6] = [
+    Role::Helpdesk,
+    Role::Support,
+    Role::DeviceAdmin,
+    Role::SecurityAdmin,
+    Role::GatewayAdmin,
+    Role::Auditor,
+];
+
+fn expected() -> Vec<(&'static str, Vec<bool>)> {
+    let lines = MATRIX.trim().lines().skip(1);
+    lines
+        .map(|line| {
+            let mut words = line.split_whitespace();
+            (words.next().unwrap(), words.map(|word| word == "x").collect())
+        })
+        .collect()
+}
+
+async fn ask(client: &Client, route: &RouteSpec) -> u16 {
+    let path: String = route
+        .path
+        .split('/')
+        .map(|segment| if segment.starts_with('{') { "nothing-has-this-name" } else { segment })
+        .collect::<Vec<_>>()
+        .join("/");
+    let method = Method::from_bytes(route.method.as_str().as_bytes()).unwrap();
+    // A body that no handler takes: the permission is judged before it is read, and nothing is changed.
+    client.send(method, &path, &[], route.body.map(|_| "{\"no\": \"body\"}".to_owned())).await.status
+}
+
+#[tokio::test]
+async fn each_role_may_exactly_what_the_matrix_says() {
+    let kit = Kit::start().await;
+    let mut clients = Vec::new();
+    for role in ROLES {
+        clients.push(kit.as_role(role.as_str(), &[role]).await);
+    }
+    let expected = expected();
+    let operations: Vec<_> = expected.iter().map(|(operation, _)| *operation).collect();
+    assert_eq!(operations, routes::ALL.iter().map(|route| route.operation).collect::<Vec<_>>());
+    for ((operation, may), route) in expected.into_iter().zip(routes::ALL) {
+        for (at, client) in clients.iter().enumerate() {
+            let status = ask(client, route).await;
+            assert_ne!(status, 401);
+            assert_eq!(status != 403, may[at], "{operation} as {}: {status}", ROLES[at]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_gets_anything_without_a_token() {
+    let kit = Kit::start().await;
+    let nobody = kit.admin.without_token();
+    for route in routes::ALL {
+        assert_eq!(ask(&nobody, route).await, 401, "{}", route.operation);
+    }
+}
+
+#[test]
+fn every_row_of_the_table_has_a_handler_and_every_handler_a_row() {
+    let mut registered = postern_core::admin::registered();
+    let mut rows: Vec<_> = routes::ALL.iter().map(|route| route.operation).collect();
+    registered.sort_unstable();
+    rows.sort_unstable();
+    assert_eq!(registered, rows);
+}
+
+#[test]
+fn the_openapi_document_that_is_checked_in_is_the_one_that_the_types_make() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+    let made = postern_api::openapi::document_text();
+    if std::env::var_os("POSTERN_WRITE_OPENAPI").is_some() {
+        std::fs::write(path, &made).unwrap();
+    }
+    let checked_in = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(checked_in == made, "docs/openapi.json has drifted: run this test with POSTERN_WRITE_OPENAPI=1");
+}
