@@ -85,7 +85,8 @@ impl Lists {
 
     /// Replaces the whole blocked list. Returns its version.
     pub fn load_blocked(&self, entries: impl IntoIterator<Item = BlockedEntry>) -> u64 {
-        self.change(|held| held.blocked.load(entries.into_iter().map(|entry| (entry.subject, entry.verdict))))
+        let entries = entries.into_iter().map(|entry| (entry.subject, entry.verdict)).collect();
+        self.change(|held| held.blocked.load(entries))
     }
 
     /// Blocks `add` and frees `remove`. Returns the list's version.
@@ -96,7 +97,8 @@ impl Lists {
 
     /// Replaces the whole set of live routes. Returns its version.
     pub fn load_routes(&self, routes: impl IntoIterator<Item = RouteHash>) -> u64 {
-        self.change(|held| held.routes.load(routes.into_iter().map(|route| (route, ()))))
+        let routes = routes.into_iter().map(|route| (route, ())).collect();
+        self.change(|held| held.routes.load(routes))
     }
 
     /// Makes `add` live and `remove` unknown. Returns the set's version.
@@ -139,6 +141,13 @@ impl Lists {
 
     pub(super) fn subscribe(&self) -> (watch::Receiver<u64>, broadcast::Receiver<Wake>) {
         (self.changed.subscribe(), self.wakes.subscribe())
+    }
+
+    /// A gateway began to watch with this version in force.
+    pub(super) fn began_with(&self, gateway: &str, settings: u64) {
+        if let Some(announced) = self.lock().settings.get_mut(gateway) {
+            announced.in_force = Some(settings);
+        }
     }
 
     /// The `versions` line for `gateway`.
@@ -197,7 +206,7 @@ impl Lists {
 fn blocked_lines(changes: Changes<BlockedSubject, Admission>, version: u64) -> Vec<WatchLine> {
     let parts = changes.into_parts();
     let last = parts.len() - 1;
-    let line = |(index, (full, add, remove)): (usize, (bool, Vec<(BlockedSubject, Admission)>, Vec<_>))| {
+    let line = |(index, (full, add, remove)): (usize, Part<BlockedSubject, Admission>)| {
         let add = add.into_iter().map(|(subject, verdict)| BlockedEntry { subject, verdict }).collect();
         WatchLine::Blocked(BlockedDelta { version, full, more: index != last, add, remove })
     };
@@ -207,7 +216,7 @@ fn blocked_lines(changes: Changes<BlockedSubject, Admission>, version: u64) -> V
 fn routes_lines(changes: Changes<RouteHash, ()>, version: u64) -> Vec<WatchLine> {
     let parts = changes.into_parts();
     let last = parts.len() - 1;
-    let line = |(index, (full, add, remove)): (usize, (bool, Vec<(RouteHash, ())>, Vec<_>))| {
+    let line = |(index, (full, add, remove)): (usize, Part<RouteHash, ()>)| {
         let add = add.into_iter().map(|(route, ())| route).collect();
         WatchLine::Routes(RoutesDelta { version, full, more: index != last, add, remove })
     };
@@ -236,6 +245,7 @@ struct Changes<K, V> {
     remove: Vec<K>,
 }
 
+/// One line's worth: in full or not, what is added, what is removed.
 type Part<K, V> = (bool, Vec<(K, V)>, Vec<K>);
 
 impl<K, V> Changes<K, V> {
@@ -254,8 +264,8 @@ impl<K, V> Changes<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Versioned<K, V> {
-    fn load(&mut self, entries: impl Iterator<Item = (K, V)>) -> u64 {
-        self.entries = entries.collect();
+    fn load(&mut self, entries: HashMap<K, V>) -> u64 {
+        self.entries = entries;
         self.version += 1;
         self.log.clear();
         self.log_from = self.version;

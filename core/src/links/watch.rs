@@ -44,6 +44,7 @@ async fn feed_until_closed(link: &Link, mut has: WatchQuery, lines: &mpsc::Sende
     let mut epoch_known = true;
     let mut drain_sent = false;
     changed.mark_unchanged();
+    hub.lists.began_with(name, has.settings);
     let first = hub.lists.versions_line(name, *epoch.borrow_and_update());
     if send(lines, &first).await.is_err() {
         return Ended("closed");
@@ -93,5 +94,8 @@ async fn send(lines: &mpsc::Sender<Bytes>, line: &WatchLine) -> Result<(), ()> {
         }
     };
     text.push(b'\n');
-    lines.send(Bytes::from(text)).await.map_err(|_| ())
+    lines.send(Bytes::from(text)).await.map_err(|_| ())?;
+    // A long list is many lines: each leaves before the next is made.
+    tokio::task::yield_now().await;
+    Ok(())
 }

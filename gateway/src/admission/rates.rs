@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 const SHARDS: usize = 16;
 /// So many keys a shard; beyond, all further keys share one bucket until others are full again.
 const KEYS_A_SHARD: usize = 8_192;
+const SWEEP_MS: u64 = 1_000;
 
 /// A rate: so many a minute, so many at once.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +21,14 @@ pub(crate) struct Rate {
 
 /// Buckets for many keys under one rate.
 pub(crate) struct Rates {
-    shards: Vec<Mutex<FxHashMap<u128, Bucket>>>,
+    shards: Vec<Mutex<Shard>>,
+}
+
+#[derive(Default)]
+struct Shard {
+    buckets: FxHashMap<u128, Bucket>,
+    /// When full buckets were last dropped: not more than once each [`SWEEP_MS`], for that looks at all.
+    swept_ms: Option<u64>,
 }
 
 struct Bucket {
@@ -56,18 +64,26 @@ impl Rates {
     fn with<T>(&self, key: u128, rate: Rate, now_ms: u64, then: impl FnOnce(&mut Bucket) -> T) -> T {
         let spread = (key ^ (key >> 64)) as u64;
         let shard = spread.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60;
-        let mut buckets = self.shards[shard as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner);
-        let mut key = key;
-        if buckets.len() >= KEYS_A_SHARD && !buckets.contains_key(&key) {
-            buckets.retain(|_, bucket| bucket.filled(rate, now_ms) < f64::from(rate.burst));
-            if buckets.len() >= KEYS_A_SHARD {
-                key = 0;
-            }
-        }
+        let mut shard = self.shards[shard as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner);
+        let key = if shard.has_room_for(key, rate, now_ms) { key } else { 0 };
+        let buckets = &mut shard.buckets;
         let bucket = buckets.entry(key).or_insert(Bucket { tokens: f64::from(rate.burst), at_ms: now_ms });
         bucket.tokens = bucket.filled(rate, now_ms);
         bucket.at_ms = now_ms;
         then(bucket)
+    }
+}
+
+impl Shard {
+    fn has_room_for(&mut self, key: u128, rate: Rate, now_ms: u64) -> bool {
+        if self.buckets.len() < KEYS_A_SHARD || self.buckets.contains_key(&key) {
+            return true;
+        }
+        if self.swept_ms.is_none_or(|at| now_ms.saturating_sub(at) >= SWEEP_MS) {
+            self.swept_ms = Some(now_ms);
+            self.buckets.retain(|_, bucket| bucket.filled(rate, now_ms) < f64::from(rate.burst));
+        }
+        self.buckets.len() < KEYS_A_SHARD
     }
 }
 
@@ -115,7 +131,8 @@ mod tests {
         for key in 1..(SHARDS * KEYS_A_SHARD * 2) as u128 {
             rates.take(key, RATE, 0);
         }
-        let held: usize = rates.shards.iter().map(|shard| shard.lock().expect("not poisoned").len()).sum();
+        let held: usize =
+            rates.shards.iter().map(|shard| shard.lock().expect("not poisoned").buckets.len()).sum();
         assert!(held <= SHARDS * (KEYS_A_SHARD + 1), "{held}");
     }
 

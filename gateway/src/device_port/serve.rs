@@ -34,6 +34,8 @@ use crate::{
 
 /// After the last octet of an answer a device has so long to close.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+/// actix-http's timers start at a clock that steps.
+const CLOCK_STEP_MS: u64 = 500;
 /// When no socket can be accepted (no file descriptors left), wait so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -230,7 +232,7 @@ fn tell_of_end(shared: &Shared, connection: &Connection, ended: Result<(), Dispa
         Err(DispatchError::SlowRequestTimeout) => note(RefusalReason::TooSlow, "the headers"),
         Ok(()) if !connection.asked.get() && *shared.phase().borrow() == Phase::Serving => {
             let open_ms = shared.uptime_ms().saturating_sub(connection.opened_ms);
-            let slow = open_ms >= shared.settings.now().header_timeout_s * 1_000;
+            let slow = open_ms + CLOCK_STEP_MS >= shared.settings.now().header_timeout_s * 1_000;
             note(if slow { RefusalReason::TooSlow } else { RefusalReason::Incomplete }, "no request came");
         }
         Ok(()) | Err(_) => {}

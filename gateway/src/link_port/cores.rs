@@ -23,6 +23,8 @@ use crate::{lists::ListSet, shared::Shared};
 
 /// So many cores are remembered; more than any installation has.
 const MOST: usize = 64;
+/// However short the heartbeat: a core that makes a long list is not sick.
+const SICK_AFTER_LEAST_MS: u64 = 2_000;
 
 #[derive(Default)]
 pub(crate) struct Cores {
@@ -127,7 +129,7 @@ impl Core {
 
     /// A watch without a line for so long is sick.
     pub(crate) fn sick_after_ms(&self) -> u64 {
-        self.heartbeat_ms * SICK_AFTER_BEATS
+        (self.heartbeat_ms * SICK_AFTER_BEATS).max(SICK_AFTER_LEAST_MS)
     }
 
     pub(crate) fn lists(&self) -> Arc<ListSet> {

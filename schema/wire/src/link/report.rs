@@ -23,7 +23,7 @@ pub enum ListKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AckVerdict {
-    /// In force, and on the gateway's disk.
+    /// In force; settings and the blocked list are on the gateway's disk too.
     Applied,
     /// Refused; what was in force before stays.
     Rejected {
