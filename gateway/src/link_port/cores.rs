@@ -255,6 +255,7 @@ fn judge_settings(shared: &Shared, core: &Core, document: &Document) {
     let verdict = match shared.settings.apply(version, &document.sha256, &document.document) {
         Ok(()) => {
             tracing::info!(version, "settings applied");
+            shared.pool.keep_want_within_limits(shared);
             AckVerdict::Applied
         }
         Err(reason) => {

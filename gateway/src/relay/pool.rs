@@ -111,6 +111,11 @@ impl Pool {
         self.set_want(shared, peak + peak.div_ceil(4));
     }
 
+    /// The settings have changed: what is wanted stays within their limits.
+    pub(crate) fn keep_want_within_limits(&self, shared: &Shared) {
+        self.set_want(shared, self.want());
+    }
+
     fn try_take(&self, shared: &Shared, worker: usize) -> Result<Option<Lease<'_>>, Refusal> {
         let Some(core) = shared.cores.active() else { return Err(RefusalReason::NoCore.into()) };
         let workers = self.idle.len();

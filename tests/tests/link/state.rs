@@ -280,14 +280,10 @@ fn behind_proxy(site: &Site, header: &[u8], config: rustls::ClientConfig) -> std
 }
 
 #[test]
-fn links_are_kept_at_the_minimum_when_nothing_happens() {
+fn the_least_number_of_links_is_kept_as_soon_as_the_settings_say_so() {
     let site = Site::start();
-    let links = LinkCountLimits { min: 3, max: 8 };
+    let links = LinkCountLimits { min: 6, max: 8 };
     let core = CoreStub::start_ready(&site, &Settings { links, ..settings() });
-    wait::until(
-        "three links",
-        SOON,
-        || (core.links.status()[0].request_links == 3).then_some(()),
-        String::new,
-    );
+    let why = || format!("{:?}", core.links.status());
+    wait::until("six links", SOON, || (core.links.status()[0].request_links == 6).then_some(()), why);
 }
