@@ -60,6 +60,18 @@ pub fn decode_commands(fragment: &[u8], limits: &Limits) -> Result<(Vec<Command>
     xml::reader::commands(fragment, limits)
 }
 
+/// Reads a TNDS document (OMA-TS-DM_TNDS 1.2) as the fragment that [`Data::Markup`] would hold: what a Data of
+/// type `application/vnd.syncml.dmtnds+xml` holds as text, or one of type `…+wbxml` as octets.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_tree(document: &[u8], encoding: Encoding, limits: &Limits) -> Result<String, DecodeError> {
+    match encoding {
+        Encoding::Xml => xml::reader::tree(document, limits),
+        Encoding::Wbxml => wbxml::reader::tree(document, limits),
+    }
+}
+
 /// Writes one message in DTD order, in the style's encoding and version.
 ///
 /// # Errors

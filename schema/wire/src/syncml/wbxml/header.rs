@@ -2,6 +2,15 @@
 
 use crate::syncml::{DecodeErrorKind, Limits, PublicId, Style, Version};
 
+/// Which kind of document is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::syncml) enum Expected {
+    /// A SyncML message.
+    Message,
+    /// A TNDS tree.
+    Tree,
+}
+
 /// What a header said.
 #[derive(Debug)]
 pub(in crate::syncml) struct Header<'a> {
@@ -23,6 +32,7 @@ pub(in crate::syncml) struct Header<'a> {
 /// The kind and the offset.
 pub(in crate::syncml) fn read<'a>(
     body: &'a [u8],
+    expected: Expected,
     limits: &Limits,
 ) -> Result<Header<'a>, (DecodeErrorKind, usize)> {
     let mut at = 0;
@@ -50,13 +60,13 @@ pub(in crate::syncml) fn read<'a>(
     let (public_id, version) = match index {
         Some(index) => {
             let name = table_text(table, index).ok_or((DecodeErrorKind::StringTable(index), public_at))?;
-            (PublicId::InTable, Some(of_identifier(name).map_err(|kind| (kind, public_at))?))
+            (PublicId::InTable, of_identifier(name, expected).map_err(|kind| (kind, public_at))?)
         }
-        None => match number {
-            1 => (PublicId::Unknown, None),
-            0x1201 => (PublicId::Numeric, Some(Version::V1_2)),
-            0x0FD3 | 0x0FD1 => (PublicId::Numeric, Some(Version::V1_1)),
-            other => {
+        None => match (number, expected) {
+            (1, _) => (PublicId::Unknown, None),
+            (0x1201, Expected::Message) => (PublicId::Numeric, Some(Version::V1_2)),
+            (0x0FD3 | 0x0FD1, Expected::Message) => (PublicId::Numeric, Some(Version::V1_1)),
+            (other, _) => {
                 let kind = DecodeErrorKind::NotSyncMl(format!("its public identifier is 0x{other:X}"));
                 return Err((kind, public_at));
             }
@@ -90,13 +100,17 @@ pub(in crate::syncml) fn table_text(table: &[u8], offset: u32) -> Option<&[u8]> 
     Some(rest.split(|octet| *octet == 0).next().unwrap_or_default())
 }
 
-/// The version that a formal public identifier names.
-fn of_identifier(name: &[u8]) -> Result<Version, DecodeErrorKind> {
-    const START: &[u8] = b"-//SYNCML//DTD SyncML 1.";
-    match name.get(..START.len()) {
-        Some(start) if start.eq_ignore_ascii_case(START) => match name.get(START.len()) {
-            Some(b'0' | b'1') => Ok(Version::V1_1),
-            _ => Ok(Version::V1_2),
+/// The version that the formal public identifier of a message names; `None` for a tree's.
+fn of_identifier(name: &[u8], expected: Expected) -> Result<Option<Version>, DecodeErrorKind> {
+    let start: &[u8] = match expected {
+        Expected::Message => b"-//SYNCML//DTD SyncML 1.",
+        Expected::Tree => b"-//OMA//DTD-DM-DDF 1.",
+    };
+    match (name.split_at_checked(start.len()), expected) {
+        (Some((found, _)), Expected::Tree) if found.eq_ignore_ascii_case(start) => Ok(None),
+        (Some((found, rest)), Expected::Message) if found.eq_ignore_ascii_case(start) => match rest.first() {
+            Some(b'0' | b'1') => Ok(Some(Version::V1_1)),
+            _ => Ok(Some(Version::V1_2)),
         },
         _ => {
             let name: String = String::from_utf8_lossy(name).chars().take(80).collect();

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::header::{self, Header};
+use super::header::{self, Expected, Header};
 use crate::syncml::{
     DecodeError, DecodeErrorKind, Decoded, Encoding, Limits, Place, Repairs, Style,
     build::{self, Content, Source},
@@ -27,24 +27,13 @@ const HAS_ATTRIBUTES: u8 = 0x80;
 
 /// Reads one message.
 pub(in crate::syncml) fn message(body: &[u8], limits: &Limits) -> Result<Decoded> {
-    let refused = |(kind, offset)| DecodeError { kind, place: Place { offset, ..Place::default() } };
-    if body.len() > limits.message_octets {
-        let limit = limits.message_octets;
-        return Err(refused((DecodeErrorKind::Limit { what: "octets", limit }, limit)));
-    }
-    let header = header::read(body, limits).map_err(refused)?;
+    let header = open(body, Expected::Message, limits)?;
     let mut source = WbxmlSource::new(body, &header, limits);
-    match source.child()? {
-        Some(Tag::SyncML) => {}
-        _ => {
-            let kind = DecodeErrorKind::NotSyncMl(format!("the root element is {}", source.name));
-            return Err(source.error(kind));
-        }
+    if source.child()? != Some(Tag::SyncML) {
+        return Err(source.wrong_root());
     }
     let (message, source) = build::message(source, header.version)?;
-    if source.next != body.len() {
-        return Err(DecodeError { kind: DecodeErrorKind::Trailing, place: source.place(source.next) });
-    }
+    source.at_end()?;
     let style = Style {
         encoding: Encoding::Wbxml,
         wbxml_version: header.wbxml_version.min(2),
@@ -52,6 +41,32 @@ pub(in crate::syncml) fn message(body: &[u8], limits: &Limits) -> Result<Decoded
         ..Style::wbxml(message.version)
     };
     Ok(Decoded { message, style, repairs: source.repairs })
+}
+
+/// Reads a TNDS tree as a canonical fragment.
+pub(in crate::syncml) fn tree(body: &[u8], limits: &Limits) -> Result<String> {
+    let header = open(body, Expected::Tree, limits)?;
+    let mut source = WbxmlSource::new(body, &header, limits);
+    source.child()?;
+    if (source.name, source.name_page) != ("MgmtTree", 2) {
+        return Err(source.wrong_root());
+    }
+    let mut fragment = Fragment::default();
+    source.markup_start(&mut fragment);
+    while fragment.depth() > 0 {
+        source.markup_piece(&mut fragment)?;
+    }
+    source.at_end()?;
+    Ok(fragment.finish())
+}
+
+fn open<'a>(body: &'a [u8], expected: Expected, limits: &Limits) -> Result<Header<'a>> {
+    let refused = |(kind, offset)| DecodeError { kind, place: Place { offset, ..Place::default() } };
+    if body.len() > limits.message_octets {
+        let limit = limits.message_octets;
+        return Err(refused((DecodeErrorKind::Limit { what: "octets", limit }, limit)));
+    }
+    header::read(body, expected, limits).map_err(refused)
 }
 
 struct WbxmlSource<'a, 'l> {
@@ -228,6 +243,19 @@ impl<'a, 'l> WbxmlSource<'a, 'l> {
     }
 
     #[cold]
+    fn wrong_root(&self) -> DecodeError {
+        self.error(DecodeErrorKind::NotSyncMl(format!("the root element is {}", self.name)))
+    }
+
+    /// Nothing may follow the root.
+    fn at_end(&self) -> Result<()> {
+        if self.next == self.body.len() {
+            return Ok(());
+        }
+        Err(DecodeError { kind: DecodeErrorKind::Trailing, place: self.place(self.next) })
+    }
+
+    #[cold]
     fn truncated(&self) -> DecodeError {
         DecodeError { kind: DecodeErrorKind::Truncated, place: self.place(self.body.len()) }
     }
@@ -301,27 +329,31 @@ impl<'a, 'l> WbxmlSource<'a, 'l> {
         let before = self.as_text(before)?;
         self.markup_text(&mut fragment, &before)?;
         self.markup_start(&mut fragment);
-        loop {
-            match self.piece()? {
-                Piece::Start(_) => self.markup_start(&mut fragment),
-                Piece::Text(octets) | Piece::Opaque(octets) => {
-                    let text = self.as_text(Cow::Borrowed(octets))?;
-                    self.markup_text(&mut fragment, &text)?;
-                }
-                Piece::Character(character) => {
-                    let text = self.as_text(Cow::Owned(character.to_string().into_bytes()))?;
-                    self.markup_text(&mut fragment, &text)?;
-                }
-                Piece::End => {
-                    self.close();
-                    if fragment.depth() == 0 {
-                        return Ok(fragment.finish());
-                    }
-                    fragment.end();
-                }
-            }
-            self.within("octets of text", fragment.len(), self.limits.text_octets)?;
+        let outer = self.open.len() - fragment.depth();
+        while self.open.len() >= outer {
+            self.markup_piece(&mut fragment)?;
         }
+        Ok(fragment.finish())
+    }
+
+    /// One more token of a fragment; the end of the element around it closes that.
+    fn markup_piece(&mut self, fragment: &mut Fragment) -> Result<()> {
+        match self.piece()? {
+            Piece::Start(_) => self.markup_start(fragment),
+            Piece::Text(octets) | Piece::Opaque(octets) => {
+                let text = self.as_text(Cow::Borrowed(octets))?;
+                self.markup_text(fragment, &text)?;
+            }
+            Piece::Character(character) => {
+                let text = self.as_text(Cow::Owned(character.to_string().into_bytes()))?;
+                self.markup_text(fragment, &text)?;
+            }
+            Piece::End => {
+                self.close();
+                fragment.end();
+            }
+        }
+        self.within("octets of text", fragment.len(), self.limits.text_octets)
     }
 
     /// A fragment is XML, so its text has to be.
@@ -414,8 +446,9 @@ impl<'a> Source<'a> for WbxmlSource<'a, '_> {
         }
     }
 
+    /// An element of TNDS where no tree may stand shares its name with commands (Add, Copy …): it gets none.
     fn name(&self) -> &str {
-        self.name
+        if self.name_page == 2 { "*" } else { self.name }
     }
 
     #[cold]

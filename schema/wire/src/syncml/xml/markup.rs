@@ -42,6 +42,7 @@ impl Fragment {
         }
         let inherited = self.namespace();
         let implied = (inherited.is_none() && name == "MgmtTree").then_some(DDF_NAMESPACE);
+        let namespace = namespace.filter(|declared| inherited.is_some() || !declared.is_empty());
         let declared = namespace.or(implied).filter(|declared| Some(*declared) != inherited.or(Some("")));
         let namespace = declared.or(inherited).map(str::to_owned);
         self.out.push('<');

@@ -30,6 +30,23 @@ pub(in crate::syncml) fn message(body: &[u8], limits: &Limits) -> Result<Decoded
     Ok(Decoded { message, style, repairs: source.repairs })
 }
 
+/// Reads a TNDS tree as a canonical fragment.
+pub(in crate::syncml) fn tree(body: &[u8], limits: &Limits) -> Result<String> {
+    let (text, origin) = open(body, limits)?;
+    let mut source = XmlSource::new(&text, &origin, limits);
+    let (start, empty) = source.first()?;
+    let mut fragment = Fragment::default();
+    source.markup_start(&mut fragment, &start, empty)?;
+    if source.name != "MgmtTree" {
+        return Err(source.wrong_root());
+    }
+    while fragment.depth() > 0 {
+        source.markup_piece(&mut fragment)?;
+    }
+    source.rest()?;
+    Ok(fragment.finish())
+}
+
 /// Reads commands that no SyncBody wraps.
 pub(in crate::syncml) fn commands(body: &[u8], limits: &Limits) -> Result<(Vec<Command>, Repairs)> {
     let (text, origin) = open(body, limits)?;
@@ -114,14 +131,14 @@ impl<'a, 'l> XmlSource<'a, 'l> {
         }
     }
 
-    /// Everything up to the root element, and the version that its namespace names.
-    fn root(&mut self) -> Result<Option<Version>> {
+    /// Everything up to the root element: its start, and whether it is empty.
+    fn first(&mut self) -> Result<(BytesStart<'a>, bool)> {
         let (mut declared, mut doctype) = (false, false);
         loop {
             self.at = self.position();
             match self.reader.read_event() {
-                Ok(Event::Start(start)) => return self.open_root(&start, false),
-                Ok(Event::Empty(start)) => return self.open_root(&start, true),
+                Ok(Event::Start(start)) => return Ok((start, false)),
+                Ok(Event::Empty(start)) => return Ok((start, true)),
                 Ok(Event::Text(_)) if text::is_space(self.piece()) => {}
                 Ok(Event::Comment(_) | Event::PI(_)) => {}
                 Ok(Event::Decl(declaration)) if !declared && !doctype => {
@@ -147,16 +164,16 @@ impl<'a, 'l> XmlSource<'a, 'l> {
         }
     }
 
-    fn open_root(&mut self, start: &BytesStart<'_>, empty: bool) -> Result<Option<Version>> {
-        let tag = self.open_element(start, empty)?;
+    /// Opens the root element; the version that its namespace names.
+    fn root(&mut self) -> Result<Option<Version>> {
+        let (start, empty) = self.first()?;
+        if self.open_element(&start, empty)? != Tag::SyncML {
+            return Err(self.wrong_root());
+        }
         let name = start.name();
         let (prefix, _) = name.as_ref().split_once(':').unwrap_or_default();
-        if tag != Tag::SyncML {
-            let name = self.name.chars().take(80).collect::<String>();
-            return Err(self.error(DecodeErrorKind::NotSyncMl(format!("the root element is {name}"))));
-        }
         let wanted = if prefix.is_empty() { "xmlns".to_owned() } else { format!("xmlns:{prefix}") };
-        let declared = self.attributes(start)?.into_iter().find(|(name, _)| *name == wanted);
+        let declared = self.attributes(&start)?.into_iter().find(|(name, _)| *name == wanted);
         let Some((_, namespace)) = declared else { return Ok(None) };
         let known = namespace.trim().to_ascii_uppercase();
         match known.strip_prefix("SYNCML:SYNCML") {
@@ -352,25 +369,29 @@ impl<'a, 'l> XmlSource<'a, 'l> {
 
     /// The rest of an element that turned out to have elements inside, as a fragment.
     fn markup(&mut self, before: &str, start: &BytesStart<'_>, empty: bool) -> Result<String> {
+        let outer = self.open.len();
         let mut fragment = Fragment::default();
         fragment.text(before);
         self.markup_start(&mut fragment, start, empty)?;
-        loop {
-            match self.next()? {
-                Piece::Start(start, empty) => self.markup_start(&mut fragment, &start, empty)?,
-                Piece::Text(text) => fragment.text(&text::line_ends(text)),
-                Piece::Character(character) => fragment.text(character.encode_utf8(&mut [0; 4])),
-                Piece::End => {
-                    self.close();
-                    if fragment.depth() == 0 {
-                        return Ok(fragment.finish());
-                    }
-                    fragment.end();
-                }
-                Piece::Eof => return Err(self.error(DecodeErrorKind::Truncated)),
-            }
-            self.check_text(fragment.len())?;
+        while self.open.len() >= outer {
+            self.markup_piece(&mut fragment)?;
         }
+        Ok(fragment.finish())
+    }
+
+    /// One more event of a fragment; the end of the element around it closes that.
+    fn markup_piece(&mut self, fragment: &mut Fragment) -> Result<()> {
+        match self.next()? {
+            Piece::Start(start, empty) => self.markup_start(fragment, &start, empty)?,
+            Piece::Text(text) => fragment.text(&text::line_ends(text)),
+            Piece::Character(character) => fragment.text(character.encode_utf8(&mut [0; 4])),
+            Piece::End => {
+                self.close();
+                fragment.end();
+            }
+            Piece::Eof => return Err(self.error(DecodeErrorKind::Truncated)),
+        }
+        self.check_text(fragment.len())
     }
 
     fn markup_start(&mut self, fragment: &mut Fragment, start: &BytesStart<'_>, empty: bool) -> Result<()> {
@@ -389,6 +410,12 @@ impl<'a, 'l> XmlSource<'a, 'l> {
             fragment.end();
         }
         Ok(())
+    }
+
+    #[cold]
+    fn wrong_root(&self) -> DecodeError {
+        let name: String = self.name.chars().take(80).collect();
+        self.error(DecodeErrorKind::NotSyncMl(format!("the root element is {name}")))
     }
 
     fn malformed(&self, error: &quick_xml::Error) -> DecodeError {
@@ -558,19 +585,13 @@ pub(in crate::syncml) fn canonical(markup: &str, limits: &Limits) -> Result<Stri
     }
     let (text, origin) = open(markup.as_bytes(), limits)?;
     let mut source = XmlSource::new(&text, &origin, limits);
-    loop {
-        match source.next()? {
-            Piece::Start(start, empty) => source.markup_start(&mut fragment, &start, empty)?,
-            Piece::Text(text) => fragment.text(&text::line_ends(text)),
-            Piece::Character(character) => fragment.text(character.encode_utf8(&mut [0; 4])),
-            Piece::End => {
-                source.close();
-                fragment.end();
-            }
-            Piece::Eof if fragment.depth() == 0 => return Ok(fragment.finish()),
-            Piece::Eof => return Err(source.error(DecodeErrorKind::Truncated)),
-        }
+    while source.position() < text.len() {
+        source.markup_piece(&mut fragment)?;
     }
+    if fragment.depth() > 0 {
+        return Err(source.error(DecodeErrorKind::Truncated));
+    }
+    Ok(fragment.finish())
 }
 
 /// A part of a canonical fragment.

@@ -143,13 +143,19 @@ pub(in crate::syncml) fn line_ends(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
-/// Whether this may be the name of an element or attribute. Stricter than XML in nothing that matters: names
-/// outside ASCII are let through.
+/// Whether this may be the name of an element or attribute, with or without one prefix (Namespaces in XML 1.0,
+/// QName). Of the characters outside ASCII all letters are let through.
 pub(in crate::syncml) fn is_name(name: &str) -> bool {
-    let mut characters = name.chars();
+    match name.split_once(':') {
+        Some((prefix, local)) => is_local_name(prefix) && is_local_name(local),
+        None => is_local_name(name),
+    }
+}
+
+fn is_local_name(name: &str) -> bool {
     let starts = |c: char| c.is_ascii_alphabetic() || c == '_' || (!c.is_ascii() && c.is_alphabetic());
-    characters.next().is_some_and(starts)
-        && characters.all(|c| starts(c) || c.is_ascii_digit() || matches!(c, '-' | '.' | ':' | '\u{B7}'))
+    name.starts_with(starts)
+        && name.chars().all(|c| starts(c) || c.is_ascii_digit() || matches!(c, '-' | '.' | '\u{B7}'))
 }
 
 /// What has to be escaped, and where.
