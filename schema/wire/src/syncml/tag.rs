@@ -242,12 +242,6 @@ pub(crate) fn ddf_name(token: u8) -> Option<&'static str> {
     DDF.get(usize::from(token.checked_sub(5)?)).copied()
 }
 
-/// The token of a name on code page 2.
-pub(crate) fn ddf_token(name: &str) -> Option<u8> {
-    let at = DDF.iter().position(|known| *known == name)?;
-    u8::try_from(at + 5).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,6 +278,5 @@ mod tests {
             (Some("AccessType"), Some("Node"), Some("node"))
         );
         assert_eq!((ddf_name(0x3C), ddf_name(0x3D), ddf_name(4)), (Some("ZeroOrOne"), None, None));
-        assert_eq!((ddf_token("MgmtTree"), ddf_token("mgmttree")), (Some(0x20), None));
     }
 }

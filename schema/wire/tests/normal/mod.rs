@@ -4,7 +4,7 @@
 //! 2. XML carries as base64, under Format `b64`, what is not text or holds a character that XML forbids.
 //! 3. WBXML carries octets as OPAQUE; they are read as text when they are UTF-8 without U+0000, or when only
 //!    U+0000 at their end (which is stripped) keeps them from being so and Format is neither `bin` nor `b64`.
-//! 4. WBXML carries markup that has no tokens as opaque text, so [`loosely`] takes markup and its text as equal.
+//! 4. WBXML carries markup as opaque text, so [`loosely`] takes markup and its text as equal.
 //! 5. An element of TNDS outside Data has the name `*`, which nothing writes.
 //! 6. An unknown command is written with its name and CmdID only; WBXML has names only for what is on page 0.
 #![allow(dead_code, reason = "each test file uses its own part")]

@@ -77,7 +77,7 @@ pub(in crate::syncml) fn read<'a>(
 
 /// Writes a header in the wanted style.
 pub(in crate::syncml) fn write(style: &Style, mut put: impl FnMut(&[u8])) {
-    // Old decoders refuse a minor version above 2 (omadm.md 2.6).
+    // Old decoders refuse a minor version above 2 (the Motorola/Google client of 2014).
     put(&[style.wbxml_version.clamp(1, 2)]);
     match style.public_id {
         PublicId::Numeric => put_integer(style.version.public_number(), &mut put),

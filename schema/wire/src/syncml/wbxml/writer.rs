@@ -1,14 +1,15 @@
-//! Writes SyncML as WBXML for old decoders: STR_I for text, OPAQUE for what holds U+0000 or is not text, inline
-//! elements for a TNDS tree; no string-table references, LITERAL, EXT, PI or ENTITY (omadm.md 2.6).
+//! Writes SyncML as WBXML for old decoders: STR_I for text, OPAQUE for what holds U+0000, is not text or is markup
+//! (as XML text: libwbxml and others do not know the elements of TNDS inside a message); no string-table
+//! references, LITERAL, EXT, PI or ENTITY.
 //!
 //! Page 0 is in force before and after each command, so that commands are independent of their neighbours.
 
 use super::header;
 use crate::syncml::{
     Command, Data, EncodeError, Message, Style, SyncHdr,
-    tag::{Tag, ddf_token},
+    tag::Tag,
     write::{self, Out, Sink},
-    xml::reader::{self, Node},
+    xml::markup,
 };
 
 const SWITCH_PAGE: u8 = 0x00;
@@ -90,54 +91,12 @@ impl<O: Out> WbxmlWriter<O> {
         self.out.put(octets);
     }
 
-    /// Inline elements where each of them has a token and no attribute; otherwise the fragment as opaque text.
-    fn markup(&mut self, markup: &str) {
-        let nodes = match reader::nodes(markup, &reader::writer_limits()) {
-            Ok(nodes) => nodes,
-            Err(error) => return self.fail(EncodeError::Markup(error.to_string())),
-        };
-        let tokens: Option<Vec<_>> = nodes.iter().map(token_of).collect();
-        let Some(tokens) = tokens else { return self.opaque(markup.as_bytes()) };
-        for (node, token) in nodes.iter().zip(tokens) {
-            match node {
-                Node::Start { empty, .. } => {
-                    let (page, token) = token;
-                    self.token(page, if *empty { token } else { token | HAS_CONTENT });
-                }
-                Node::Text(text) => self.string(text),
-                Node::End => self.out.put(&[END]),
-            }
-        }
-        self.home();
-    }
-
     /// Back to page 0.
     fn home(&mut self) {
         if self.page != 0 {
             self.out.put(&[SWITCH_PAGE, 0]);
             self.page = 0;
         }
-    }
-}
-
-/// Page and token of an element; anything for text and ends; `None` for an element without a token.
-fn token_of(node: &Node) -> Option<(u8, u8)> {
-    match node {
-        Node::Start { name, namespace, attributes: false, .. } => match namespace.as_deref() {
-            Some(crate::syncml::tag::DDF_NAMESPACE) => Some((2, ddf_token(name)?)),
-            Some(crate::syncml::tag::METINF_NAMESPACE) => match Tag::from_name(name) {
-                tag if tag.page() == 1 => Some((1, tag.token())),
-                _ => None,
-            },
-            None | Some("") => match Tag::from_name(name) {
-                Tag::Unknown => None,
-                tag if tag.page() == 0 => Some((0, tag.token())),
-                _ => None,
-            },
-            Some(_) => None,
-        },
-        Node::Start { .. } => None,
-        Node::Text(_) | Node::End => Some((0, 0)),
     }
 }
 
@@ -182,7 +141,10 @@ impl<O: Out> Sink for WbxmlWriter<O> {
             Data::Text(text) if text.contains('\0') => self.opaque(text.as_bytes()),
             Data::Text(text) => self.string(text),
             Data::Binary(octets) => self.opaque(octets),
-            Data::Markup(markup) => self.markup(markup),
+            Data::Markup(markup) => match markup::canonical(markup) {
+                Ok(markup) => self.opaque(markup.as_bytes()),
+                Err(error) => self.fail(error),
+            },
         }
         self.close(Tag::Data);
     }

@@ -4,8 +4,22 @@
 //! `<a/>` for an empty element, no comments, CDATA as escaped text, and no white space between elements. A
 //! MgmtTree that names no namespace gets that of TNDS. So a TNDS tree reads the same from XML and from WBXML.
 
-use super::text::{self, Escape};
-use crate::syncml::tag::DDF_NAMESPACE;
+use super::{
+    reader,
+    text::{self, Escape},
+};
+use crate::syncml::{EncodeError, Limits, tag::DDF_NAMESPACE};
+
+/// A fragment of our own in its one form; what is not well formed is not written. Any size is let through, but no
+/// depth that no reader takes.
+///
+/// # Errors
+/// `Markup`.
+pub(in crate::syncml) fn canonical(markup: &str) -> Result<String, EncodeError> {
+    let any = usize::MAX;
+    let limits = Limits { message_octets: any, text_octets: any, elements: any, ..Limits::default() };
+    reader::canonical(markup, &limits).map_err(|error| EncodeError::Markup(error.to_string()))
+}
 
 /// Builds a fragment.
 #[derive(Debug, Default)]

@@ -60,7 +60,7 @@ pub(in crate::syncml) fn commands(body: &[u8], limits: &Limits) -> Result<(Vec<C
 }
 
 fn open<'a>(body: &'a [u8], limits: &Limits) -> Result<(Cow<'a, str>, Origin)> {
-    let refused = |kind, offset| DecodeError { kind, place: place(body, offset, &[]) };
+    let refused = |kind, offset| DecodeError { kind, place: text::place(body, offset, &[]) };
     if body.is_empty() {
         return Err(refused(DecodeErrorKind::Empty, 0));
     }
@@ -69,18 +69,6 @@ fn open<'a>(body: &'a [u8], limits: &Limits) -> Result<(Cow<'a, str>, Origin)> {
         return Err(DecodeError { kind, place: Place { offset: limits.message_octets, ..Place::default() } });
     }
     text::of_body(body, limits.nuls).map_err(|(kind, offset)| refused(kind, offset))
-}
-
-/// Line and column are counted only here, when something has gone wrong.
-fn place(text: &[u8], offset: usize, open: &[Tag]) -> Place {
-    let before = &text[..offset.min(text.len())];
-    let line = before.iter().filter(|octet| **octet == b'\n').count() + 1;
-    let line_start = before.iter().rposition(|octet| *octet == b'\n').map_or(0, |at| at + 1);
-    let column =
-        String::from_utf8_lossy(&before[line_start..]).trim_start_matches('\u{FEFF}').chars().count() + 1;
-    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    let path = open.iter().flat_map(|tag| ["/", tag.name()]).collect();
-    Place { offset, line_column: Some((number(line), number(column))), path }
 }
 
 struct XmlSource<'a, 'l> {
@@ -100,6 +88,8 @@ struct XmlSource<'a, 'l> {
     at: usize,
     /// Whether the root is missing on purpose.
     fragment: bool,
+    /// Whether there is a carriage return anywhere: line ends are looked at only then.
+    has_returns: bool,
 }
 
 /// An event with the piece of input that it stands for.
@@ -128,6 +118,7 @@ impl<'a, 'l> XmlSource<'a, 'l> {
             elements: 0,
             at: 0,
             fragment: false,
+            has_returns: text.contains('\r'),
         }
     }
 
@@ -147,7 +138,7 @@ impl<'a, 'l> XmlSource<'a, 'l> {
                 }
                 Ok(Event::DocType(_)) if !doctype => {
                     doctype = true;
-                    if has_internal_subset(self.piece()) {
+                    if text::has_internal_subset(self.piece()) {
                         return Err(self.error(DecodeErrorKind::InternalSubset));
                     }
                 }
@@ -280,6 +271,11 @@ impl<'a, 'l> XmlSource<'a, 'l> {
         Ok(tag)
     }
 
+    #[inline]
+    fn line_ends(&self, text: &'a str) -> Cow<'a, str> {
+        if self.has_returns { text::line_ends(text) } else { Cow::Borrowed(text) }
+    }
+
     fn close(&mut self) {
         self.open.pop();
         self.empty = false;
@@ -383,7 +379,7 @@ impl<'a, 'l> XmlSource<'a, 'l> {
     fn markup_piece(&mut self, fragment: &mut Fragment) -> Result<()> {
         match self.next()? {
             Piece::Start(start, empty) => self.markup_start(fragment, &start, empty)?,
-            Piece::Text(text) => fragment.text(&text::line_ends(text)),
+            Piece::Text(text) => fragment.text(&self.line_ends(text)),
             Piece::Character(character) => fragment.text(character.encode_utf8(&mut [0; 4])),
             Piece::End => {
                 self.close();
@@ -432,7 +428,7 @@ impl<'a, 'l> XmlSource<'a, 'l> {
     }
 
     fn place_at(&self, at: usize) -> Place {
-        let mut place = place(self.text.as_bytes(), at.min(self.text.len()), &self.open);
+        let mut place = text::place(self.text.as_bytes(), at.min(self.text.len()), &self.open);
         place.offset = self.origin.offset(place.offset);
         place
     }
@@ -525,7 +521,7 @@ impl<'a> XmlSource<'a, '_> {
         loop {
             match self.next()? {
                 Piece::Text(text) => {
-                    let text = text::line_ends(text);
+                    let text = self.line_ends(text);
                     if joined.is_empty() {
                         joined = text;
                     } else {
@@ -558,25 +554,6 @@ fn is_metinf_declaration(attributes: &str) -> bool {
     matches!(attributes, " xmlns=\"syncml:metinf\"" | " xmlns='syncml:metinf'")
 }
 
-/// Whether a DOCTYPE has declarations of its own: a `[` outside quotes.
-fn has_internal_subset(doctype: &str) -> bool {
-    let mut quote = None;
-    for octet in doctype.bytes() {
-        match (quote, octet) {
-            (None, b'[') => return true,
-            (None, b'"' | b'\'') => quote = Some(octet),
-            (Some(open), close) if open == close => quote = None,
-            _ => {}
-        }
-    }
-    false
-}
-
-/// What a writer lets through of markup that is our own: any size, but no depth that no reader takes.
-pub(in crate::syncml) fn writer_limits() -> Limits {
-    Limits { message_octets: usize::MAX, text_octets: usize::MAX, elements: usize::MAX, ..Limits::default() }
-}
-
 /// A fragment in canonical form (see [`super::markup`]).
 pub(in crate::syncml) fn canonical(markup: &str, limits: &Limits) -> Result<String> {
     let mut fragment = Fragment::default();
@@ -592,56 +569,4 @@ pub(in crate::syncml) fn canonical(markup: &str, limits: &Limits) -> Result<Stri
         return Err(source.error(DecodeErrorKind::Truncated));
     }
     Ok(fragment.finish())
-}
-
-/// A part of a canonical fragment.
-pub(in crate::syncml) enum Node {
-    /// An element: its name, the default namespace in force, whether it has attributes, whether it is empty.
-    Start {
-        name: String,
-        namespace: Option<String>,
-        attributes: bool,
-        empty: bool,
-    },
-    Text(String),
-    /// The end of an element that was not empty.
-    End,
-}
-
-/// The parts of a fragment.
-pub(in crate::syncml) fn nodes(markup: &str, limits: &Limits) -> Result<Vec<Node>> {
-    let markup = canonical(markup, limits)?;
-    let (mut nodes, mut text, mut namespaces) = (Vec::new(), String::new(), Vec::<Option<String>>::new());
-    let origin = Origin::default();
-    let mut source = XmlSource::new(&markup, &origin, limits);
-    loop {
-        let piece = source.next()?;
-        if !matches!(piece, Piece::Text(_) | Piece::Character(_)) && !text.is_empty() {
-            nodes.push(Node::Text(std::mem::take(&mut text)));
-        }
-        match piece {
-            Piece::Start(start, empty) => {
-                source.open_element(&start, empty)?;
-                let mut attributes = source.attributes(&start)?;
-                let declared = attributes.iter().position(|(name, _)| *name == "xmlns");
-                let declared = declared.map(|at| attributes.remove(at).1);
-                let namespace = declared.or_else(|| namespaces.last().cloned().flatten());
-                let (name, attributes) = (start.name().as_ref().to_owned(), !attributes.is_empty());
-                nodes.push(Node::Start { name, namespace: namespace.clone(), attributes, empty });
-                if empty {
-                    source.close();
-                } else {
-                    namespaces.push(namespace);
-                }
-            }
-            Piece::Text(piece) => text.push_str(piece),
-            Piece::Character(character) => text.push(character),
-            Piece::End => {
-                source.close();
-                namespaces.pop();
-                nodes.push(Node::End);
-            }
-            Piece::Eof => return Ok(nodes),
-        }
-    }
 }

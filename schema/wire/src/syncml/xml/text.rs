@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::syncml::DecodeErrorKind;
+use crate::syncml::{DecodeErrorKind, Place, tag::Tag};
 
 /// Where the body's text begins and which octets were taken out of it, to find a place in the body again.
 #[derive(Debug, Default)]
@@ -156,6 +156,32 @@ fn is_local_name(name: &str) -> bool {
     let starts = |c: char| c.is_ascii_alphabetic() || c == '_' || (!c.is_ascii() && c.is_alphabetic());
     name.starts_with(starts)
         && name.chars().all(|c| starts(c) || c.is_ascii_digit() || matches!(c, '-' | '.' | '\u{B7}'))
+}
+
+/// Whether a DOCTYPE has declarations of its own: a `[` outside quotes.
+pub(in crate::syncml) fn has_internal_subset(doctype: &str) -> bool {
+    let mut quote = None;
+    for octet in doctype.bytes() {
+        match (quote, octet) {
+            (None, b'[') => return true,
+            (None, b'"' | b'\'') => quote = Some(octet),
+            (Some(open), close) if open == close => quote = None,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Line and column are counted only here, when something has gone wrong.
+pub(in crate::syncml) fn place(text: &[u8], offset: usize, open: &[Tag]) -> Place {
+    let before = &text[..offset.min(text.len())];
+    let line = before.iter().filter(|octet| **octet == b'\n').count() + 1;
+    let line_start = before.iter().rposition(|octet| *octet == b'\n').map_or(0, |at| at + 1);
+    let column =
+        String::from_utf8_lossy(&before[line_start..]).trim_start_matches('\u{FEFF}').chars().count() + 1;
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let path = open.iter().flat_map(|tag| ["/", tag.name()]).collect();
+    Place { offset, line_column: Some((number(line), number(column))), path }
 }
 
 /// What has to be escaped, and where.

@@ -2,12 +2,14 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::text::{self, Escape};
+use super::{
+    markup,
+    text::{self, Escape},
+};
 use crate::syncml::{
     Command, Data, EncodeError, Encoding, Message, Style, SyncHdr,
     tag::{METINF_NAMESPACE, Tag},
     write::{self, Out, Sink},
-    xml::reader,
 };
 
 /// Writes a message.
@@ -118,7 +120,7 @@ impl<O: Out> Sink for XmlWriter<O> {
             Data::Text(text) if forbidden(text).is_none() => self.content(text),
             Data::Text(text) => self.put(&STANDARD.encode(text)),
             Data::Binary(octets) => self.put(&STANDARD.encode(octets)),
-            Data::Markup(markup) => match canonical(markup) {
+            Data::Markup(markup) => match markup::canonical(markup) {
                 Ok(markup) => self.put(&markup),
                 Err(error) => self.fail(error),
             },
@@ -159,10 +161,4 @@ fn forbidden(text: &str) -> Option<char> {
     let plain =
         text.bytes().all(|octet| octet >= 0x20 && octet != 0xEF || matches!(octet, b'\t' | b'\n' | b'\r'));
     if plain { None } else { text.chars().find(|character| !text::is_allowed(*character)) }
-}
-
-/// Markup in its one form; what is not well formed is not written.
-fn canonical(markup: &str) -> Result<String, EncodeError> {
-    reader::canonical(markup, &reader::writer_limits())
-        .map_err(|error| EncodeError::Markup(error.to_string()))
 }
