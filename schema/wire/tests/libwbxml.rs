@@ -123,7 +123,13 @@ fn excepted(body: &[u8], ours: &Decoded) -> bool {
     let strange = body.windows(3).any(|part| part == b"]]>")
         || body.iter().any(|octet| matches!(octet, b'\r' | b'\n'))
         || body.get(3) != Some(&0x6A);
+    // Debug does not show the data of Cred.
+    let hidden = ours.message.header.cred.as_ref().is_some_and(|cred| match &cred.data {
+        Data::Text(text) => text.chars().any(char::is_control),
+        Data::Binary(_) | Data::Markup(_) => true,
+    });
     strange
+        || hidden
         || ours.repairs.any()
         || format!("{:?}", ours.message).contains("\\u{")
         || has_octets(&ours.message.body)
@@ -143,7 +149,7 @@ fn has_octets(commands: &[Command]) -> bool {
         | Command::Exec(request) => strange(&request.items),
         Command::Alert(alert) => strange(&alert.items),
         Command::Results(results) => strange(&results.items),
-        Command::Status(status) => strange(&status.items),
+        Command::Status(status) => strange(&status.items) || status.cred.is_some(),
         Command::Unknown { .. } => true,
     })
 }
