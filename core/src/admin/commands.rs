@@ -30,7 +30,7 @@ use super::{
     problem::Refused,
     syncml,
 };
-use crate::inside::Inside;
+use crate::{ca::DAY_MS, inside::Inside};
 
 const LIST: &str = "commands";
 /// Most commands in one order.
@@ -72,6 +72,9 @@ pub(super) async fn queue(
     };
     let submitted = active.devices.submit(order).await?;
     let operation = shown_operation(&inside, submitted.operation).await?;
+    if !submitted.repeated {
+        inside.keep_answer(&caller, 202, &operation).await;
+    }
     let mut response = answer::json(202, &operation)?;
     let place = format!("/api/1/operations/{}", submitted.operation);
     if let Ok(value) = actix_web::http::header::HeaderValue::from_str(&place) {
@@ -129,8 +132,10 @@ fn deadline(inside: &Inside, asked: Option<Time>) -> Result<Option<UtcMillis>, R
         Some(at) if at.0 <= now => Err(Refused::invalid("/deadline", "the deadline has passed")),
         Some(at) => Ok(Some(at.0)),
         None => {
+            // To the end of a day: an order that is repeated under its Idempotency-Key asks for the same.
             let days = i64::from(inside.config.commands.deadline_days);
-            Ok((days > 0).then(|| now.plus(days * crate::ca::DAY_MS)))
+            let today = now.0.div_euclid(DAY_MS);
+            Ok((days > 0).then(|| UtcMillis((today + days + 1) * DAY_MS)))
         }
     }
 }

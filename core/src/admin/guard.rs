@@ -7,6 +7,7 @@ use actix_web::{
     Error, FromRequest, HttpMessage as _, HttpRequest, HttpResponse,
     body::MessageBody,
     dev::{Payload, ServiceRequest, ServiceResponse},
+    error::InternalError,
     http::{StatusCode, header},
     middleware::Next,
     web,
@@ -50,14 +51,21 @@ pub(crate) async fn guard(
         Ok(Admitted::Replay(_, response)) => request.into_response(response).map_into_boxed_body(),
         Ok(Admitted::Go(caller)) => {
             request.extensions_mut().insert(caller);
-            let http = request.request().clone();
-            match tokio::time::timeout(LONGEST, next.call(request)).await {
-                Ok(Ok(response)) => response.map_into_boxed_body(),
-                Ok(Err(error)) => ServiceResponse::new(http, of_error(&error, id)),
+            // No clone of the request may live while actix routes it.
+            let response = match tokio::time::timeout(LONGEST, next.call(request)).await {
+                Ok(response) => response?.map_into_boxed_body(),
                 Err(_) => {
                     let refused = Refused::new(Slug::Unavailable, "this took too long");
-                    ServiceResponse::new(http, refused.respond(Some(id.to_string())))
+                    return Err(InternalError::from_response(
+                        refused.to_string(),
+                        refused.respond(Some(id.to_string())),
+                    )
+                    .into());
                 }
+            };
+            match response.response().error().map(|error| of_error(error, id)) {
+                Some(refused) => response.into_response(refused),
+                None => response,
             }
         }
         Err(refused) => request.into_response(refused.respond(Some(id.to_string()))).map_into_boxed_body(),
@@ -101,11 +109,6 @@ async fn admit(inside: &Inside, request: &mut ServiceRequest, id: Uuid) -> Resul
     }
     let Some(key) = idempotency_key(request)? else { return Ok(Admitted::Go(caller)) };
     let once = Once { key, request: digest(request).await? };
-    if row.operation == "commands.queue" {
-        // The actors keep this key themselves, in the order's own transaction.
-        caller.once = Some(once);
-        return Ok(Admitted::Go(caller));
-    }
     match replay(inside, &caller, &once).await? {
         Some(response) => Ok(Admitted::Replay(caller, response)),
         None => {

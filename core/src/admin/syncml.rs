@@ -12,10 +12,14 @@ use super::problem::Refused;
 /// The commands of `xml`, and whether a Sequence asks for their order.
 pub(super) fn commands(xml: &str) -> Result<(Vec<Body>, bool), Refused> {
     let limits = Limits::default();
-    let decoded = if is_message(xml) {
-        syncml::decode(xml.as_bytes(), Encoding::Xml, &limits).map_err(refused)?.message.body
-    } else {
-        syncml::decode_commands(xml.as_bytes(), &limits).map_err(refused)?.0
+    let decoded = match root(xml) {
+        "SyncML" => syncml::decode(xml.as_bytes(), Encoding::Xml, &limits).map_err(refused)?.message.body,
+        "SyncBody" => {
+            let message = format!("{BEFORE_BODY}{xml}{AFTER_BODY}");
+            let decoded = syncml::decode(message.as_bytes(), Encoding::Xml, &limits);
+            decoded.map_err(|error| refused(without_wrapping(error)))?.message.body
+        }
+        _ => syncml::decode_commands(xml.as_bytes(), &limits).map_err(refused)?.0,
     };
     let mut bodies = Vec::new();
     let mut ordered = false;
@@ -36,24 +40,38 @@ pub(super) fn commands(xml: &str) -> Result<(Vec<Body>, bool), Refused> {
     Ok((bodies, ordered))
 }
 
-/// Whether the root element is SyncML's; a fragment starts with a command or with SyncBody.
-fn is_message(xml: &str) -> bool {
+/// What makes a message of a SyncBody: the header goes behind it, so that little stands before the admin's text.
+const BEFORE_BODY: &str = "<SyncML xmlns=\"SYNCML:SYNCML1.2\">";
+const AFTER_BODY: &str = "<SyncHdr><VerDTD>1.2</VerDTD><VerProto>DM/1.2</VerProto><SessionID>1</SessionID>\
+    <MsgID>1</MsgID><Target><LocURI>a</LocURI></Target><Source><LocURI>b</LocURI></Source></SyncHdr></SyncML>";
+
+/// The place in the admin's own text.
+fn without_wrapping(mut error: DecodeError) -> DecodeError {
+    error.place.offset = error.place.offset.saturating_sub(BEFORE_BODY.len());
+    if let Some((1, column)) = error.place.line_column {
+        let before = u32::try_from(BEFORE_BODY.len()).unwrap_or(0);
+        error.place.line_column = Some((1, column.saturating_sub(before).max(1)));
+    }
+    error
+}
+
+/// The local name of the first element: of a fragment, that of its first command.
+fn root(xml: &str) -> &str {
     let mut rest = xml.trim_start_matches('\u{feff}').trim_start();
     // Passed over: declaration, DOCTYPE and comments before the root. The decoder judges them.
     while let Some(inner) = rest.strip_prefix("<?").or_else(|| rest.strip_prefix("<!")) {
-        let end = if inner.starts_with("--") {
-            inner.find("-->").map(|at| at + 3)
-        } else {
-            inner.find('>').map(|at| at + 1)
+        let end = match inner.starts_with("--") {
+            true => inner.find("-->").map(|at| at + 3),
+            false => inner.find('>').map(|at| at + 1),
         };
         match end {
             Some(end) => rest = inner[end..].trim_start(),
-            None => return true,
+            None => return "SyncML",
         }
     }
     let name = rest.strip_prefix('<').unwrap_or_default();
     let end = name.find(|c: char| c.is_whitespace() || matches!(c, '>' | '/')).unwrap_or(name.len());
-    name[..end].rsplit(':').next() == Some("SyncML")
+    name[..end].rsplit(':').next().unwrap_or_default()
 }
 
 fn plain(command: Command, outer: &Meta) -> Result<Body, Refused> {
@@ -121,11 +139,23 @@ mod tests {
         "<Get><CmdID>1</CmdID><Item><Target><LocURI>./DevInfo/Mod</LocURI></Target></Item></Get>";
 
     #[test]
-    fn a_message_is_told_from_a_fragment_by_its_root() {
-        assert!(is_message("<?xml version=\"1.0\"?>\n<!-- x > y --><SyncML xmlns=\"SYNCML:SYNCML1.2\">"));
-        assert!(is_message("<!DOCTYPE SyncML PUBLIC \"a\" \"b\"><s:SyncML>"));
-        assert!(!is_message(GET));
-        assert!(!is_message("<SyncBody>"));
+    fn a_message_a_body_and_commands_are_told_apart_by_their_root() {
+        for (xml, name) in [
+            ("<?xml version=\"1.0\"?>\n<!-- x > y --><SyncML xmlns=\"SYNCML:SYNCML1.2\">", "SyncML"),
+            ("<!DOCTYPE SyncML PUBLIC \"a\" \"b\"><s:SyncML>", "SyncML"),
+            (GET, "Get"),
+            ("<SyncBody/>", "SyncBody"),
+            ("", ""),
+        ] {
+            assert_eq!(root(xml), name, "{xml}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_read_as_its_commands_and_a_fault_in_it_has_its_own_place() {
+        assert_eq!(commands(&format!("<SyncBody>{GET}<Final/></SyncBody>")).unwrap().0.len(), 1);
+        let refused = commands("<SyncBody>\n<Get><CmdID>&x;</CmdID></Get></SyncBody>").unwrap_err();
+        assert!(refused.to_string().contains("line 2"), "{refused}");
     }
 
     #[test]

@@ -105,6 +105,23 @@ impl Inside {
         .await
     }
 
+    /// Keeps the answer to something that the actors committed (they keep the key in their own transaction, so that
+    /// nothing is done twice); without it a repeated request is answered anew.
+    pub(crate) async fn keep_answer(&self, caller: &Caller, status: u16, value: &impl Serialize) {
+        let (Some(once), Ok(answer)) = (&caller.once, serde_json::to_string(value)) else { return };
+        let answered = idempotency::Answered {
+            principal: caller.admin.id.to_string(),
+            key: once.key.clone(),
+            request: once.request,
+            status: i64::from(status),
+            answer,
+            at: self.now(),
+        };
+        if let Err(error) = self.store.write(move |tx| idempotency::keep(tx, answered.clone())).await {
+            tracing::warn!(%error, request = %caller.request, "an answer was not kept under its Idempotency-Key");
+        }
+    }
+
     async fn transact<T, F, K>(&self, caller: &Caller, mut work: F, keep: K) -> Result<T, Refused>
     where
         T: Send + 'static,

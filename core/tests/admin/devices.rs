@@ -108,7 +108,7 @@ async fn commands_are_queued_shown_listed_and_cancelled_with_their_timeline() {
     let operation: Operation = queued.read(202);
     assert_eq!(queued.header("location"), Some(format!("/api/1/operations/{}", operation.id).as_str()));
     assert_eq!((operation.state.as_str(), operation.commands.len()), ("queued", 2));
-    assert_eq!((operation.requested_by.as_str(), operation.reason.as_deref()), ("admin:admin", Some("test")));
+    assert_eq!((operation.requested_by.as_str(), operation.reason.as_deref()), ("admin", Some("test")));
     let replace = &operation.commands[1];
     let shown: Command = kit.admin.get(&format!("/api/1/commands/{}", replace.id)).await.read(200);
     let item = &shown.items.unwrap()[0];
@@ -144,7 +144,10 @@ async fn commands_are_queued_shown_listed_and_cancelled_with_their_timeline() {
 #[tokio::test]
 async fn commands_come_as_xml_too_and_bad_ones_are_refused_with_their_place() {
     let kit = Kit::start().await;
-    kit.admin.post("/api/1/devices", json!({"device_id": "d"})).await.read::<Enrolled>(201);
+    kit.admin
+        .post("/api/1/devices", json!({"device_id": "d", "dialect": "windows"}))
+        .await
+        .read::<Enrolled>(201);
     let xml = "<SyncBody><Get><CmdID>1</CmdID><Item><Target><LocURI>./DevInfo</LocURI></Target></Item></Get></SyncBody>";
     let operation: Operation =
         kit.admin.post("/api/1/devices/d/commands", json!({"syncml": xml})).await.read(202);

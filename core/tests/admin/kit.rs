@@ -45,6 +45,12 @@ impl Kit {
         kit
     }
 
+    /// Stops the core; its state stays.
+    pub(crate) async fn stop(&mut self) {
+        let core = self.core.take().unwrap();
+        tokio::task::spawn_blocking(move || core.stop()).await.unwrap();
+    }
+
     pub(crate) fn core(&self) -> &Core {
         self.core.as_ref().unwrap()
     }

@@ -102,7 +102,7 @@ async fn each_role_may_exactly_what_the_matrix_says() {
 
 #[tokio::test]
 async fn nobody_gets_anything_without_a_token() {
-    let kit = Kit::start().await;
+    let kit = Kit::with(|config| config.admin.failures_per_minute = 1000).await;
     let nobody = kit.admin.without_token();
     for route in routes::ALL {
         assert_eq!(ask(&nobody, route).await, 401, "{}", route.operation);

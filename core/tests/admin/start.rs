@@ -76,15 +76,13 @@ async fn a_core_that_cannot_start_says_in_one_sentence_what_to_do() {
 
 #[tokio::test]
 async fn a_second_core_on_the_same_database_stands_by_and_takes_over() {
-    let kit = Kit::start().await;
-    let mut config = Config::load(&kit.state.join("core.toml"), []).unwrap();
-    config.admin.listen.set_port(0);
+    let mut kit = Kit::start().await;
+    let config = Config::load(&kit.state.join("core.toml"), []).unwrap();
     let second = start(config).await;
     assert!(!second.is_active());
     let status: Status = kit.admin.get("/api/1/status").await.read(200);
     assert!(status.database.active);
-    drop(kit);
-    // The first released its epoch; the folder is gone with it, but the open database is not.
+    kit.stop().await;
     until("the second core is active", || second.is_active()).await;
     tokio::task::spawn_blocking(move || second.stop()).await.unwrap();
 }

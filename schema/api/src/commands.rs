@@ -69,7 +69,7 @@ pub struct Operation {
     pub kind: OperationKind,
     /// How many devices it is for.
     pub devices: u64,
-    /// Who asked: `admin:NAME`, `service:NAME`.
+    /// Who asked: an admin's name, or a service's.
     pub requested_by: String,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -175,8 +175,11 @@ pub fn by_route(r: &mut Reader, route: &[u8; 16]) -> Result<Option<Enrolment>, S
 /// Every enrolment that `text` may mean: its id, DevId, name, hardware id or certificate serial, exactly.
 /// An ambiguous one has several; at most 20 come.
 pub fn named(r: &mut Reader, text: &str) -> Result<Vec<Enrolment>, StoreError> {
-    if let Ok(id) = text.parse::<EnrolmentId>() {
-        return Ok(find(r, id)?.into_iter().collect());
+    // A certificate's serial of 16 octets reads as an id too.
+    if let Ok(id) = text.parse::<EnrolmentId>()
+        && let Some(row) = find(r, id)?
+    {
+        return Ok(vec![row]);
     }
     let serial = text.to_ascii_lowercase();
     Ok(each!(r.conn, c => t::enrolments
