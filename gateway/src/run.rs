@@ -121,6 +121,8 @@ impl Gateway {
             0 => thread::available_parallelism().map_or(2, usize::from),
             workers => workers,
         };
+        // Looked at before the files are read: a change in between is noticed.
+        let seen = changed_at(&config);
         let shared = Arc::new(Shared::new(config, clock, boot, workers)?);
         let mut gateway = Self { shared, threads: Vec::new(), addresses };
         let mut to_workers = Vec::new();
@@ -131,7 +133,8 @@ impl Gateway {
             gateway.spawn(format!("gateway-{worker}"), move || work(shared, worker, device, links))?;
         }
         let shared = Arc::clone(&gateway.shared);
-        gateway.spawn("gateway-control".to_owned(), move || control(shared, link, to_workers, observe))?;
+        gateway
+            .spawn("gateway-control".to_owned(), move || control(shared, link, to_workers, observe, seen))?;
         tracing::info!(?addresses, workers, "gateway started");
         Ok(gateway)
     }
@@ -261,10 +264,11 @@ async fn control(
     link: TcpListener,
     workers: Vec<mpsc::UnboundedSender<Accepted>>,
     observe: TcpListener,
+    seen: FileTimes,
 ) {
     actix_rt::spawn(accept_links(Arc::clone(&shared), link, workers));
     actix_rt::spawn(observe_port::serve(Arc::clone(&shared), observe));
-    chores(shared).await;
+    chores(shared, seen).await;
 }
 
 /// Gives each accepted link to the workers in turn.
@@ -297,11 +301,10 @@ async fn accept_links(
     }
 }
 
-async fn chores(shared: Arc<Shared>) {
+async fn chores(shared: Arc<Shared>, mut seen: FileTimes) {
     let mut look = tokio::time::interval(LOOK);
     let (mut write, mut files, mut settle) =
         (tokio::time::interval(WRITE), tokio::time::interval(FILES), tokio::time::interval(SETTLE));
-    let mut seen = changed_at(&shared.config);
     loop {
         tokio::select! {
             _ = look.tick() => reconsider(&shared),
@@ -336,7 +339,10 @@ async fn write_routes(shared: &Arc<Shared>) {
     shared.trouble("routes on disk", trouble);
 }
 
-fn changed_at(config: &Config) -> Vec<Option<SystemTime>> {
+/// When each file of the configuration was last changed.
+type FileTimes = Vec<Option<SystemTime>>;
+
+fn changed_at(config: &Config) -> FileTimes {
     let changed = |path| fs::metadata(path).and_then(|data| data.modified()).ok();
     config.files().into_iter().map(|(_, path)| changed(path)).collect()
 }
