@@ -1,0 +1,85 @@
+//! The benchmarks: one command, one table, each figure beside its baseline of the same run.
+//!
+//! `cargo run --release -p postern-tests --bin postern-bench` (binaries of the system built before: see docs/PERFORMANCE.md).
+#![forbid(unsafe_code)]
+
+mod clock;
+mod codec;
+mod echo;
+mod libwbxml;
+mod load;
+mod scale;
+mod sessions;
+mod site;
+mod table;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Parser, Debug)]
+#[command(name = "postern-bench", about = "Measures Postern against baselines of the same run")]
+struct Arguments {
+    /// Only these sections; all when none is named.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Section>,
+    /// A tenth of the work: to see that it runs, not to quote.
+    #[arg(long)]
+    quick: bool,
+    /// Root of the checkout.
+    #[arg(long, default_value = ".")]
+    root: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// The baseline server (started by the benchmark itself).
+    Echo(echo::Options),
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Section {
+    /// XML and WBXML.
+    Codec,
+    /// Sessions through gateway, link and core on SQLite.
+    Sqlite,
+    /// The same on PostgreSQL.
+    Postgres,
+    /// 100,000 enrolled devices: memory, first session, standby take-over.
+    Scale,
+}
+
+fn main() -> anyhow::Result<()> {
+    // A second provider was installed before: then it is the same one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let arguments = Arguments::parse();
+    if let Some(Command::Echo(options)) = arguments.command {
+        return echo::serve(options);
+    }
+    let wanted = |section| arguments.only.is_empty() || arguments.only.contains(&section);
+    let mut rows = Vec::new();
+    let mut section = |name: &str, result: anyhow::Result<Vec<table::Row>>| -> anyhow::Result<()> {
+        let some = result.map_err(|error| error.context(format!("section {name}")))?;
+        print!("\n## {name}\n\n{}", table::markdown(&some));
+        rows.extend(some);
+        Ok(())
+    };
+    if wanted(Section::Codec) {
+        section("Codecs", codec::run(&arguments.root))?;
+    }
+    if wanted(Section::Sqlite) {
+        section("Sessions on SQLite", sessions::run(site::Database::Sqlite, arguments.quick))?;
+    }
+    if wanted(Section::Postgres) {
+        section("Sessions on PostgreSQL", sessions::run(site::Database::Postgres, arguments.quick))?;
+    }
+    if wanted(Section::Scale) {
+        section("100,000 enrolled devices", scale::run(arguments.quick))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! Sessions through gateway, link and core, against a bare echo of the same octets and handshakes.
+
+use std::{
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use crate::{
+    clock,
+    load::{self, Figures, Kind, Player},
+    site::{self, Database, Site},
+    table::Row,
+};
+
+const CLIENTS: usize = 32;
+const PLAYERS: usize = 1000;
+
+/// All rows for one database.
+///
+/// # Errors
+/// A session did not go as it should.
+pub fn run(database: Database, quick: bool) -> anyhow::Result<Vec<Row>> {
+    let sessions = if quick { 500 } else { 4000 };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut site = Site::prepare(database)?;
+    let players = Arc::new(site.enrol(PLAYERS, PLAYERS)?);
+    site.start()?;
+    let mut rows = Vec::new();
+    // Warm up: links grown, statements prepared.
+    runtime.block_on(load::run(site.device, "localhost", players.clone(), Kind::Idle, PLAYERS, CLIENTS))?;
+
+    let (figures, cpu) = measured(&site, || runtime.block_on(load::run(site.device, "localhost", players.clone(), Kind::Idle, sessions, CLIENTS)))?;
+    let baseline = echo(&site, &players, &figures, sessions, &runtime)?;
+    rows.push(row(database, "idle check-in (2 POSTs)", &figures, cpu, &baseline, 0.5));
+
+    queue_four(&site, PLAYERS, &runtime)?;
+    let (figures, cpu) = measured(&site, || runtime.block_on(load::run(site.device, "localhost", players.clone(), Kind::FourCommands, PLAYERS, CLIENTS)))?;
+    let baseline = echo(&site, &players, &figures, sessions, &runtime)?;
+    rows.push(row(database, "four commands, results durable (3 POSTs)", &figures, cpu, &baseline, 0.35));
+    Ok(rows)
+}
+
+/// Four commands for each of the first `players` devices, through the admin API.
+fn queue_four(site: &Site, players: usize, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
+    let command = |verb: &str, uri: &str, data: Option<&str>| {
+        let mut value = serde_json::json!({ "verb": verb, "uri": uri });
+        if let Some(data) = data {
+            value["data"] = data.into();
+        }
+        value
+    };
+    let order = serde_json::json!({ "commands": [
+        command("replace", "./Vendor/Poll", Some("480")),
+        command("replace", "./Vendor/Name", Some("a name of some length")),
+        command("get", "./DevDetail/SwV", None),
+        command("get", "./DevDetail/FwV", None),
+    ]});
+    let admin = site.admin()?;
+    runtime.block_on(async {
+        let mut tasks = Vec::new();
+        for first in 0..8 {
+            let (admin, order) = (admin.clone(), order.clone());
+            tasks.push(tokio::spawn(async move {
+                for number in (first..players).step_by(8) {
+                    admin.post(&format!("/api/1/devices/{}/commands", site::device_id(number)), &order).await?;
+                }
+                anyhow::Ok(())
+            }));
+        }
+        for task in tasks {
+            task.await??;
+        }
+        Ok(())
+    })
+}
+
+struct Cpu {
+    core: Duration,
+    gateway: Duration,
+    database: Duration,
+}
+
+fn measured(site: &Site, work: impl FnOnce() -> anyhow::Result<Figures>) -> anyhow::Result<(Figures, Cpu)> {
+    let before = site.cpu()?;
+    let figures = work()?;
+    let after = site.cpu()?;
+    Ok((figures, Cpu { core: after.0 - before.0, gateway: after.1 - before.1, database: after.2.saturating_sub(before.2) }))
+}
+
+struct Baseline {
+    figures: Figures,
+    cpu: Duration,
+}
+
+fn echo(site: &Site, players: &[Player], figures: &Figures, sessions: usize, runtime: &tokio::runtime::Runtime) -> anyhow::Result<Baseline> {
+    let folder = tempfile::tempdir()?;
+    for (turn, (_, reply)) in figures.bodies.iter().enumerate() {
+        std::fs::write(folder.path().join(turn.to_string()), reply)?;
+    }
+    let address = site::free()?;
+    let (certificate, key, ca) = site.device_tls();
+    let mut server = Command::new(std::env::current_exe()?)
+        .args(["echo", "--port", &address.port().to_string()])
+        .arg("--certificate")
+        .arg(certificate)
+        .arg("--key")
+        .arg(key)
+        .arg("--client-ca")
+        .arg(ca)
+        .arg("--replies")
+        .arg(folder.path())
+        .stdin(Stdio::null())
+        .spawn()?;
+    let result = (|| {
+        for _ in 0..100 {
+            if std::net::TcpStream::connect(address).is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let tls = players.first().context("a player")?.tls.clone();
+        let bodies = Arc::new(figures.bodies.clone());
+        runtime.block_on(load::run_echo(address, "localhost", tls.clone(), bodies.clone(), 200, CLIENTS))?;
+        let before = clock::cpu_of(server.id())?;
+        let figures = runtime.block_on(load::run_echo(address, "localhost", tls, bodies, sessions, CLIENTS))?;
+        Ok(Baseline { figures, cpu: clock::cpu_of(server.id())? - before })
+    })();
+    // Ours by handle.
+    let _ = server.kill();
+    let _ = server.wait();
+    result
+}
+
+fn row(database: Database, what: &str, figures: &Figures, cpu: Cpu, baseline: &Baseline, aim: f64) -> Row {
+    let per = |sessions: usize, time: Duration| sessions as f64 / time.as_secs_f64().max(0.001);
+    let ours = per(figures.sessions, cpu.core + cpu.gateway);
+    let base = per(baseline.figures.sessions, baseline.cpu);
+    let each = |time: Duration| time.as_micros() as f64 / figures.sessions as f64;
+    let p = |q: usize| figures.latencies.get(figures.latencies.len() * q / 100).map_or(0, |latency| latency.as_millis());
+    let with_database = if database == Database::Postgres { format!(", PostgreSQL's own processes {:.0}", each(cpu.database)) } else { String::new() };
+    Row {
+        subject: what.to_owned(),
+        baseline: "rustls + actix-web echo".into(),
+        figure: format!(
+            "{ours:.0} sessions/CPU s ({:.0}/s wall; µs CPU a session: gateway {:.0}, core {:.0}{with_database}; p50 {} ms, p99 {} ms)",
+            per(figures.sessions, figures.wall),
+            each(cpu.gateway),
+            each(cpu.core),
+            p(50),
+            p(99)
+        ),
+        baseline_figure: format!("{base:.0} sessions/CPU s ({:.0}/s wall)", per(baseline.figures.sessions, baseline.figures.wall)),
+        ratio: format!("{:.2}", ours / base),
+        aim: format!("≥ {aim}"),
+    }
+}
