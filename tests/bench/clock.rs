@@ -60,3 +60,21 @@ pub fn resident_of(pid: u32) -> anyhow::Result<u64> {
         .unwrap_or(0);
     Ok(kib * 1024)
 }
+
+/// The postmaster that was started with this argument.
+///
+/// # Errors
+/// There is none.
+pub fn pid_with(argument: &str) -> anyhow::Result<u32> {
+    let mut found: Vec<u32> = Vec::new();
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let program = line.split(|octet| *octet == 0).next().unwrap_or_default();
+        if program.ends_with(b"/postgres") && line.windows(argument.len()).any(|part| part == argument.as_bytes()) {
+            found.push(pid);
+        }
+    }
+    found.sort_unstable();
+    found.first().copied().ok_or_else(|| anyhow::anyhow!("no postgres with {argument} runs"))
+}

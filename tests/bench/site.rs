@@ -16,16 +16,18 @@ use postern_core::{
     init::{InitOptions, NewGateway, init},
 };
 use postern_store::{
-    Ambient, MasterKey, Options, Place, PostgresPlace, Sealer, Store,
+    Ambient, MasterKey, Options, Place, Sealer, Store,
     credentials::Credentials,
     enrolments,
     lists::{self, Change, List},
+    testkit::{Cluster, Durability},
 };
 use postern_wire::{
     auth,
     route::RouteId,
     terms::{AuthType, EnrolmentId, UtcMillis},
 };
+use secrecy::ExposeSecret as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 
 use crate::{clock, load::Player};
@@ -43,7 +45,7 @@ pub enum Database {
 pub struct Site {
     folder: tempfile::TempDir,
     place: Place,
-    cluster: Option<postern_store::testkit::Cluster>,
+    cluster: Option<Cluster>,
     config: PathBuf,
     gateway_config: PathBuf,
     core: Option<Child>,
@@ -69,13 +71,14 @@ impl Site {
         let (place, cluster) = match database {
             Database::Sqlite => (Place::Sqlite { path: state.join("postern.sqlite") }, None),
             Database::Postgres => {
-                let cluster = postern_store::testkit::Cluster::start_durable()?;
-                let url = cluster.create_database("bench")?;
+                let cluster = Cluster::start(Durability::On)?;
+                let place = cluster.database()?;
                 let file = folder.path().join("database.url");
-                std::fs::write(&file, &url)?;
+                std::fs::write(&file, place.url.expose_secret())?;
                 settings.kind = config::DatabaseKind::Postgres;
                 settings.url_file = Some(file);
-                (Place::Postgres(PostgresPlace::at(url)), Some(cluster))
+                settings.ca = place.ca_file.clone();
+                (Place::Postgres(place), Some(cluster))
             }
         };
         let options = InitOptions {
@@ -94,7 +97,7 @@ impl Site {
             observe_listen: core_observe,
             database: settings,
         };
-        let made = init(&options, &postern_actors::SystemClock::new(), &postern_actors::SystemRandom::new())?;
+        let made = init(&options, &postern_actors::SystemClock::new(), &postern_actors::SystemRandom::default())?;
         Ok(Self {
             config: made.config,
             gateway_config: made.gateways.first().context("a gateway's folder")?.join("gateway.toml"),
@@ -262,7 +265,7 @@ impl Site {
     /// A process is gone.
     pub fn cpu(&self) -> anyhow::Result<(Duration, Duration, Duration)> {
         let (core, gateway) = self.pids()?;
-        let database = self.cluster.as_ref().map_or(Ok(Duration::ZERO), |cluster| clock::cpu_of_tree(cluster.pid()))?;
+        let database = self.cluster.as_ref().map_or(Ok(Duration::ZERO), |cluster| clock::cpu_of_tree(clock::pid_with(&format!("port={}", cluster.port()))?))?;
         Ok((clock::cpu_of(core)?, clock::cpu_of(gateway)?, database))
     }
 
@@ -315,11 +318,15 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
+        // Core and gateway go before the database that they use.
         for child in [self.gateway.take(), self.core.take()].into_iter().flatten() {
             let mut child = child;
             // Ours, recorded by handle; nothing to do when it is gone already.
             let _ = child.kill();
             let _ = child.wait();
+        }
+        if let Some(cluster) = &self.cluster {
+            cluster.stop();
         }
     }
 }

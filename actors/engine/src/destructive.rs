@@ -91,10 +91,15 @@ const WINDOWS: &[Rule] = &[
     ("vendor/msft/bitlocker/rotaterecoverypasswords", Protected::Escrow),
 ];
 
-/// What `verb` on `uri` would touch, if that is protected on `dialect`. `subtree` says that the data is a whole
-/// subtree (TNDS). Copy asks twice: as Copy for its target, as Get for its source.
+/// What `verb` on `uri` would touch, if that is protected on a device of any dialect: the dialect that an enrolment
+/// names may be wrong, and a PC that was enrolled as a classic device must not be wiped by a raw command.
+/// `subtree` says that the data is a whole subtree (TNDS). Copy asks twice: as Copy for its target, as Get for its source.
 #[must_use]
-pub fn protected(dialect: Dialect, verb: Verb, uri: &TreeUri, subtree: bool) -> Option<Protected> {
+pub fn protected(verb: Verb, uri: &TreeUri, subtree: bool) -> Option<Protected> {
+    Dialect::ALL.iter().find_map(|dialect| protected_on(*dialect, verb, uri, subtree))
+}
+
+fn protected_on(dialect: Dialect, verb: Verb, uri: &TreeUri, subtree: bool) -> Option<Protected> {
     let names = names(dialect, uri);
     let (reach, secrets_only) = reach(verb, uri, subtree);
     let windows = matches!(dialect, Dialect::Windows).then_some(WINDOWS);
@@ -108,7 +113,7 @@ pub fn protected(dialect: Dialect, verb: Verb, uri: &TreeUri, subtree: bool) -> 
 /// Whether a node holds a secret on a device of any dialect: its value is not kept, should one come (AM-15).
 #[must_use]
 pub fn is_secret(uri: &str) -> bool {
-    TreeUri::parse(uri).is_ok_and(|uri| protected(Dialect::Windows, Verb::Get, &uri, false).is_some())
+    TreeUri::parse(uri).is_ok_and(|uri| protected(Verb::Get, &uri, false).is_some())
 }
 
 /// How far a command reaches from its node.
@@ -187,7 +192,14 @@ mod tests {
     use super::*;
 
     fn judge(dialect: Dialect, verb: Verb, uri: &str) -> Option<Protected> {
-        protected(dialect, verb, &TreeUri::parse(uri).unwrap(), false)
+        protected_on(dialect, verb, &TreeUri::parse(uri).unwrap(), false)
+    }
+
+    #[test]
+    fn a_pc_that_was_enrolled_as_a_classic_device_is_protected_too() {
+        for uri in ["./Device/Vendor/MSFT/RemoteWipe/doWipe", "./Vendor/MSFT/CleanPC/CleanPCRetainingUserData"] {
+            assert_eq!(protected(Verb::Exec, &TreeUri::parse(uri).unwrap(), false), Some(Protected::Wipe), "{uri}");
+        }
     }
 
     #[test]
@@ -244,8 +256,8 @@ mod tests {
     #[test]
     fn a_subtree_in_one_add_above_a_protected_node_is_refused() {
         let vendor = TreeUri::parse("./Vendor/MSFT").unwrap();
-        assert!(protected(Dialect::Classic, Verb::Add, &vendor, true).is_some());
-        assert_eq!(protected(Dialect::Classic, Verb::Add, &vendor, false), None);
+        assert!(protected(Verb::Add, &vendor, true).is_some());
+        assert_eq!(protected(Verb::Add, &vendor, false), None);
     }
 
     #[test]

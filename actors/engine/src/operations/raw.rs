@@ -97,9 +97,9 @@ fn item(verb: Verb, item: &BodyItem, device: Target) -> Result<BodyItem, PlanErr
     value(&target, format.as_deref().unwrap_or("chr"), item.data.as_ref())?;
     let subtree = item.type_.as_deref().is_some_and(|type_| type_.contains("dmtnds"))
         || matches!(item.data, Some(Data::Markup(_)));
-    let refused = destructive::protected(device.dialect, verb, &target, subtree).map(|what| (&target, what));
+    let refused = destructive::protected(verb, &target, subtree).map(|what| (&target, what));
     let from = source.as_ref().and_then(|source| {
-        destructive::protected(device.dialect, Verb::Get, source, false).map(|what| (source, what))
+        destructive::protected(Verb::Get, source, false).map(|what| (source, what))
     });
     if let Some((uri, protected)) = refused.or(from) {
         return Err(PlanError::Protected { uri: uri.to_string(), protected });
