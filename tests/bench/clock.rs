@@ -25,7 +25,8 @@ pub fn cpu_of(pid: u32) -> anyhow::Result<Duration> {
     let after_name = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
     let fields: Vec<&str> = after_name.split_whitespace().collect();
     // Fields 14 and 15 of proc(5), counted behind the name, which may hold blanks.
-    let ticks: u64 = fields.get(11).unwrap_or(&"0").parse::<u64>()? + fields.get(12).unwrap_or(&"0").parse::<u64>()?;
+    let ticks: u64 =
+        fields.get(11).unwrap_or(&"0").parse::<u64>()? + fields.get(12).unwrap_or(&"0").parse::<u64>()?;
     // USER_HZ is 100 on every Linux architecture that the project runs on.
     Ok(Duration::from_millis(ticks * 10))
 }
@@ -37,9 +38,12 @@ pub fn cpu_of(pid: u32) -> anyhow::Result<Duration> {
 pub fn cpu_of_tree(pid: u32) -> anyhow::Result<Duration> {
     let mut total = cpu_of(pid)?;
     for entry in std::fs::read_dir("/proc")?.flatten() {
-        let Some(child) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(child) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         let Ok(stat) = std::fs::read_to_string(format!("/proc/{child}/stat")) else { continue };
-        let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
+        let parent =
+            stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
         if parent == Some(pid) {
             total += cpu_of(child).unwrap_or_default();
         }
@@ -68,10 +72,14 @@ pub fn resident_of(pid: u32) -> anyhow::Result<u64> {
 pub fn pid_with(argument: &str) -> anyhow::Result<u32> {
     let mut found: Vec<u32> = Vec::new();
     for entry in std::fs::read_dir("/proc")?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let program = line.split(|octet| *octet == 0).next().unwrap_or_default();
-        if program.ends_with(b"/postgres") && line.windows(argument.len()).any(|part| part == argument.as_bytes()) {
+        if program.ends_with(b"/postgres")
+            && line.windows(argument.len()).any(|part| part == argument.as_bytes())
+        {
             found.push(pid);
         }
     }

@@ -25,7 +25,10 @@ pub fn run(root: &Path) -> anyhow::Result<Vec<Row>> {
         let octets = std::fs::read(data.join(path)).with_context(|| format!("sample {path}"))?;
         xml(name, &octets, &mut rows)?;
     }
-    for (name, path) in [("package 1", "clients/libdmclient-wbxml-md5/01-c2s.wbxml"), ("package 3", "clients/libdmclient-wbxml-md5/03-c2s.wbxml")] {
+    for (name, path) in [
+        ("package 1", "clients/libdmclient-wbxml-md5/01-c2s.wbxml"),
+        ("package 3", "clients/libdmclient-wbxml-md5/03-c2s.wbxml"),
+    ] {
         let octets = std::fs::read(data.join(path)).with_context(|| format!("sample {path}"))?;
         wbxml(root, name, &octets, &mut rows)?;
     }
@@ -46,7 +49,12 @@ fn xml(name: &str, octets: &[u8], rows: &mut Vec<Row>) -> anyhow::Result<()> {
             black_box(syncml::decode(black_box(octets), Encoding::Xml, &limits).is_ok());
         },
     );
-    rows.push(Row::ratio(format!("XML decode, {name} ({} octets)", octets.len()), "bare NsReader loop", decode, Some(0.75)));
+    rows.push(Row::ratio(
+        format!("XML decode, {name} ({} octets)", octets.len()),
+        "bare NsReader loop",
+        decode,
+        Some(0.75),
+    ));
     let encode = paired(
         || {
             black_box(bare_loop(black_box(&written_text)));
@@ -67,15 +75,31 @@ fn wbxml(root: &Path, name: &str, octets: &[u8], rows: &mut Vec<Row>) -> anyhow:
     let mut ratios_encode = Vec::new();
     for _ in 0..5 {
         let theirs = libwbxml::nanoseconds_per_message(&helper, octets)?;
-        ratios_decode.push((theirs.decode, each(|| {
-            black_box(syncml::decode(black_box(octets), Encoding::Wbxml, &limits).is_ok());
-        })));
-        ratios_encode.push((theirs.encode, each(|| {
-            black_box(syncml::encode(black_box(&decoded.message), &decoded.style).is_ok());
-        })));
+        ratios_decode.push((
+            theirs.decode,
+            each(|| {
+                black_box(syncml::decode(black_box(octets), Encoding::Wbxml, &limits).is_ok());
+            }),
+        ));
+        ratios_encode.push((
+            theirs.encode,
+            each(|| {
+                black_box(syncml::encode(black_box(&decoded.message), &decoded.style).is_ok());
+            }),
+        ));
     }
-    rows.push(Row::ratio(format!("WBXML decode, {name} ({} octets)", octets.len()), "libwbxml, to XML", Paired::from(ratios_decode), None));
-    rows.push(Row::ratio(format!("WBXML encode, {name}"), "libwbxml, from XML", Paired::from(ratios_encode), None));
+    rows.push(Row::ratio(
+        format!("WBXML decode, {name} ({} octets)", octets.len()),
+        "libwbxml, to XML",
+        Paired::from(ratios_decode),
+        None,
+    ));
+    rows.push(Row::ratio(
+        format!("WBXML encode, {name}"),
+        "libwbxml, from XML",
+        Paired::from(ratios_encode),
+        None,
+    ));
     Ok(())
 }
 

@@ -40,7 +40,8 @@ pub fn serve(options: Options) -> anyhow::Result<()> {
     let chain = CertificateDer::pem_file_iter(&options.certificate)?.collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_file(&options.key)?;
     let verifier = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots)).build()?;
-    let tls = rustls::ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(chain, key)?;
+    let tls =
+        rustls::ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(chain, key)?;
     let mut replies: Vec<web::Bytes> = Vec::new();
     while let Ok(reply) = std::fs::read(options.replies.join(replies.len().to_string())) {
         replies.push(reply.into());

@@ -34,7 +34,10 @@ pub fn build(root: &Path) -> anyhow::Result<PathBuf> {
         .output()
         .context("cc")?;
     if !made.status.success() {
-        bail!("the libwbxml helper does not compile (Debian package libwbxml2-dev): {}", String::from_utf8_lossy(&made.stderr));
+        bail!(
+            "the libwbxml helper does not compile (Debian package libwbxml2-dev): {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
     }
     Ok(program)
 }
@@ -46,7 +49,9 @@ pub fn build(root: &Path) -> anyhow::Result<PathBuf> {
 pub fn nanoseconds_per_message(helper: &Path, wbxml: &[u8]) -> anyhow::Result<Nanoseconds> {
     let mut child = Command::new(helper).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let result = (|| {
-        let (Some(stdin), Some(stdout)) = (child.stdin.as_mut(), child.stdout.as_mut()) else { bail!("no pipes") };
+        let (Some(stdin), Some(stdout)) = (child.stdin.as_mut(), child.stdout.as_mut()) else {
+            bail!("no pipes")
+        };
         let mut ask = |op: u8, input: &[u8]| -> anyhow::Result<Vec<u8>> {
             stdin.write_all(&[op])?;
             stdin.write_all(&u32::try_from(input.len())?.to_be_bytes())?;

@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use postern_wire::syncml::auth;
+use postern_wire::auth;
 use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -64,7 +64,14 @@ pub struct Figures {
 ///
 /// # Errors
 /// The first session that does not go as it should.
-pub async fn run(address: SocketAddr, host: &str, players: Arc<Vec<Player>>, kind: Kind, sessions: usize, clients: usize) -> anyhow::Result<Figures> {
+pub async fn run(
+    address: SocketAddr,
+    host: &str,
+    players: Arc<Vec<Player>>,
+    kind: Kind,
+    sessions: usize,
+    clients: usize,
+) -> anyhow::Result<Figures> {
     let next = Arc::new(AtomicUsize::new(0));
     let start = clock::now();
     let mut tasks = Vec::new();
@@ -80,7 +87,9 @@ pub async fn run(address: SocketAddr, host: &str, players: Arc<Vec<Player>>, kin
                 }
                 let player = &players[turn % players.len()];
                 let begin = clock::now();
-                sample = session(address, &host, player, kind, turn).await.with_context(|| format!("session {turn} of {}", player.device_id))?;
+                sample = session(address, &host, player, kind, turn)
+                    .await
+                    .with_context(|| format!("session {turn} of {}", player.device_id))?;
                 latencies.push(begin.elapsed());
             }
         }));
@@ -102,7 +111,14 @@ pub async fn run(address: SocketAddr, host: &str, players: Arc<Vec<Player>>, kin
 ///
 /// # Errors
 /// The first answer that is not the recorded one.
-pub async fn run_echo(address: SocketAddr, host: &str, tls: Arc<rustls::ClientConfig>, bodies: Arc<Vec<(Vec<u8>, Vec<u8>)>>, sessions: usize, clients: usize) -> anyhow::Result<Figures> {
+pub async fn run_echo(
+    address: SocketAddr,
+    host: &str,
+    tls: Arc<rustls::ClientConfig>,
+    bodies: Arc<Vec<(Vec<u8>, Vec<u8>)>>,
+    sessions: usize,
+    clients: usize,
+) -> anyhow::Result<Figures> {
     let next = Arc::new(AtomicUsize::new(0));
     let start = clock::now();
     let mut tasks = Vec::new();
@@ -133,13 +149,20 @@ pub async fn run_echo(address: SocketAddr, host: &str, tls: Arc<rustls::ClientCo
     Ok(Figures { sessions: latencies.len(), wall: start.elapsed(), latencies, bodies: Vec::new() })
 }
 
-async fn session(address: SocketAddr, host: &str, player: &Player, kind: Kind, turn: usize) -> anyhow::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+async fn session(
+    address: SocketAddr,
+    host: &str,
+    player: &Player,
+    kind: Kind,
+    turn: usize,
+) -> anyhow::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let mut connection = Connection::open(address, host, player.tls.clone()).await?;
     let session = format!("{:X}", turn % 0xFFFF + 1);
     let first = package_one(player, host, &session, 1, "", "");
     let challenge = connection.post(&player.path, first.as_bytes()).await?;
     let text = std::str::from_utf8(&challenge)?;
-    let nonce = between(text, "<NextNonce xmlns=\"syncml:metinf\">", "</NextNonce>").with_context(|| format!("no challenge in {text}"))?;
+    let nonce = between(text, "<NextNonce xmlns=\"syncml:metinf\">", "</NextNonce>")
+        .with_context(|| format!("no challenge in {text}"))?;
     let digest = auth::md5_digest(&player.password_hash, &decode_base64(nonce)?);
     let cred = format!(
         "<Cred><Meta><Format xmlns=\"syncml:metinf\">b64</Format><Type xmlns=\"syncml:metinf\">syncml:auth-md5</Type></Meta><Data>{digest}</Data></Cred>"
@@ -176,7 +199,9 @@ fn header(player: &Player, host: &str, session: &str, message: u32, cred: &str) 
 
 fn package_one(player: &Player, host: &str, session: &str, message: u32, cred: &str, status: &str) -> String {
     let item = |node: &str, value: &str| {
-        format!("<Item><Source><LocURI>./DevInfo/{node}</LocURI></Source><Meta><Format xmlns=\"syncml:metinf\">chr</Format><Type xmlns=\"syncml:metinf\">text/plain</Type></Meta><Data>{value}</Data></Item>")
+        format!(
+            "<Item><Source><LocURI>./DevInfo/{node}</LocURI></Source><Meta><Format xmlns=\"syncml:metinf\">chr</Format><Type xmlns=\"syncml:metinf\">text/plain</Type></Meta><Data>{value}</Data></Item>"
+        )
     };
     format!(
         "{}<SyncBody>{status}<Alert><CmdID>1</CmdID><Data>1201</Data></Alert><Replace><CmdID>2</CmdID>{}{}{}{}{}</Replace><Final/></SyncBody></SyncML>",
@@ -264,7 +289,8 @@ impl Connection {
         if !text.starts_with("http/1.1 200") {
             bail!("answer: {}", text.lines().next().unwrap_or_default());
         }
-        let length: usize = between(&text, "content-length:", "\r\n").context("Content-Length")?.trim().parse()?;
+        let length: usize =
+            between(&text, "content-length:", "\r\n").context("Content-Length")?.trim().parse()?;
         while self.buffer.len() < head + length {
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 bail!("the connection ended in the body");

@@ -47,16 +47,33 @@ pub fn run(quick: bool) -> anyhow::Result<Vec<Row>> {
     Ok(vec![
         Row::plain(
             format!("memory an idle enrolled device, {count} enrolled"),
-            format!("{:.0} octets (core: {} MiB, with one device {} MiB)", (full.saturating_sub(empty)) as f64 / count as f64, full >> 20, empty >> 20),
+            format!(
+                "{:.0} octets (core: {} MiB, with one device {} MiB)",
+                (full.saturating_sub(empty)) as f64 / count as f64,
+                full >> 20,
+                empty >> 20
+            ),
             "≤ 128 octets",
         ),
-        Row::plain(format!("start of a core to the first session, {count} enrolled"), format!("{:.2} s", first.as_secs_f64()), "< 2 s"),
-        Row::plain("kill -9 of the active core to the first session on the standby", format!("{:.2} s", taken.as_secs_f64()), "< 10 s"),
+        Row::plain(
+            format!("start of a core to the first session, {count} enrolled"),
+            format!("{:.2} s", first.as_secs_f64()),
+            "< 2 s",
+        ),
+        Row::plain(
+            "kill -9 of the active core to the first session on the standby",
+            format!("{:.2} s", taken.as_secs_f64()),
+            "< 10 s",
+        ),
     ])
 }
 
 /// Tries until a session succeeds, each 10 milliseconds, for a minute at most.
-fn first_session(site: &Site, players: &Arc<Vec<Player>>, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
+fn first_session(
+    site: &Site,
+    players: &Arc<Vec<Player>>,
+    runtime: &tokio::runtime::Runtime,
+) -> anyhow::Result<()> {
     let mut last = None;
     for _ in 0..6000 {
         match runtime.block_on(load::run(site.device, "localhost", players.clone(), Kind::Idle, 1, 1)) {

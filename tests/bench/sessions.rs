@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
 use crate::{
     clock,
     load::{self, Figures, Kind, Player},
     site::{self, Database, Site},
     table::Row,
 };
+use anyhow::Context as _;
 
 const CLIENTS: usize = 32;
 const PLAYERS: usize = 1000;
@@ -31,12 +31,23 @@ pub fn run(database: Database, quick: bool) -> anyhow::Result<Vec<Row>> {
     // Warm up: links grown, statements prepared.
     runtime.block_on(load::run(site.device, "localhost", players.clone(), Kind::Idle, PLAYERS, CLIENTS))?;
 
-    let (figures, cpu) = measured(&site, || runtime.block_on(load::run(site.device, "localhost", players.clone(), Kind::Idle, sessions, CLIENTS)))?;
+    let (figures, cpu) = measured(&site, || {
+        runtime.block_on(load::run(site.device, "localhost", players.clone(), Kind::Idle, sessions, CLIENTS))
+    })?;
     let baseline = echo(&site, &players, &figures, sessions, &runtime)?;
     rows.push(row(database, "idle check-in (2 POSTs)", &figures, cpu, &baseline, 0.5));
 
     queue_four(&site, PLAYERS, &runtime)?;
-    let (figures, cpu) = measured(&site, || runtime.block_on(load::run(site.device, "localhost", players.clone(), Kind::FourCommands, PLAYERS, CLIENTS)))?;
+    let (figures, cpu) = measured(&site, || {
+        runtime.block_on(load::run(
+            site.device,
+            "localhost",
+            players.clone(),
+            Kind::FourCommands,
+            PLAYERS,
+            CLIENTS,
+        ))
+    })?;
     let baseline = echo(&site, &players, &figures, sessions, &runtime)?;
     rows.push(row(database, "four commands, results durable (3 POSTs)", &figures, cpu, &baseline, 0.35));
     Ok(rows)
@@ -64,7 +75,9 @@ fn queue_four(site: &Site, players: usize, runtime: &tokio::runtime::Runtime) ->
             let (admin, order) = (admin.clone(), order.clone());
             tasks.push(tokio::spawn(async move {
                 for number in (first..players).step_by(8) {
-                    admin.post(&format!("/api/1/devices/{}/commands", site::device_id(number)), &order).await?;
+                    admin
+                        .post(&format!("/api/1/devices/{}/commands", site::device_id(number)), &order)
+                        .await?;
                 }
                 anyhow::Ok(())
             }));
@@ -86,7 +99,14 @@ fn measured(site: &Site, work: impl FnOnce() -> anyhow::Result<Figures>) -> anyh
     let before = site.cpu()?;
     let figures = work()?;
     let after = site.cpu()?;
-    Ok((figures, Cpu { core: after.0 - before.0, gateway: after.1 - before.1, database: after.2.saturating_sub(before.2) }))
+    Ok((
+        figures,
+        Cpu {
+            core: after.0 - before.0,
+            gateway: after.1 - before.1,
+            database: after.2.saturating_sub(before.2),
+        },
+    ))
 }
 
 struct Baseline {
@@ -94,7 +114,13 @@ struct Baseline {
     cpu: Duration,
 }
 
-fn echo(site: &Site, players: &[Player], figures: &Figures, sessions: usize, runtime: &tokio::runtime::Runtime) -> anyhow::Result<Baseline> {
+fn echo(
+    site: &Site,
+    players: &[Player],
+    figures: &Figures,
+    sessions: usize,
+    runtime: &tokio::runtime::Runtime,
+) -> anyhow::Result<Baseline> {
     let folder = tempfile::tempdir()?;
     for (turn, (_, reply)) in figures.bodies.iter().enumerate() {
         std::fs::write(folder.path().join(turn.to_string()), reply)?;
@@ -124,7 +150,8 @@ fn echo(site: &Site, players: &[Player], figures: &Figures, sessions: usize, run
         let bodies = Arc::new(figures.bodies.clone());
         runtime.block_on(load::run_echo(address, "localhost", tls.clone(), bodies.clone(), 200, CLIENTS))?;
         let before = clock::cpu_of(server.id())?;
-        let figures = runtime.block_on(load::run_echo(address, "localhost", tls, bodies, sessions, CLIENTS))?;
+        let figures =
+            runtime.block_on(load::run_echo(address, "localhost", tls, bodies, sessions, CLIENTS))?;
         Ok(Baseline { figures, cpu: clock::cpu_of(server.id())? - before })
     })();
     // Ours by handle.
@@ -138,8 +165,14 @@ fn row(database: Database, what: &str, figures: &Figures, cpu: Cpu, baseline: &B
     let ours = per(figures.sessions, cpu.core + cpu.gateway);
     let base = per(baseline.figures.sessions, baseline.cpu);
     let each = |time: Duration| time.as_micros() as f64 / figures.sessions as f64;
-    let p = |q: usize| figures.latencies.get(figures.latencies.len() * q / 100).map_or(0, |latency| latency.as_millis());
-    let with_database = if database == Database::Postgres { format!(", PostgreSQL's own processes {:.0}", each(cpu.database)) } else { String::new() };
+    let p = |q: usize| {
+        figures.latencies.get(figures.latencies.len() * q / 100).map_or(0, |latency| latency.as_millis())
+    };
+    let with_database = if database == Database::Postgres {
+        format!(", PostgreSQL's own processes {:.0}", each(cpu.database))
+    } else {
+        String::new()
+    };
     Row {
         subject: what.to_owned(),
         baseline: "rustls + actix-web echo".into(),
@@ -151,7 +184,10 @@ fn row(database: Database, what: &str, figures: &Figures, cpu: Cpu, baseline: &B
             p(50),
             p(99)
         ),
-        baseline_figure: format!("{base:.0} sessions/CPU s ({:.0}/s wall)", per(baseline.figures.sessions, baseline.figures.wall)),
+        baseline_figure: format!(
+            "{base:.0} sessions/CPU s ({:.0}/s wall)",
+            per(baseline.figures.sessions, baseline.figures.wall)
+        ),
         ratio: format!("{:.2}", ours / base),
         aim: format!("≥ {aim}"),
     }

@@ -27,8 +27,8 @@ use postern_wire::{
     route::RouteId,
     terms::{AuthType, EnrolmentId, UtcMillis},
 };
-use secrecy::ExposeSecret as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use secrecy::ExposeSecret as _;
 
 use crate::{clock, load::Player};
 
@@ -97,7 +97,8 @@ impl Site {
             observe_listen: core_observe,
             database: settings,
         };
-        let made = init(&options, &postern_actors::SystemClock::new(), &postern_actors::SystemRandom::default())?;
+        let made =
+            init(&options, &postern_actors::SystemClock::new(), &postern_actors::SystemRandom::default())?;
         Ok(Self {
             config: made.config,
             gateway_config: made.gateways.first().context("a gateway's folder")?.join("gateway.toml"),
@@ -126,17 +127,23 @@ impl Site {
         let state = self.state();
         let key = MasterKey::load(&state.join("keys/master.key"))?;
         let sealer = Sealer::new(&key, &[])?;
-        let ca = Ca::load(&std::fs::read_to_string(state.join("ca/device-ca.pem"))?, &std::fs::read_to_string(state.join("ca/device-ca.key"))?)?;
+        let ca = Ca::load(
+            &std::fs::read_to_string(state.join("ca/device-ca.pem"))?,
+            &std::fs::read_to_string(state.join("ca/device-ca.key"))?,
+        )?;
         let mut roots = rustls::RootCertStore::empty();
         for root in CertificateDer::pem_file_iter(state.join("ca.pem"))? {
             roots.add(root?)?;
         }
-        let store = Store::open(Options::new(self.place.clone(), uuid::Uuid::from_u128(1)), Ambient::system())?;
+        let store =
+            Store::open(Options::new(self.place.clone(), uuid::Uuid::from_u128(1)), Ambient::system())?;
         let now = UtcMillis(clock::utc_millis());
         let mut all = Vec::with_capacity(players);
         let mut rows = Vec::new();
         for number in 0..count {
-            let id = EnrolmentId(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + number as u128));
+            let id = EnrolmentId(uuid::Uuid::from_u128(
+                0x0190_0000_0000_7000_8000_0000_0000_0000 + number as u128,
+            ));
             let mut octets = [0_u8; 16];
             octets[..8].copy_from_slice(&(number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes());
             octets[8..].copy_from_slice(&(number as u64).to_be_bytes());
@@ -144,7 +151,12 @@ impl Site {
             let device_id = device_id(number);
             let password = format!("password-{number}");
             let mut row = enrolments::Enrolment::new(id, octets, &device_id, AuthType::Md5, now);
-            let credentials = Credentials { user: device_id.clone(), password: Some(password.clone().into()), server_id: String::new(), server_password: None };
+            let credentials = Credentials {
+                user: device_id.clone(),
+                password: Some(password.clone().into()),
+                server_id: String::new(),
+                server_password: None,
+            };
             row.credentials = Some(credentials.seal(&sealer, id)?);
             if number < players {
                 let mut serial = [7_u8; 16];
@@ -153,10 +165,13 @@ impl Site {
                 row.certificate_serial = Some(issued.serial.clone());
                 row.certificate_fingerprint = Some(issued.fingerprint);
                 row.certificate_not_after = Some(issued.not_after);
-                let mut tls = rustls::ClientConfig::builder().with_root_certificates(roots.clone()).with_client_auth_cert(
-                    CertificateDer::pem_slice_iter(issued.pem.as_bytes()).collect::<Result<Vec<_>, _>>()?,
-                    PrivateKeyDer::from_pem_slice(key.as_bytes())?,
-                )?;
+                let mut tls = rustls::ClientConfig::builder()
+                    .with_root_certificates(roots.clone())
+                    .with_client_auth_cert(
+                        CertificateDer::pem_slice_iter(issued.pem.as_bytes())
+                            .collect::<Result<Vec<_>, _>>()?,
+                        PrivateKeyDer::from_pem_slice(key.as_bytes())?,
+                    )?;
                 tls.resumption = rustls::client::Resumption::disabled();
                 all.push(Player {
                     path: route.path(),
@@ -173,7 +188,10 @@ impl Site {
                     enrolments::insert_many(tx, batch.clone())?;
                     let routes = batch
                         .iter()
-                        .map(|row| Change::Add { entry: RouteId::from_bytes(row.route).hash().to_string(), verdict: String::new() })
+                        .map(|row| Change::Add {
+                            entry: RouteId::from_bytes(row.route).hash().to_string(),
+                            verdict: String::new(),
+                        })
                         .collect::<Vec<_>>();
                     lists::change(tx, List::Routes, &routes).map(|_| ())
                 })?;
@@ -189,7 +207,8 @@ impl Site {
     /// One of them did not get ready within a minute.
     pub fn start(&mut self) -> anyhow::Result<()> {
         self.core = Some(self.spawn("postern-core", &self.config.clone(), "core.log", &[])?);
-        self.gateway = Some(self.spawn("postern-gateway", &self.gateway_config.clone(), "gateway.log", &[])?);
+        self.gateway =
+            Some(self.spawn("postern-gateway", &self.gateway_config.clone(), "gateway.log", &[])?);
         self.wait_ready(self.core_observe)?;
         self.wait_ready(self.gateway_observe)
     }
@@ -199,7 +218,8 @@ impl Site {
     /// # Errors
     /// The binary is missing.
     pub fn start_gateway(&mut self) -> anyhow::Result<()> {
-        self.gateway = Some(self.spawn("postern-gateway", &self.gateway_config.clone(), "gateway.log", &[])?);
+        self.gateway =
+            Some(self.spawn("postern-gateway", &self.gateway_config.clone(), "gateway.log", &[])?);
         for _ in 0..200 {
             if std::net::TcpStream::connect(self.device).is_ok() {
                 return Ok(());
@@ -224,7 +244,8 @@ impl Site {
     /// The binary is missing, or the standby does not come up.
     pub fn start_standby(&self) -> anyhow::Result<Child> {
         let observe = free()?;
-        let environment = [("POSTERN_ADMIN_LISTEN", free()?.to_string()), ("POSTERN_OBSERVE_LISTEN", observe.to_string())];
+        let environment =
+            [("POSTERN_ADMIN_LISTEN", free()?.to_string()), ("POSTERN_OBSERVE_LISTEN", observe.to_string())];
         let child = self.spawn("postern-core", &self.config.clone(), "standby.log", &environment)?;
         for _ in 0..200 {
             if std::net::TcpStream::connect(observe).is_ok() {
@@ -232,7 +253,10 @@ impl Site {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        bail!("the standby does not come up: {}", std::fs::read_to_string(self.folder.path().join("standby.log"))?)
+        bail!(
+            "the standby does not come up: {}",
+            std::fs::read_to_string(self.folder.path().join("standby.log"))?
+        )
     }
 
     /// Makes `core` the core that is stopped at the end.
@@ -265,7 +289,9 @@ impl Site {
     /// A process is gone.
     pub fn cpu(&self) -> anyhow::Result<(Duration, Duration, Duration)> {
         let (core, gateway) = self.pids()?;
-        let database = self.cluster.as_ref().map_or(Ok(Duration::ZERO), |cluster| clock::cpu_of_tree(clock::pid_with(&format!("port={}", cluster.port()))?))?;
+        let database = self.cluster.as_ref().map_or(Ok(Duration::ZERO), |cluster| {
+            clock::cpu_of_tree(clock::pid_with(&format!("port={}", cluster.port()))?)
+        })?;
         Ok((clock::cpu_of(core)?, clock::cpu_of(gateway)?, database))
     }
 
@@ -284,8 +310,15 @@ impl Site {
         (folder.join("device.pem"), folder.join("device.key"), folder.join("device-ca.pem"))
     }
 
-    fn spawn(&self, name: &str, config: &Path, log: &str, environment: &[(&str, String)]) -> anyhow::Result<Child> {
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join(log))?;
+    fn spawn(
+        &self,
+        name: &str,
+        config: &Path,
+        log: &str,
+        environment: &[(&str, String)],
+    ) -> anyhow::Result<Child> {
+        let file =
+            std::fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join(log))?;
         Command::new(binary(name)?)
             .args(["run", "--config"])
             .arg(config)
@@ -311,7 +344,8 @@ impl Site {
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        let logs = ["core.log", "gateway.log"].map(|log| std::fs::read_to_string(self.folder.path().join(log)).unwrap_or_default());
+        let logs = ["core.log", "gateway.log"]
+            .map(|log| std::fs::read_to_string(self.folder.path().join(log)).unwrap_or_default());
         bail!("{address} was not ready within a minute\n{}\n{}", logs[0], logs[1])
     }
 }
@@ -364,7 +398,13 @@ impl Admin {
     /// # Errors
     /// The API refused or was not reached.
     pub async fn post(&self, path: &str, body: &serde_json::Value) -> anyhow::Result<()> {
-        let answer = self.client.post(format!("{}{path}", self.base)).bearer_auth(&self.token).json(body).send().await?;
+        let answer = self
+            .client
+            .post(format!("{}{path}", self.base))
+            .bearer_auth(&self.token)
+            .json(body)
+            .send()
+            .await?;
         if !answer.status().is_success() {
             bail!("{path}: {} {}", answer.status(), answer.text().await?);
         }

@@ -35,7 +35,12 @@ impl Row {
             baseline: baseline.to_owned(),
             figure: format!("{:.2} µs", ours / 1000.0),
             baseline_figure: format!("{:.2} µs", base / 1000.0),
-            ratio: format!("{:.2} ({:.2}–{:.2})", ratios[ratios.len() / 2], ratios[0], ratios[ratios.len() - 1]),
+            ratio: format!(
+                "{:.2} ({:.2}–{:.2})",
+                ratios[ratios.len() / 2],
+                ratios[0],
+                ratios[ratios.len() - 1]
+            ),
             aim: aim.map_or_else(String::new, |aim| format!("≥ {aim}")),
         }
     }
@@ -55,7 +60,9 @@ impl Row {
 
 /// The rows as a Markdown table, as docs/PERFORMANCE.md holds it.
 pub fn markdown(rows: &[Row]) -> String {
-    let mut text = String::from("| what | figure | baseline of the same run | its figure | ratio (higher is better) | aim |\n|---|---|---|---|---|---|\n");
+    let mut text = String::from(
+        "| what | figure | baseline of the same run | its figure | ratio (higher is better) | aim |\n|---|---|---|---|---|---|\n",
+    );
     for row in rows {
         text.push_str(&format!(
             "| {} | {} | {} | {} | {} | {} |\n",

@@ -197,8 +197,14 @@ mod tests {
 
     #[test]
     fn a_pc_that_was_enrolled_as_a_classic_device_is_protected_too() {
-        for uri in ["./Device/Vendor/MSFT/RemoteWipe/doWipe", "./Vendor/MSFT/CleanPC/CleanPCRetainingUserData"] {
-            assert_eq!(protected(Verb::Exec, &TreeUri::parse(uri).unwrap(), false), Some(Protected::Wipe), "{uri}");
+        for uri in
+            ["./Device/Vendor/MSFT/RemoteWipe/doWipe", "./Vendor/MSFT/CleanPC/CleanPCRetainingUserData"]
+        {
+            assert_eq!(
+                protected(Verb::Exec, &TreeUri::parse(uri).unwrap(), false),
+                Some(Protected::Wipe),
+                "{uri}"
+            );
         }
     }
 

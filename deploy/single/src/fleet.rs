@@ -48,7 +48,12 @@ fn manner(number: u16) -> (&'static str, Encoding) {
 }
 
 /// Enrols the devices that have no enrolment file yet.
-pub(crate) async fn enrol(admin: &Admin, state: &Path, count: u16, show: Show) -> anyhow::Result<Vec<(u16, PathBuf)>> {
+pub(crate) async fn enrol(
+    admin: &Admin,
+    state: &Path,
+    count: u16,
+    show: Show,
+) -> anyhow::Result<Vec<(u16, PathBuf)>> {
     let mut folders = Vec::new();
     for number in 1..=count {
         let folder = state.join("devices").join(name(number));
@@ -88,7 +93,14 @@ async fn enrol_one(admin: &Admin, folder: &Path, number: u16) -> anyhow::Result<
 }
 
 /// Lets every device check in until `stop` says so.
-pub(crate) async fn run(devices: Vec<(u16, PathBuf)>, gateway: std::net::SocketAddr, interval: Duration, show: Show, tally: Arc<Tally>, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    devices: Vec<(u16, PathBuf)>,
+    gateway: std::net::SocketAddr,
+    interval: Duration,
+    show: Show,
+    tally: Arc<Tally>,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
     let count = u32::try_from(devices.len()).unwrap_or(u32::MAX).max(1);
     let mut tasks = JoinSet::new();
     for (place, (number, folder)) in devices.into_iter().enumerate() {
@@ -113,18 +125,40 @@ fn open(number: u16, folder: &Path, gateway: std::net::SocketAddr, show: Show) -
     // The port may be another than when the device was enrolled: dial where the gateway is now.
     let options = HttpsOptions { dial: Some(gateway), ..HttpsOptions::default() };
     let (_, encoding) = manner(number);
-    let settings = Settings { unit: Arc::new(UnitSettings { encoding, ..UnitSettings::default() }), ..Settings::default() };
-    let device = Device::new(Arc::new(account), settings, Storage::folder(folder)?, Https::new(tls, Arc::new(options)))?;
+    let settings = Settings {
+        unit: Arc::new(UnitSettings { encoding, ..UnitSettings::default() }),
+        ..Settings::default()
+    };
+    let device = Device::new(
+        Arc::new(account),
+        settings,
+        Storage::folder(folder)?,
+        Https::new(tls, Arc::new(options)),
+    )?;
     let who = name(number);
     Ok(device.observed_by(Arc::new(move |event: &Event| match event {
         Event::Command { name, .. } if name == "SyncHdr" => {}
-        Event::Command { .. } => show.event("answers", &who, &event.to_string(), serde_json::to_value(event).map_or(Value::Null, |value| json!({ "answer": value }))),
-        Event::OrderRefused { .. } | Event::Wiped { .. } | Event::ServerRefused { .. } => show.event("device", &who, &event.to_string(), Value::Null),
+        Event::Command { .. } => show.event(
+            "answers",
+            &who,
+            &event.to_string(),
+            serde_json::to_value(event).map_or(Value::Null, |value| json!({ "answer": value })),
+        ),
+        Event::OrderRefused { .. } | Event::Wiped { .. } | Event::ServerRefused { .. } => {
+            show.event("device", &who, &event.to_string(), Value::Null)
+        }
         _ => {}
     })))
 }
 
-async fn check_in(number: u16, mut device: Device, [first, second, interval]: [Duration; 3], show: Show, tally: Arc<Tally>, mut stop: watch::Receiver<bool>) {
+async fn check_in(
+    number: u16,
+    mut device: Device,
+    [first, second, interval]: [Duration; 3],
+    show: Show,
+    tally: Arc<Tally>,
+    mut stop: watch::Receiver<bool>,
+) {
     let who = name(number);
     let mut wait = first;
     let mut turn = 0_u32;
@@ -138,13 +172,26 @@ async fn check_in(number: u16, mut device: Device, [first, second, interval]: [D
                 tally.sessions.fetch_add(1, Ordering::Relaxed);
                 tally.commands.fetch_add(u64::from(report.commands), Ordering::Relaxed);
                 if turn == 0 || report.commands > 0 {
-                    let text = format!("session {}: {} messages, {} commands answered", report.session_id, report.messages, report.commands);
-                    show.event("checked in", &who, &text, json!({ "messages": report.messages, "commands": report.commands }));
+                    let text = format!(
+                        "session {}: {} messages, {} commands answered",
+                        report.session_id, report.messages, report.commands
+                    );
+                    show.event(
+                        "checked in",
+                        &who,
+                        &text,
+                        json!({ "messages": report.messages, "commands": report.commands }),
+                    );
                 }
             }
             Err(error) => {
                 tally.failures.fetch_add(1, Ordering::Relaxed);
-                show.event("trouble", &who, &format!("check-in failed: {error}"), json!({ "kind": error.kind() }));
+                show.event(
+                    "trouble",
+                    &who,
+                    &format!("check-in failed: {error}"),
+                    json!({ "kind": error.kind() }),
+                );
             }
         }
         turn = turn.saturating_add(1);

@@ -47,7 +47,11 @@ impl Folder {
     }
 
     /// The core's configuration, with the ports of this start.
-    pub(crate) fn core(&self, arguments: &Arguments, link: SocketAddr) -> anyhow::Result<postern_core::config::Config> {
+    pub(crate) fn core(
+        &self,
+        arguments: &Arguments,
+        link: SocketAddr,
+    ) -> anyhow::Result<postern_core::config::Config> {
         let mut config = postern_core::config::Config::load(&self.path.join("core.toml"), [])?;
         if let Some(port) = arguments.admin_port {
             config.admin.listen.set_port(port);
@@ -72,7 +76,10 @@ impl Folder {
 
 fn lock(path: &Path) -> anyhow::Result<File> {
     let file = OpenOptions::new().create(true).append(true).open(path.join("lock")).with_context(|| {
-        format!("{} cannot be written: give another folder with --state, or the rights to this one", path.display())
+        format!(
+            "{} cannot be written: give another folder with --state, or the rights to this one",
+            path.display()
+        )
     })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -96,7 +103,11 @@ fn options(path: &Path, arguments: &Arguments) -> InitOptions {
             link_listen: local(0),
             observe_listen: local(0),
         }],
-        device_url: if device == 0 { "https://localhost".to_owned() } else { format!("https://localhost:{device}") },
+        device_url: if device == 0 {
+            "https://localhost".to_owned()
+        } else {
+            format!("https://localhost:{device}")
+        },
         device_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
         admin_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
         admin_listen: local(arguments.admin_port.unwrap_or(ADMIN_PORT)),

@@ -75,7 +75,12 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     result
 }
 
-async fn demonstrate(arguments: &Arguments, folder: &Folder, core: &Core, gateway: &Gateway) -> anyhow::Result<()> {
+async fn demonstrate(
+    arguments: &Arguments,
+    folder: &Folder,
+    core: &Core,
+    gateway: &Gateway,
+) -> anyhow::Result<()> {
     let show = Show::new(arguments.output);
     ready(core, gateway).await?;
     let (device, admin) = (gateway.addresses().device, core.addresses().admin);

@@ -33,11 +33,18 @@ fn samples() -> Vec<Value> {
 }
 
 /// Orders and follows until `stop` says so.
-pub(crate) async fn run(admin: Admin, devices: u16, show: Show, tally: Arc<Tally>, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn run(
+    admin: Admin,
+    devices: u16,
+    show: Show,
+    tally: Arc<Tally>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut open = VecDeque::new();
     let samples = samples();
     for turn in 0..usize::from(devices.min(8)) {
-        order(&admin, u16::try_from(turn + 1).unwrap_or(1), &samples[turn % samples.len()], show, &mut open).await;
+        order(&admin, u16::try_from(turn + 1).unwrap_or(1), &samples[turn % samples.len()], show, &mut open)
+            .await;
     }
     let mut since_order = Duration::ZERO;
     let mut since_summary = Duration::ZERO;
@@ -66,7 +73,8 @@ pub(crate) async fn run(admin: Admin, devices: u16, show: Show, tally: Arc<Tally
 /// One line of what the fleet did so far.
 pub(crate) fn summary(devices: u16, show: Show, tally: &Tally, open: usize) {
     use std::sync::atomic::Ordering::Relaxed;
-    let (sessions, failures, commands) = (tally.sessions.load(Relaxed), tally.failures.load(Relaxed), tally.commands.load(Relaxed));
+    let (sessions, failures, commands) =
+        (tally.sessions.load(Relaxed), tally.failures.load(Relaxed), tally.commands.load(Relaxed));
     show.event(
         "summary",
         "",
@@ -81,7 +89,11 @@ type Open = VecDeque<(String, String, String)>;
 async fn order(admin: &Admin, number: u16, command: &Value, show: Show, open: &mut Open) {
     let who = fleet::name(number);
     let body = json!({ "commands": [command], "reason": "demonstration" });
-    let what = format!("{} {}", command["verb"].as_str().unwrap_or_default(), command["uri"].as_str().unwrap_or_default());
+    let what = format!(
+        "{} {}",
+        command["verb"].as_str().unwrap_or_default(),
+        command["uri"].as_str().unwrap_or_default()
+    );
     match admin.post(&format!("/api/1/devices/{who}/commands"), &body).await {
         Ok(operation) => {
             show.event("queued", &who, &what, json!({ "operation": operation["id"], "command": command }));
@@ -89,7 +101,11 @@ async fn order(admin: &Admin, number: u16, command: &Value, show: Show, open: &m
                 if open.len() == FOLLOWED {
                     open.pop_front();
                 }
-                open.push_back((command["id"].as_str().unwrap_or_default().to_owned(), who.clone(), what.clone()));
+                open.push_back((
+                    command["id"].as_str().unwrap_or_default().to_owned(),
+                    who.clone(),
+                    what.clone(),
+                ));
             }
         }
         Err(error) => show.event("trouble", &who, &format!("{what}: {error}"), Value::Null),
@@ -100,18 +116,22 @@ async fn follow(admin: &Admin, show: Show, open: &mut Open) {
     for _ in 0..open.len() {
         let Some((id, who, what)) = open.pop_front() else { return };
         match admin.get(&format!("/api/1/commands/{id}")).await {
-            Ok(command) => match command["state"].as_str().unwrap_or_default() {
-                "queued" | "sent" => open.push_back((id, who, what)),
-                state => {
-                    let status = command["status"].as_u64().map_or_else(String::new, |status| format!(" {status}"));
-                    let result = command["results"]
-                        .as_array()
-                        .and_then(|results| results.first())
-                        .and_then(|result| result["data"].as_str())
-                        .map_or_else(String::new, |data| format!(": {}", data.escape_debug()));
-                    show.event(state, &who, &format!("{what} →{status}{result}"), json!({ "command": id, "status": command["status"], "results": command["results"] }));
+            Ok(command) => {
+                match command["state"].as_str().unwrap_or_default() {
+                    "queued" | "sent" => open.push_back((id, who, what)),
+                    state => {
+                        let status = command["status"]
+                            .as_u64()
+                            .map_or_else(String::new, |status| format!(" {status}"));
+                        let result = command["results"]
+                            .as_array()
+                            .and_then(|results| results.first())
+                            .and_then(|result| result["data"].as_str())
+                            .map_or_else(String::new, |data| format!(": {}", data.escape_debug()));
+                        show.event(state, &who, &format!("{what} →{status}{result}"), json!({ "command": id, "status": command["status"], "results": command["results"] }));
+                    }
                 }
-            },
+            }
             Err(error) => {
                 show.event("trouble", &who, &format!("{what}: {error}"), Value::Null);
                 open.push_back((id, who, what));

@@ -32,7 +32,7 @@ impl Planner for Raw {
         }
         let mut commands = Vec::new();
         for body in &order.commands {
-            let body = check(body, target)?;
+            let body = check(body)?;
             let redelivery = default_redelivery(body.verb);
             let one_each = match body.verb {
                 Verb::Add | Verb::Copy => true,
@@ -54,7 +54,7 @@ impl Planner for Raw {
 const FORMATS: &[&str] =
     &["b64", "bin", "bool", "chr", "int", "node", "null", "xml", "date", "time", "float"];
 
-fn check(body: &Body, target: Target) -> Result<Body, PlanError> {
+fn check(body: &Body) -> Result<Body, PlanError> {
     let (verb, got) = (body.verb, body.items.len());
     match (verb, got) {
         (Verb::Exec, 2..) | (Verb::Exec, 0) => {
@@ -63,11 +63,11 @@ fn check(body: &Body, target: Target) -> Result<Body, PlanError> {
         (_, 0) => return Err(PlanError::Items { verb, expected: "at least one item", got }),
         _ => {}
     }
-    let items = body.items.iter().map(|item| self::item(verb, item, target)).collect::<Result<_, _>>()?;
+    let items = body.items.iter().map(|item| self::item(verb, item)).collect::<Result<_, _>>()?;
     Ok(Body { verb, items, correlator: body.correlator.clone().filter(|_| verb == Verb::Exec) })
 }
 
-fn item(verb: Verb, item: &BodyItem, device: Target) -> Result<BodyItem, PlanError> {
+fn item(verb: Verb, item: &BodyItem) -> Result<BodyItem, PlanError> {
     let target = tree_uri(&item.target)?;
     let source = item.source.as_deref().map(tree_uri).transpose()?;
     let shape = |problem| PlanError::Shape { verb, uri: target.to_string(), problem };
@@ -98,9 +98,9 @@ fn item(verb: Verb, item: &BodyItem, device: Target) -> Result<BodyItem, PlanErr
     let subtree = item.type_.as_deref().is_some_and(|type_| type_.contains("dmtnds"))
         || matches!(item.data, Some(Data::Markup(_)));
     let refused = destructive::protected(verb, &target, subtree).map(|what| (&target, what));
-    let from = source.as_ref().and_then(|source| {
-        destructive::protected(Verb::Get, source, false).map(|what| (source, what))
-    });
+    let from = source
+        .as_ref()
+        .and_then(|source| destructive::protected(Verb::Get, source, false).map(|what| (source, what)));
     if let Some((uri, protected)) = refused.or(from) {
         return Err(PlanError::Protected { uri: uri.to_string(), protected });
     }
