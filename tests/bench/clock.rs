@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 /// Now, on the monotonic clock.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures time; this is its only clock")]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 /// Milliseconds since 1970, for certificates and enrolment rows.
 #[expect(clippy::disallowed_methods, reason = "a benchmark's edge")]
-pub fn utc_millis() -> i64 {
+pub(crate) fn utc_millis() -> i64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
@@ -20,7 +20,7 @@ pub fn utc_millis() -> i64 {
 ///
 /// # Errors
 /// The process is gone, or its stat line is not as proc(5) says.
-pub fn cpu_of(pid: u32) -> anyhow::Result<Duration> {
+pub(crate) fn cpu_of(pid: u32) -> anyhow::Result<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let after_name = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
     let fields: Vec<&str> = after_name.split_whitespace().collect();
@@ -35,7 +35,7 @@ pub fn cpu_of(pid: u32) -> anyhow::Result<Duration> {
 ///
 /// # Errors
 /// The process is gone.
-pub fn cpu_of_tree(pid: u32) -> anyhow::Result<Duration> {
+pub(crate) fn cpu_of_tree(pid: u32) -> anyhow::Result<Duration> {
     let mut total = cpu_of(pid)?;
     for entry in std::fs::read_dir("/proc")?.flatten() {
         let Some(child) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
@@ -55,7 +55,7 @@ pub fn cpu_of_tree(pid: u32) -> anyhow::Result<Duration> {
 ///
 /// # Errors
 /// The process is gone.
-pub fn resident_of(pid: u32) -> anyhow::Result<u64> {
+pub(crate) fn resident_of(pid: u32) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let kib = status
         .lines()
@@ -69,7 +69,7 @@ pub fn resident_of(pid: u32) -> anyhow::Result<u64> {
 ///
 /// # Errors
 /// There is none.
-pub fn pid_with(argument: &str) -> anyhow::Result<u32> {
+pub(crate) fn pid_with(argument: &str) -> anyhow::Result<u32> {
     let mut found: Vec<u32> = Vec::new();
     for entry in std::fs::read_dir("/proc")?.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {

@@ -15,7 +15,7 @@ const BATCH_MS: u128 = 60;
 ///
 /// # Errors
 /// A sample is missing or does not decode.
-pub fn run(root: &Path) -> anyhow::Result<Vec<Row>> {
+pub(crate) fn run(root: &Path) -> anyhow::Result<Vec<Row>> {
     let data = root.join("schema/wire/tests/data");
     let mut rows = Vec::new();
     for (name, path) in [
@@ -120,7 +120,7 @@ fn bare_loop(text: &str) -> usize {
 
 /// Nanoseconds a call of baseline and subject, pair by pair.
 #[derive(Debug, Clone)]
-pub struct Paired {
+pub(crate) struct Paired {
     /// (baseline, subject) of each round.
     pub rounds: Vec<(f64, f64)>,
 }

@@ -7,7 +7,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 
 /// Where the echo server finds its files.
 #[derive(clap::Args, Debug, Clone)]
-pub struct Options {
+pub(crate) struct Options {
     /// Port on 127.0.0.1.
     #[arg(long)]
     pub port: u16,
@@ -32,7 +32,7 @@ pub struct Options {
 ///
 /// # Errors
 /// A file is missing or the port is taken.
-pub fn serve(options: Options) -> anyhow::Result<()> {
+pub(crate) fn serve(options: Options) -> anyhow::Result<()> {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(&options.client_ca)? {
         roots.add(certificate?)?;

@@ -13,7 +13,7 @@ const COUNT: u32 = 4000;
 
 /// Nanoseconds of processor time that libwbxml takes for one message.
 #[derive(Clone, Copy, Debug)]
-pub struct Nanoseconds {
+pub(crate) struct Nanoseconds {
     /// WBXML to compact XML.
     pub decode: f64,
     /// That XML to WBXML.
@@ -24,7 +24,7 @@ pub struct Nanoseconds {
 ///
 /// # Errors
 /// `cc` or libwbxml2-dev is missing.
-pub fn build(root: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) fn build(root: &Path) -> anyhow::Result<PathBuf> {
     let program = std::env::temp_dir().join(format!("postern-bench-wbxml-{}", std::process::id()));
     let made = Command::new("cc")
         .args(["-O2", "-I/usr/include/libwbxml-1.0", "-o"])
@@ -46,7 +46,7 @@ pub fn build(root: &Path) -> anyhow::Result<PathBuf> {
 ///
 /// # Errors
 /// libwbxml refused it, or the helper died.
-pub fn nanoseconds_per_message(helper: &Path, wbxml: &[u8]) -> anyhow::Result<Nanoseconds> {
+pub(crate) fn nanoseconds_per_message(helper: &Path, wbxml: &[u8]) -> anyhow::Result<Nanoseconds> {
     let mut child = Command::new(helper).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let result = (|| {
         let (Some(stdin), Some(stdout)) = (child.stdin.as_mut(), child.stdout.as_mut()) else {

@@ -25,7 +25,7 @@ use crate::clock;
 
 /// One enrolled device as the load plays it.
 #[derive(Clone)]
-pub struct Player {
+pub(crate) struct Player {
     /// Path of its device URL.
     pub path: String,
     /// DevId.
@@ -40,7 +40,7 @@ pub struct Player {
 
 /// What one session is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Challenge, then an empty package: 2 POSTs.
     Idle,
     /// Challenge, four commands, their Status and Results: 3 POSTs.
@@ -49,7 +49,7 @@ pub enum Kind {
 
 /// The figures of a run.
 #[derive(Debug, Clone)]
-pub struct Figures {
+pub(crate) struct Figures {
     /// Sessions that ended well.
     pub sessions: usize,
     /// Wall time.
@@ -64,7 +64,7 @@ pub struct Figures {
 ///
 /// # Errors
 /// The first session that does not go as it should.
-pub async fn run(
+pub(crate) async fn run(
     address: SocketAddr,
     host: &str,
     players: Arc<Vec<Player>>,
@@ -111,7 +111,7 @@ pub async fn run(
 ///
 /// # Errors
 /// The first answer that is not the recorded one.
-pub async fn run_echo(
+pub(crate) async fn run_echo(
     address: SocketAddr,
     host: &str,
     tls: Arc<rustls::ClientConfig>,

@@ -13,7 +13,7 @@ use crate::{
 ///
 /// # Errors
 /// The system did not come up.
-pub fn run(quick: bool) -> anyhow::Result<Vec<Row>> {
+pub(crate) fn run(quick: bool) -> anyhow::Result<Vec<Row>> {
     let count = if quick { 10_000 } else { 100_000 };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
 

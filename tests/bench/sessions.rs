@@ -21,7 +21,7 @@ const PLAYERS: usize = 1000;
 ///
 /// # Errors
 /// A session did not go as it should.
-pub fn run(database: Database, quick: bool) -> anyhow::Result<Vec<Row>> {
+pub(crate) fn run(database: Database, quick: bool) -> anyhow::Result<Vec<Row>> {
     let sessions = if quick { 500 } else { 4000 };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut site = Site::prepare(database)?;

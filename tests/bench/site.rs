@@ -34,7 +34,7 @@ use crate::{clock, load::Player};
 
 /// Which database the core runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Database {
+pub(crate) enum Database {
     /// SQLite, synchronous=FULL.
     Sqlite,
     /// A private PostgreSQL cluster, fsync on.
@@ -42,7 +42,7 @@ pub enum Database {
 }
 
 /// A running system.
-pub struct Site {
+pub(crate) struct Site {
     folder: tempfile::TempDir,
     place: Place,
     cluster: Option<Cluster>,
@@ -62,7 +62,7 @@ impl Site {
     ///
     /// # Errors
     /// PostgreSQL could not be started; the folder could not be made.
-    pub fn prepare(database: Database) -> anyhow::Result<Self> {
+    pub(crate) fn prepare(database: Database) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("postern-bench-").tempdir()?;
         let state = folder.path().join("state");
         let (device, link, admin) = (free()?, free()?, free()?);
@@ -115,7 +115,7 @@ impl Site {
     }
 
     /// The state folder.
-    pub fn state(&self) -> PathBuf {
+    pub(crate) fn state(&self) -> PathBuf {
         self.folder.path().join("state")
     }
 
@@ -123,7 +123,7 @@ impl Site {
     ///
     /// # Errors
     /// The store refused.
-    pub fn enrol(&self, count: usize, players: usize) -> anyhow::Result<Vec<Player>> {
+    pub(crate) fn enrol(&self, count: usize, players: usize) -> anyhow::Result<Vec<Player>> {
         let state = self.state();
         let key = MasterKey::load(&state.join("keys/master.key"))?;
         let sealer = Sealer::new(&key, &[])?;
@@ -205,7 +205,7 @@ impl Site {
     ///
     /// # Errors
     /// One of them did not get ready within a minute.
-    pub fn start(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn start(&mut self) -> anyhow::Result<()> {
         self.core = Some(self.spawn("postern-core", &self.config.clone(), "core.log", &[])?);
         self.gateway =
             Some(self.spawn("postern-gateway", &self.gateway_config.clone(), "gateway.log", &[])?);
@@ -217,7 +217,7 @@ impl Site {
     ///
     /// # Errors
     /// The binary is missing.
-    pub fn start_gateway(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn start_gateway(&mut self) -> anyhow::Result<()> {
         self.gateway =
             Some(self.spawn("postern-gateway", &self.gateway_config.clone(), "gateway.log", &[])?);
         for _ in 0..200 {
@@ -233,7 +233,7 @@ impl Site {
     ///
     /// # Errors
     /// The binary is missing.
-    pub fn start_core(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn start_core(&mut self) -> anyhow::Result<()> {
         self.core = Some(self.spawn("postern-core", &self.config.clone(), "core.log", &[])?);
         Ok(())
     }
@@ -242,7 +242,7 @@ impl Site {
     ///
     /// # Errors
     /// The binary is missing, or the standby does not come up.
-    pub fn start_standby(&self) -> anyhow::Result<Child> {
+    pub(crate) fn start_standby(&self) -> anyhow::Result<Child> {
         let observe = free()?;
         let environment =
             [("POSTERN_ADMIN_LISTEN", free()?.to_string()), ("POSTERN_OBSERVE_LISTEN", observe.to_string())];
@@ -260,7 +260,7 @@ impl Site {
     }
 
     /// Makes `core` the core that is stopped at the end.
-    pub fn adopt(&mut self, core: Child) {
+    pub(crate) fn adopt(&mut self, core: Child) {
         self.core = Some(core);
     }
 
@@ -268,7 +268,7 @@ impl Site {
     ///
     /// # Errors
     /// The token or the CA cannot be read.
-    pub fn admin(&self) -> anyhow::Result<Admin> {
+    pub(crate) fn admin(&self) -> anyhow::Result<Admin> {
         let ca = reqwest::Certificate::from_pem(&std::fs::read(self.state().join("ca.pem"))?)?;
         let client = reqwest::Client::builder().tls_certs_only([ca]).build()?;
         let token = std::fs::read_to_string(self.state().join("admin.token"))?.trim().to_owned();
@@ -279,7 +279,7 @@ impl Site {
     ///
     /// # Errors
     /// They do not run.
-    pub fn pids(&self) -> anyhow::Result<(u32, u32)> {
+    pub(crate) fn pids(&self) -> anyhow::Result<(u32, u32)> {
         Ok((self.core.as_ref().context("no core")?.id(), self.gateway.as_ref().context("no gateway")?.id()))
     }
 
@@ -287,7 +287,7 @@ impl Site {
     ///
     /// # Errors
     /// A process is gone.
-    pub fn cpu(&self) -> anyhow::Result<(Duration, Duration, Duration)> {
+    pub(crate) fn cpu(&self) -> anyhow::Result<(Duration, Duration, Duration)> {
         let (core, gateway) = self.pids()?;
         let database = self.cluster.as_ref().map_or(Ok(Duration::ZERO), |cluster| {
             clock::cpu_of_tree(clock::pid_with(&format!("port={}", cluster.port()))?)
@@ -296,7 +296,7 @@ impl Site {
     }
 
     /// Stops the core at once (kill -9).
-    pub fn kill_core(&mut self) {
+    pub(crate) fn kill_core(&mut self) {
         if let Some(mut core) = self.core.take() {
             // It is ours and may be gone already; either way it is gone after this.
             let _ = core.kill();
@@ -305,7 +305,7 @@ impl Site {
     }
 
     /// The gateway's and the core's certificates and keys for the baseline: (certificate, key, client CA).
-    pub fn device_tls(&self) -> (PathBuf, PathBuf, PathBuf) {
+    pub(crate) fn device_tls(&self) -> (PathBuf, PathBuf, PathBuf) {
         let folder = self.gateway_config.parent().unwrap_or(Path::new("/")).to_owned();
         (folder.join("device.pem"), folder.join("device.key"), folder.join("device-ca.pem"))
     }
@@ -366,7 +366,7 @@ impl Drop for Site {
 }
 
 /// A binary of the same build, beside this one.
-pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn binary(name: &str) -> anyhow::Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name(name);
     if !path.exists() {
         bail!("{} is missing: build it first with `cargo build --release -p {name}`", path.display());
@@ -375,18 +375,18 @@ pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// A free loopback address.
-pub fn free() -> anyhow::Result<SocketAddr> {
+pub(crate) fn free() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?)
 }
 
 /// The DevId of the device with this number.
-pub fn device_id(number: usize) -> String {
+pub(crate) fn device_id(number: usize) -> String {
     format!("BENCH:{number:06}")
 }
 
 /// A client of the admin API.
 #[derive(Clone)]
-pub struct Admin {
+pub(crate) struct Admin {
     client: reqwest::Client,
     base: String,
     token: String,
@@ -397,7 +397,7 @@ impl Admin {
     ///
     /// # Errors
     /// The API refused or was not reached.
-    pub async fn post(&self, path: &str, body: &serde_json::Value) -> anyhow::Result<()> {
+    pub(crate) async fn post(&self, path: &str, body: &serde_json::Value) -> anyhow::Result<()> {
         let answer = self
             .client
             .post(format!("{}{path}", self.base))

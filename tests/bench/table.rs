@@ -4,7 +4,7 @@ use crate::codec::Paired;
 
 /// A line of the table.
 #[derive(Debug, Clone)]
-pub struct Row {
+pub(crate) struct Row {
     /// What was measured.
     pub subject: String,
     /// What it was measured against, in the same run.
@@ -21,7 +21,7 @@ pub struct Row {
 
 impl Row {
     /// A row from paired times (nanoseconds a call).
-    pub fn ratio(subject: String, baseline: &str, paired: Paired, aim: Option<f64>) -> Self {
+    pub(crate) fn ratio(subject: String, baseline: &str, paired: Paired, aim: Option<f64>) -> Self {
         let mut ratios: Vec<f64> = paired.rounds.iter().map(|(base, ours)| base / ours).collect();
         ratios.sort_by(f64::total_cmp);
         let median = |mut values: Vec<f64>| {
@@ -46,7 +46,11 @@ impl Row {
     }
 
     /// A row of plain figures.
-    pub fn plain(subject: impl Into<String>, figure: impl Into<String>, aim: impl Into<String>) -> Self {
+    pub(crate) fn plain(
+        subject: impl Into<String>,
+        figure: impl Into<String>,
+        aim: impl Into<String>,
+    ) -> Self {
         Self {
             subject: subject.into(),
             baseline: String::new(),
@@ -59,7 +63,7 @@ impl Row {
 }
 
 /// The rows as a Markdown table, as docs/PERFORMANCE.md holds it.
-pub fn markdown(rows: &[Row]) -> String {
+pub(crate) fn markdown(rows: &[Row]) -> String {
     let mut text = String::from(
         "| what | figure | baseline of the same run | its figure | ratio (higher is better) | aim |\n|---|---|---|---|---|---|\n",
     );

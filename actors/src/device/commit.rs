@@ -279,7 +279,12 @@ pub(crate) fn defer(live: &mut Live, shared: &Arc<Shared>, effect: Effect, reque
         }
         Effect::ServerNonce { nonce } => shared.later.add(Note::ServerNonce(id, nonce)),
         Effect::ServerRefused { code, .. } => {
-            tracing::warn!(device = %id, code, "the device does not take the server's credentials");
+            // 407 asks for credentials, which is how a first session goes; another code means that they are wrong.
+            if code == 407 {
+                tracing::debug!(device = %id, code, "the device asks for the server's credentials");
+            } else {
+                tracing::warn!(device = %id, code, "the device does not take the server's credentials");
+            }
         }
         Effect::AlertReceived { code, items, at, .. } => {
             shared.later.add(Note::Facts(id, alert_facts(id, code, &items, at)));

@@ -144,7 +144,7 @@ fn open(number: u16, folder: &Path, gateway: std::net::SocketAddr, show: Show) -
             &event.to_string(),
             serde_json::to_value(event).map_or(Value::Null, |value| json!({ "answer": value })),
         ),
-        Event::OrderRefused { .. } | Event::Wiped { .. } | Event::ServerRefused { .. } => {
+        Event::OrderRefused { .. } | Event::Wiped { .. } => {
             show.event("device", &who, &event.to_string(), Value::Null)
         }
         _ => {}

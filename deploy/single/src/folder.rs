@@ -56,7 +56,7 @@ impl Folder {
         if let Some(port) = arguments.admin_port {
             config.admin.listen.set_port(port);
         }
-        for gateway in &mut config.gateway {
+        for gateway in &mut config.gateways {
             gateway.address = link.to_string();
         }
         config.check()?;

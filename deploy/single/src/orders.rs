@@ -27,7 +27,7 @@ fn samples() -> Vec<Value> {
         json!({ "verb": "get", "uri": "./DevDetail/SwV" }),
         json!({ "verb": "get", "uri": "./DevInfo" }),
         json!({ "verb": "add", "uri": "./Settings/Greeting", "data": "welcome" }),
-        json!({ "verb": "replace", "uri": "./DMAcc/postern/Name", "data": "Postern" }),
+        json!({ "verb": "get", "uri": "./DevDetail/FwV" }),
         json!({ "verb": "get", "uri": "./Nothing/Here" }),
     ]
 }
