@@ -3,7 +3,7 @@
 //! It does what OMA-TS-DM_Protocol 1.2.1 asks of a client with one account and no more; what a device of ours
 //! does beside that is postern-device's.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
 use postern_api::devices::EnrolmentFile;
 use postern_wire::{
@@ -15,10 +15,15 @@ use postern_wire::{
     terms::AuthType,
 };
 
-use crate::raw::{self, Identity, Response, Tls};
+use crate::{
+    raw::{self, Identity, Response, Tls},
+    wait,
+};
 
 /// Messages that one session may have before the test counts it as going round in circles.
 const MOST_MESSAGES: u32 = 20;
+/// How long a check-in is tried again after 503: on a busy machine a link may count as sick for a moment.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A device as the script plays it.
 #[derive(Clone, Debug)]
@@ -123,7 +128,8 @@ impl DmClient {
         self.check_in_with(session_id, answered_with_200)
     }
 
-    /// The same with answers of the test's own: the Status and Results for each command.
+    /// The same with answers of the test's own: the Status and Results for each command. A device that is told to come
+    /// back later before anything else was said does, as often as [`PATIENCE`] lets it.
     ///
     /// # Errors
     /// As [`Self::check_in`].
@@ -131,6 +137,22 @@ impl DmClient {
         &self,
         session_id: &str,
         mut answer: impl FnMut(&Command) -> (u32, Option<Data>),
+    ) -> io::Result<CheckIn> {
+        let began = wait::now();
+        loop {
+            let check_in = self.session(session_id, &mut answer)?;
+            let later = check_in.messages == 1 && matches!(check_in.refused, Some((502 | 503, _)));
+            if !later || began.elapsed() > PATIENCE {
+                return Ok(check_in);
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn session(
+        &self,
+        session_id: &str,
+        answer: &mut impl FnMut(&Command) -> (u32, Option<Data>),
     ) -> io::Result<CheckIn> {
         let mut session = self.open(session_id)?;
         let mut whole = CheckIn::default();
@@ -150,7 +172,7 @@ impl DmClient {
                 return Ok(whole);
             }
             body = if session.authenticated {
-                session.answers(&message, &mut answer)
+                session.answers(&message, answer)
             } else {
                 session.package_1()
             };

@@ -2,10 +2,11 @@
 
 use std::{
     fs::File,
-    net::{SocketAddr, TcpListener},
+    net::TcpListener,
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -107,11 +108,19 @@ impl Drop for Process {
     }
 }
 
-/// Loopback ports that are free now. Held together while they are chosen, so that they differ.
+/// Loopback ports that nobody has. They lie below the range that the system gives to outgoing connections
+/// (from 32768), so that no connection of another test takes one before its server listens; two calls in one process
+/// give different ports, and two processes start looking at different places.
 #[must_use]
 pub fn free_ports<const N: usize>() -> [u16; N] {
-    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free loopback port"));
-    held.map(|listener| {
-        listener.local_addr().as_ref().map(SocketAddr::port).expect("a bound listener has a port")
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let start = std::process::id().wrapping_mul(61) % COUNT;
+    [(); N].map(|()| {
+        let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+        let ports = std::iter::repeat_with(|| FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT);
+        let mut ports = ports.take(COUNT as usize).filter_map(|port| u16::try_from(port).ok());
+        ports.find(is_free).expect("one of 20,000 ports is free")
     })
 }

@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use crate::{
     binaries,
     ctl::Ctl,
+    device::Device,
     dm_client::DmClient,
     process::{self, Process},
     proxy::FaultProxy,
@@ -247,7 +248,29 @@ impl Site {
         let args = ["device", "enrol", "--device-id", device_id, "--auth", auth, "--out", &out];
         let _ = self.ctl().ok(&[&args, more].concat());
         let text = std::fs::read_to_string(&file).expect("posternctl wrote the enrolment");
-        (serde_json::from_str(&text).expect("an enrolment file"), file)
+        let enrolment: EnrolmentFile = serde_json::from_str(&text).expect("an enrolment file");
+        self.wait_route(&enrolment);
+        (enrolment, file)
+    }
+
+    /// Enrols a device of ours.
+    #[must_use]
+    pub fn device(&self, device_id: &str, auth: &str) -> Device {
+        let device = Device::enrol(&self.ctl(), self.folder.path(), device_id, auth);
+        let text = std::fs::read_to_string(&device.enrolment).expect("posternctl wrote the enrolment");
+        self.wait_route(&serde_json::from_str(&text).expect("an enrolment file"));
+        device
+    }
+
+    /// Waits until the gateway knows an enrolment's route: the core sends it as a delta. Until then it says 404, and
+    /// after that 415 to what is no SyncML.
+    pub fn wait_route(&self, enrolment: &EnrolmentFile) {
+        let client = self.client(enrolment.clone());
+        let known = || {
+            let answer = client.connect().and_then(|mut tls| tls.post(&client.path(), &[], b"")).ok()?;
+            (answer.status == 415).then_some(())
+        };
+        wait::until("the gateway to know a new route", READY, known, || self.logs());
     }
 
     /// A scripted client for an enrolment.

@@ -119,7 +119,7 @@ pub struct List {
     /// Owned by exactly this owner.
     #[arg(long)]
     pub owner: Option<String>,
-    /// DevId, name or owner contains this text.
+    /// DevId or name contains this text.
     #[arg(long, short = 'q', value_name = "TEXT")]
     pub search: Option<String>,
     /// Not seen since this time (RFC 3339), or never.
