@@ -171,11 +171,8 @@ impl DmClient {
             if commands.is_empty() && !challenged {
                 return Ok(whole);
             }
-            body = if session.authenticated {
-                session.answers(&message, answer)
-            } else {
-                session.package_1()
-            };
+            body =
+                if session.authenticated { session.answers(&message, answer) } else { session.package_1() };
         }
         Err(io::Error::other("the session does not end"))
     }

@@ -1,5 +1,7 @@
 //! Devices: enrol, list, show, change, retire.
 
+use std::time::Duration;
+
 use actix_web::{HttpRequest, web};
 use postern_actors::NewEnrolment;
 use postern_api::{
@@ -27,10 +29,12 @@ use crate::{
     ca::{CaError, Issued, Subject, Validity},
     device::Certificate,
     files,
-    inside::Inside,
+    inside::{Active, Inside},
 };
 
 const LIST: &str = "devices";
+/// How long the answer to an enrolment waits for the gateways to know its route.
+const ROUTES_WAIT: Duration = Duration::from_secs(2);
 /// Longest DevId, name, owner and hardware id, in characters.
 const NAME: usize = 256;
 /// Longest user name and password, in characters.
@@ -269,6 +273,7 @@ pub(super) async fn enrol(inside: web::Data<Inside>, body: web::Json<EnrolDevice
             reason: asked.reason.clone(),
         })
         .await?;
+    known_to_gateways(&active).await;
     let enrolment = EnrolmentFile {
         server_uri: format!("{}{}", inside.config.devices.url, enrolled.route.path()),
         enrolment: enrolled.enrolment,
@@ -301,6 +306,22 @@ pub(super) async fn enrol(inside: web::Data<Inside>, body: web::Json<EnrolDevice
         })
         .await?;
     answer::tagged(201, answered.device.revision, &answered)
+}
+
+/// Waits a little until the gateways know the route, so that a device that starts at once is served. A gateway that is
+/// slow or away does not keep the answer back: it refuses the device until it is up to date.
+async fn known_to_gateways(active: &Active) {
+    let watching: Vec<String> = active
+        .links
+        .status()
+        .into_iter()
+        .filter(|gateway| gateway.watching)
+        .map(|gateway| gateway.name)
+        .collect();
+    let (_, version) = active.lists.versions();
+    if !active.lists.routes_reached(&watching, version, ROUTES_WAIT).await {
+        tracing::debug!(version, "a gateway has not acknowledged the new route yet");
+    }
 }
 
 /// The least proof that is accepted: what the way of proof gives.

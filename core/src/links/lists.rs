@@ -8,6 +8,7 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use postern_wire::{
@@ -29,6 +30,8 @@ const WAKES: usize = 4 * 1024;
 pub struct Lists {
     held: Mutex<Held>,
     changed: watch::Sender<u64>,
+    /// Told when a gateway has acknowledged routes.
+    acknowledged: watch::Sender<()>,
     wakes: broadcast::Sender<Wake>,
 }
 
@@ -46,6 +49,8 @@ struct Held {
     settings: BTreeMap<String, Announced>,
     blocked: Versioned<BlockedSubject, Admission>,
     routes: Versioned<RouteHash, ()>,
+    /// The routes' version that each gateway last acknowledged.
+    routes_at: BTreeMap<String, u64>,
 }
 
 struct Announced {
@@ -63,8 +68,14 @@ impl Lists {
             settings: BTreeMap::new(),
             blocked: Versioned::default(),
             routes: Versioned::default(),
+            routes_at: BTreeMap::new(),
         };
-        Self { held: Mutex::new(held), changed: watch::Sender::new(0), wakes: broadcast::Sender::new(WAKES) }
+        Self {
+            held: Mutex::new(held),
+            changed: watch::Sender::new(0),
+            acknowledged: watch::Sender::new(()),
+            wakes: broadcast::Sender::new(WAKES),
+        }
     }
 
     /// Makes `settings` what the gateway `gateway` is to have.
@@ -128,6 +139,10 @@ impl Lists {
     }
 
     pub(super) fn acknowledged(&self, gateway: &str, ack: &Ack) {
+        if ack.kind == ListKind::Routes && ack.verdict == AckVerdict::Applied {
+            self.lock().routes_at.insert(gateway.to_owned(), ack.version);
+            self.acknowledged.send_replace(());
+        }
         if ack.kind != ListKind::Settings {
             return;
         }
@@ -139,12 +154,24 @@ impl Lists {
         }
     }
 
+    /// Waits until each of these gateways has acknowledged the routes' version `version`, for `limit` at most: after
+    /// it, a device that was just enrolled is not told 404. Whether they have.
+    pub async fn routes_reached(&self, gateways: &[String], version: u64, limit: Duration) -> bool {
+        let mut news = self.acknowledged.subscribe();
+        let reached = news.wait_for(|()| {
+            let held = self.lock();
+            gateways.iter().all(|gateway| held.routes_at.get(gateway).is_some_and(|at| *at >= version))
+        });
+        matches!(tokio::time::timeout(limit, reached).await, Ok(Ok(_)))
+    }
+
     pub(super) fn subscribe(&self) -> (watch::Receiver<u64>, broadcast::Receiver<Wake>) {
         (self.changed.subscribe(), self.wakes.subscribe())
     }
 
     /// A gateway began to watch with this version in force.
     pub(super) fn began_with(&self, gateway: &str, settings: u64) {
+        self.lock().routes_at.remove(gateway);
         if let Some(announced) = self.lock().settings.get_mut(gateway) {
             announced.in_force = Some(settings);
         }
@@ -393,5 +420,20 @@ mod tests {
         lists.publish_document("g", 2, serde_json::json!({"nonsense": 1}), String::new());
         lists.acknowledged("g", &ack(2, AckVerdict::Rejected { reason: "nonsense".to_owned(), in_force: 1 }));
         assert_eq!(lists.settings_in_force("g"), Some(1));
+    }
+
+    #[tokio::test]
+    async fn a_new_route_is_waited_for_until_every_watching_gateway_acknowledged_it() {
+        let lists = Lists::new(Uuid::from_u128(1));
+        let version = lists.change_routes(vec![route(1)], vec![]);
+        let both = ["a".to_owned(), "b".to_owned()];
+        let ack = |version| Ack { kind: ListKind::Routes, version, verdict: AckVerdict::Applied };
+        lists.acknowledged("a", &ack(version));
+        assert!(!lists.routes_reached(&both, version, Duration::ZERO).await);
+        lists.acknowledged("b", &ack(version));
+        assert!(lists.routes_reached(&both, version, Duration::ZERO).await);
+        lists.began_with("a", 0);
+        assert!(!lists.routes_reached(&both, version, Duration::ZERO).await);
+        assert!(lists.routes_reached(&[], version, Duration::ZERO).await);
     }
 }
