@@ -23,3 +23,4 @@ pub mod unit;
 pub use device::{Device, DeviceError, SessionReport, Settings};
 pub use enrolment::{Account, Enrolment};
 pub use fleet::{Fleet, FleetOptions, Summary};
+pub use postern_wire::syncml::Encoding;

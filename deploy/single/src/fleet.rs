@@ -15,14 +15,13 @@ use std::{
 
 use anyhow::Context as _;
 use postern_device::{
-    Account, Device, Enrolment, Settings, edge,
+    Account, Device, Encoding, Enrolment, Settings, edge,
     event::Event,
     keys,
     state::Storage,
     transport::{ClientTls, Https, HttpsOptions, TlsOptions},
     unit::UnitSettings,
 };
-use postern_wire::syncml::Encoding;
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinSet};
 
