@@ -113,7 +113,7 @@ impl Commit {
                 let first = if accepted.contains(&command) { AFTER_ACCEPTANCE } else { 0 };
                 let rows = result_rows(self.enrolment, command, results, first, class, at);
                 if !rows.is_empty() {
-                    self.steps.push(Write::Results(rows));
+                    self.keep_results(rows);
                 }
                 if is_pending(state) {
                     self.steps.push(Write::Step(Step {
@@ -139,10 +139,7 @@ impl Commit {
                     proof: (class != ProofClass::None).then_some(class),
                     session,
                 };
-                match self.steps.last_mut() {
-                    Some(Write::Finish(ends)) => ends.push(finish),
-                    _ => self.steps.push(Write::Finish(vec![finish])),
-                }
+                self.finish(finish);
             }
             Effect::ProofClassRose { class } => self.steps.push(Write::Proof(class)),
             Effect::AlertReceived { code, items, at, .. } => {
@@ -157,6 +154,32 @@ impl Commit {
             | Effect::ServerNonce { .. }
             | Effect::ServerRefused { .. }
             | Effect::Refused { .. } => {}
+        }
+    }
+
+    /// All results of a message go in one statement; they depend on no other write.
+    fn keep_results(&mut self, rows: Vec<ResultRow>) {
+        let kept = self.steps.iter_mut().find_map(|step| match step {
+            Write::Results(kept) => Some(kept),
+            _ => None,
+        });
+        match kept {
+            Some(kept) => kept.extend(rows),
+            None => self.steps.push(Write::Results(rows)),
+        }
+    }
+
+    /// Commands that end in one message end together, unless one of them takes a step in between.
+    fn finish(&mut self, finish: Finish) {
+        let mut later = self.steps.iter_mut().rev();
+        let ends = later.find_map(|step| match step {
+            Write::Finish(ends) => Some(Some(ends)),
+            Write::Step(step) if step.id == finish.id => Some(None),
+            _ => None,
+        });
+        match ends.flatten() {
+            Some(ends) => ends.push(finish),
+            None => self.steps.push(Write::Finish(vec![finish])),
         }
     }
 
