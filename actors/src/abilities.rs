@@ -3,11 +3,15 @@
 //! Promise: nothing in this crate asks a clock or a random source except through these traits; the two
 //! system implementations here are the crate's only edge.
 
+mod push;
+
 use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom as AwsRandom};
 use postern_wire::{route::RouteHash, terms::UtcMillis};
 use uuid::Uuid;
+
+pub use push::{PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport, PushReports, masked};
 
 /// Tells the time. Wall and monotonic time come apart when somebody sets the clock (architecture, "Time").
 pub trait Clock: Send + Sync + 'static {

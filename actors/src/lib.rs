@@ -29,7 +29,10 @@ mod upkeep;
 mod watch;
 mod wheel;
 
-pub use abilities::{Announce, AnnounceNothing, Clock, Randomness, SystemClock, SystemRandom};
+pub use abilities::{
+    Announce, AnnounceNothing, Clock, PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport,
+    PushReports, Randomness, SystemClock, SystemRandom, masked,
+};
 pub use devices::{Devices, Parts};
 pub use messages::*;
 pub use payload::{BadPayload, Content};

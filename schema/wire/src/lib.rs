@@ -9,6 +9,9 @@
 //! - [`uri`]: addresses in the management tree (OMA-TS-DM_TND 1.2.1, section 6).
 //! - [`route`]: the path segment of one enrolment and the hash of it that a gateway may know.
 //! - [`link`]: what core and gateway say to each other, settings and lists among it.
+//! - [`notification`]: package 0, which asks a device for a session (OMA-TS-DM_Notification 1.2.1).
+//! - [`push`]: the framings that carry a push: WSP, short messages, PAP, SMPP.
+//! - [`bootstrap`]: the first account on a device, by OMA CP or by the DM profile.
 //! - [`problem`]: refusals as RFC 9457 problem details.
 //!
 //! Promise: every input has a limit, every failure is a typed error with its place, and nothing here panics
@@ -16,9 +19,12 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+pub mod bootstrap;
 pub mod link;
+pub mod notification;
 pub mod order;
 pub mod problem;
+pub mod push;
 pub mod route;
 pub mod signature;
 pub mod syncml;
