@@ -12,6 +12,8 @@ pub struct Code(pub u32);
 impl Code {
     /// Done.
     pub const OK: Self = Self(200);
+    /// Taken, and goes on: a generic alert will say how it ended.
+    pub const ACCEPTED: Self = Self(202);
     /// Credentials accepted for the session.
     pub const AUTHENTICATED: Self = Self(212);
     /// A chunk of a large object is kept; send the next.

@@ -16,7 +16,7 @@ use postern_wire::{
 
 use crate::{
     codes::Code,
-    csp::{self, Hardware},
+    csp::{Hardware, Providers},
     enrolment::{Account, ServerProof},
     event::{Event, Observer},
     keys::KeyError,
@@ -33,6 +33,8 @@ pub struct Settings {
     pub unit: Arc<UnitSettings>,
     /// What the simulated hardware is.
     pub hardware: Arc<Hardware>,
+    /// What of the tree does something.
+    pub csp: Arc<Providers>,
     /// How often one message is sent again when its connection broke or the server was busy.
     pub retries: u32,
     /// Before the first of these; doubled each time.
@@ -44,11 +46,15 @@ impl Default for Settings {
         Self {
             unit: Arc::new(UnitSettings::default()),
             hardware: Arc::new(Hardware::default()),
+            csp: Arc::new(Providers::default()),
             retries: 3,
             retry_wait: Duration::from_millis(200),
         }
     }
 }
+
+/// Steps of work at most between two sessions.
+const STEPS: u32 = 1_000;
 
 /// What a session came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,9 +180,8 @@ impl<T: Transport> Device<T> {
         storage: Storage,
         transport: T,
     ) -> Result<Self, DeviceError> {
-        let planted = csp::plant(&account, &settings.hardware).map_err(DeviceError::Plant)?;
-        let mut state = storage.load(planted)?;
-        csp::refresh(&mut state).map_err(DeviceError::Plant)?;
+        let planted = settings.csp.plant(&account, &settings.hardware).map_err(DeviceError::Plant)?;
+        let state = storage.load(planted)?;
         Ok(Self { account, settings, storage, state, kept: None, last_session: 0, transport, observer: None })
     }
 
@@ -217,7 +222,21 @@ impl<T: Transport> Device<T> {
     ) -> Result<SessionReport, DeviceError> {
         let outcome = self.session(cause, now, random).await;
         self.transport.close();
+        self.work(now).await?;
         outcome
+    }
+
+    /// Does what servers' Execs left to do, a step at a time, and keeps the state after each. What ended is then among
+    /// the state's completions. `true` when there are any.
+    pub async fn work(&mut self, now: UtcMillis) -> Result<bool, DeviceError> {
+        for _ in 0..STEPS {
+            let Some(step) = self.settings.csp.work(&mut self.state, now) else { break };
+            step.await;
+            self.storage_keeps()?;
+        }
+        self.settings.csp.collect(&mut self.state, now);
+        self.storage_keeps()?;
+        Ok(!self.state.completions.is_empty())
     }
 
     async fn session(
@@ -230,6 +249,7 @@ impl<T: Transport> Device<T> {
         let mut unit = Unit::open(
             Arc::clone(&self.account),
             Arc::clone(&self.settings.unit),
+            Arc::clone(&self.settings.csp),
             cause,
             session_id.clone(),
             &self.state,

@@ -15,7 +15,7 @@ use postern_wire::{
 
 use crate::{
     codes::Code,
-    csp,
+    csp::{Change, Exec, Executed, Providers},
     enrolment::Account,
     event::Event,
     state::State,
@@ -32,6 +32,8 @@ pub(crate) use value::Carried;
 pub struct Manager<'a> {
     /// The device's memory, its tree in it.
     pub state: &'a mut State,
+    /// The providers of this device.
+    pub csp: &'a Providers,
     /// Whose device this is; its ServerID is who the ACLs are asked about.
     pub account: &'a Account,
     /// How octets travel in Results.
@@ -44,8 +46,9 @@ pub struct Manager<'a> {
 
 impl Manager<'_> {
     /// Get: the Items of the Results.
-    pub fn get(&self, uri: &str) -> Result<Vec<Item>, Code> {
+    pub fn get(&mut self, uri: &str) -> Result<Vec<Item>, Code> {
         let (path, aspect) = Path::parse(uri)?;
+        self.look(&path)?;
         let node = self.state.tree.get(&path).ok_or(Code::NOT_FOUND)?;
         match aspect {
             Aspect::Property(name) => {
@@ -60,6 +63,14 @@ impl Manager<'_> {
                 Ok(vec![value::item(uri, node, self.encoding, true)])
             }
         }
+    }
+
+    /// Lets the providers bring what may be read up to date, if this server may read there at all.
+    fn look(&mut self, path: &Path) -> Result<(), Code> {
+        if self.require(Verb::Get, path).is_ok() {
+            self.csp.refresh(self.state, path, self.now)?;
+        }
+        Ok(())
     }
 
     /// Get with `?list=`: Struct and StructData; of the nodes below, those that this server may read.
@@ -105,13 +116,31 @@ impl Manager<'_> {
         }
         self.permit(Verb::Add, &above, ancestor)?;
         let new = self.new_node(&above, Carried::of(meta, data)?)?;
-        let before = self.state.tree.clone();
-        let grow = |state: &mut State| {
+        self.all_or_nothing(|manager| {
             let (leaf, parents) = missing.split_first().ok_or(Code::EXISTS)?;
-            parents.iter().rev().try_for_each(|parent| state.tree.insert(parent, Node::interior()))?;
-            state.tree.insert(leaf, new)
-        };
-        grow(self.state).inspect_err(|_| self.state.tree = before)
+            for parent in parents.iter().rev() {
+                manager.state.tree.insert(parent, Node::interior())?;
+                manager.changed(Verb::Add, parent)?;
+            }
+            manager.state.tree.insert(leaf, new)?;
+            manager.changed(Verb::Add, leaf)
+        })
+    }
+
+    /// Does a change, or leaves tree and memories as they were.
+    fn all_or_nothing(&mut self, change: impl FnOnce(&mut Self) -> Result<(), Code>) -> Result<(), Code> {
+        let before = self.state.snapshot();
+        let done = change(self);
+        if done.is_err() {
+            self.state.go_back(before);
+        }
+        done
+    }
+
+    /// Tells a node's provider that the tree has taken a change.
+    fn changed(&mut self, verb: Verb, path: &Path) -> Result<(), Code> {
+        let change = Change { verb, path, account: self.account, now: self.now };
+        self.csp.of(path).changed(self.state, &change)
     }
 
     /// The node that Add makes. TND 7.7.1.3: a server that could not replace it gets an own list on it.
@@ -168,10 +197,13 @@ impl Manager<'_> {
             _ => carried.value.ok_or(Code::INCOMPLETE)?,
         };
         format.check(&value)?;
-        self.state.tree.update(&path, |node| {
-            node.format = format;
-            node.value = value;
-            node.media_type = carried.media_type.or(node.media_type.take());
+        self.all_or_nothing(|manager| {
+            manager.state.tree.update(&path, |node| {
+                node.format = format;
+                node.value = value;
+                node.media_type = carried.media_type.or(node.media_type.take());
+            })?;
+            manager.changed(Verb::Replace, &path)
         })
     }
 
@@ -183,7 +215,10 @@ impl Manager<'_> {
             return Err(Code::NOT_ALLOWED);
         }
         self.permit(Verb::Delete, &path, node)?;
-        self.state.tree.remove(&path)
+        self.all_or_nothing(|manager| {
+            manager.state.tree.remove(&path)?;
+            manager.changed(Verb::Delete, &path)
+        })
     }
 
     /// Copy: a leaf to a leaf.
@@ -191,6 +226,7 @@ impl Manager<'_> {
         let ((source, Aspect::Node), (target, Aspect::Node)) = (Path::parse(from)?, Path::parse(to)?) else {
             return Err(Code::NOT_ALLOWED);
         };
+        self.look(&source)?;
         let node = self.state.tree.get(&source).ok_or(Code::NOT_FOUND)?;
         if node.is_interior() {
             return Err(Code::FORBIDDEN);
@@ -213,7 +249,7 @@ impl Manager<'_> {
     }
 
     /// Exec: the provider's to obey.
-    pub fn exec(&mut self, uri: &str, data: Option<&Data>) -> Result<Code, Code> {
+    pub fn exec(&mut self, uri: &str, data: Option<&Data>, correlator: Option<&str>) -> Result<Code, Code> {
         let (path, aspect) = Path::parse(uri)?;
         let node = self.state.tree.get(&path).ok_or(Code::NOT_FOUND)?;
         if aspect != Aspect::Node {
@@ -221,8 +257,11 @@ impl Manager<'_> {
         }
         self.permit(Verb::Exec, &path, node)?;
         let data = data.map(value::octets).unwrap_or_default();
-        let exec = csp::Exec { path: &path, data: &data, account: self.account, now: self.now };
-        csp::provider_of(&path).exec(self.state, &exec, self.events)
+        let exec = Exec { path: &path, data: &data, correlator, account: self.account, now: self.now };
+        match self.csp.of(&path).exec(self.state, &exec, self.events)? {
+            Executed::Done(code) => Ok(code),
+            Executed::Accepted => Ok(Code::ACCEPTED),
+        }
     }
 
     fn replace_property(&mut self, path: &Path, name: &str, data: Option<&Data>) -> Result<(), Code> {
@@ -256,7 +295,12 @@ impl Manager<'_> {
                 }
                 self.require(Verb::Replace, path)?;
                 let to = property::node_name(&value)?;
-                self.state.tree.rename(path, to)
+                let renamed = path.parent().ok_or(Code::NOT_ALLOWED)?.child(to);
+                self.all_or_nothing(|manager| {
+                    manager.state.tree.rename(path, to)?;
+                    manager.changed(Verb::Delete, path)?;
+                    manager.changed(Verb::Add, &renamed)
+                })
             }
         }
     }

@@ -6,15 +6,19 @@
 //! not replaced: it says which orders were obeyed, and forgetting that would let them be replayed.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
 use postern_wire::terms::{OperationId, UtcMillis};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::tree::{SavedNode, SavedTreeError, Tree};
+use crate::{
+    csp::Completion,
+    tree::{SavedNode, SavedTreeError, Tree},
+};
 
 /// Orders remembered at least; beyond that, those that have expired are forgotten.
 const ORDERS_KEPT: usize = 256;
@@ -35,8 +39,19 @@ pub struct State {
     pub client_nonce: Option<Vec<u8>>,
     /// The nonce that the server's next Cred has to use, from our last Chal.
     pub server_nonce: Option<Vec<u8>>,
+    /// How things ended that servers asked for, until they have answered the alert that says so.
+    pub completions: Vec<Completion>,
+    /// What each provider remembers beyond its nodes, by the provider's name.
+    memories: BTreeMap<String, serde_json::Value>,
     obeyed: Vec<Obeyed>,
     wipes: Vec<Wipe>,
+}
+
+/// Tree and memories as they were: what an Atomic goes back to.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    tree: Tree,
+    memories: BTreeMap<String, serde_json::Value>,
 }
 
 /// An order that was obeyed, and until when it could be shown again.
@@ -76,9 +91,35 @@ impl State {
         self.obeyed.push(Obeyed { order, expires });
     }
 
-    /// Takes back what servers did to the tree, and records the wipe.
+    /// What `provider` remembers; its default when there is nothing, or nothing that it understands.
+    #[must_use]
+    pub fn memory<T: Default + DeserializeOwned>(&self, provider: &str) -> T {
+        let memory = self.memories.get(provider);
+        memory.and_then(|memory| T::deserialize(memory).ok()).unwrap_or_default()
+    }
+
+    /// Lets `provider` remember this instead of what it did.
+    pub fn remember<T: Serialize>(&mut self, provider: &str, memory: &T) {
+        let memory = serde_json::to_value(memory).expect("a memory holds only text and numbers");
+        self.memories.insert(provider.to_owned(), memory);
+    }
+
+    /// Tree and memories as they are.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { tree: self.tree.clone(), memories: self.memories.clone() }
+    }
+
+    /// Takes tree and memories back.
+    pub fn go_back(&mut self, to: Snapshot) {
+        self.tree = to.tree;
+        self.memories = to.memories;
+    }
+
+    /// Takes back what servers did to the tree and let providers remember, and records the wipe.
     pub fn wipe(&mut self, order: OperationId, at: UtcMillis) {
         self.tree = self.planted.clone();
+        self.memories.clear();
         self.wipes.push(Wipe { order, at });
         let surplus = self.wipes.len().saturating_sub(WIPES_KEPT);
         self.wipes.drain(..surplus);
@@ -135,6 +176,10 @@ struct Saved {
     obeyed: Vec<Obeyed>,
     #[serde(default)]
     wipes: Vec<Wipe>,
+    #[serde(default)]
+    completions: Vec<Completion>,
+    #[serde(default)]
+    memories: BTreeMap<String, serde_json::Value>,
     tree: Vec<SavedNode>,
 }
 
@@ -201,6 +246,8 @@ fn to_json(state: &State) -> Vec<u8> {
         server_nonce: nonce(&state.server_nonce),
         obeyed: state.obeyed.clone(),
         wipes: state.wipes.clone(),
+        completions: state.completions.clone(),
+        memories: state.memories.clone(),
         tree: state.tree.save(),
     };
     serde_json::to_vec(&saved).expect("a state holds only text and numbers")
@@ -220,6 +267,8 @@ fn read(json: &[u8], mut state: State) -> Result<State, String> {
         server_nonce: nonce(saved.server_nonce),
         obeyed: saved.obeyed,
         wipes: saved.wipes,
+        completions: saved.completions,
+        memories: saved.memories,
     })
 }
 
@@ -305,6 +354,17 @@ mod tests {
         let mut state = State { client_nonce: Some(vec![1, 2]), ..State::default() };
         state.tree.insert(&TreePath::root().child("a"), Node::leaf(Format::Chr, value)).unwrap();
         state.obey(OperationId(Uuid::from_u128(1)), UtcMillis(10), UtcMillis(0));
+        state.remember("jobs", &vec![value, "two"]);
+        state.completions.push(Completion {
+            server_id: "srv".into(),
+            source: "./LAWMO".into(),
+            target: None,
+            alert_type: "urn:oma:at:lawmo:1.0:OperationComplete".into(),
+            format: "chr".into(),
+            mark: crate::csp::Mark::Warning,
+            data: "1200".into(),
+            correlator: Some(value.into()),
+        });
         state
     }
 }

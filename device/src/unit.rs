@@ -22,7 +22,7 @@ pub use settings::{Cause, UnitSettings};
 
 use crate::{
     codes::Code,
-    csp,
+    csp::{self, Providers},
     enrolment::Account,
     event::Event,
     manager::{Answer, Manager, Run},
@@ -87,6 +87,7 @@ pub enum SessionError {
 pub struct Unit {
     account: Arc<Account>,
     settings: Arc<UnitSettings>,
+    csp: Arc<Providers>,
     session_id: String,
     /// MsgID of the last message sent.
     msg_id: u32,
@@ -124,6 +125,7 @@ impl Unit {
     pub fn open(
         account: Arc<Account>,
         settings: Arc<UnitSettings>,
+        csp: Arc<Providers>,
         cause: Cause,
         session_id: String,
         state: &State,
@@ -134,6 +136,7 @@ impl Unit {
             peer_message: settings.peer_message,
             account,
             settings,
+            csp,
             session_id,
             msg_id: 0,
             resp_uri: None,
@@ -237,7 +240,8 @@ impl Unit {
         }
         let account = Arc::clone(&self.account);
         let encoding = self.settings.style().encoding;
-        let mut manager = Manager { state, account: &account, encoding, now, events };
+        let csp = Arc::clone(&self.csp);
+        let mut manager = Manager { state, csp: &csp, account: &account, encoding, now, events };
         for command in asked {
             let answers = match run {
                 Run::Execute => self.take_large(command, &mut manager, message.header.msg_id),

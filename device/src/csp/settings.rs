@@ -18,12 +18,9 @@ impl Provider for Settings {
     }
 
     fn plant(&self, ground: &mut Ground<'_>) -> Result<(), Code> {
-        for top in ["Settings", "Vendor"] {
+        for open in [path(&["Settings"]), path(&["Vendor"]), path(&["Vendor", "Postern"])] {
             let node = Node::interior().permanent(&[Verb::Add, Verb::Get, Verb::Replace]);
-            match ground.tree.insert(&path(&[top]), node) {
-                Ok(()) | Err(Code::EXISTS) => {}
-                Err(code) => return Err(code),
-            }
+            ground.tree.insert(&open, node)?;
         }
         Ok(())
     }

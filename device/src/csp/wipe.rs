@@ -6,10 +6,10 @@
 
 use postern_wire::{
     order::{Expected, Order},
-    terms::Verb,
+    terms::{UtcMillis, Verb},
 };
 
-use super::{Exec, Ground, Provider, path};
+use super::{Exec, Executed, Ground, Provider, path};
 use crate::{
     codes::Code,
     event::Event,
@@ -32,10 +32,6 @@ impl Provider for WipeProvider {
     }
 
     fn plant(&self, ground: &mut Ground<'_>) -> Result<(), Code> {
-        let vendor = path(&["Vendor"]);
-        let open = || Node::interior().permanent(&[Verb::Add, Verb::Get, Verb::Replace]);
-        ground.tree.insert(&vendor, open())?;
-        ground.tree.insert(&vendor.child("Postern"), open())?;
         let own = self.root();
         // whoever else is let in: no change of a list keeps the enrolled server from a wipe
         let acl =
@@ -45,7 +41,7 @@ impl Provider for WipeProvider {
         ground.fact(&own.child("LastOrder"), "")
     }
 
-    fn exec(&self, state: &mut State, exec: &Exec<'_>, events: &mut Vec<Event>) -> Result<Code, Code> {
+    fn exec(&self, state: &mut State, exec: &Exec<'_>, events: &mut Vec<Event>) -> Result<Executed, Code> {
         let uri = exec.path.to_string();
         let order = authorised(state, exec, &uri).map_err(|why| {
             events.push(Event::OrderRefused { uri: uri.clone(), why });
@@ -53,16 +49,20 @@ impl Provider for WipeProvider {
         })?;
         state.obey(order.order, order.expires, exec.now);
         state.wipe(order.order, exec.now);
-        self.refresh(state)?;
+        show_last(state)?;
         events.push(Event::Wiped { order: order.order });
-        Ok(Code::OK)
+        Ok(Executed::Done(Code::OK))
     }
 
-    fn refresh(&self, state: &mut State) -> Result<(), Code> {
-        let Some(last) = state.wipes().last() else { return Ok(()) };
-        let order = last.order.to_string();
-        state.tree.update(&self.root().child("LastOrder"), |node| node.value = order.into_bytes())
+    fn refresh(&self, state: &mut State, _scope: &Path, _now: UtcMillis) -> Result<(), Code> {
+        show_last(state)
     }
+}
+
+fn show_last(state: &mut State) -> Result<(), Code> {
+    let Some(last) = state.wipes().last() else { return Ok(()) };
+    let order = last.order.to_string();
+    state.tree.update(&WipeProvider.root().child("LastOrder"), |node| node.value = order.into_bytes())
 }
 
 fn authorised(state: &State, exec: &Exec<'_>, uri: &str) -> Result<Order, String> {

@@ -92,7 +92,7 @@ impl Manager<'_> {
             Run::Execute => {
                 for item in &request.items {
                     let meta = merged(&request.meta, &item.meta);
-                    let done = self.item(command, item, &meta);
+                    let done = self.item(command, item, &meta, request.correlator.as_deref());
                     let (code, results) = match done {
                         Ok(Done::Read(items)) => (Code::OK, items),
                         Ok(Done::Code(code)) => (code, Vec::new()),
@@ -111,7 +111,13 @@ impl Manager<'_> {
         }
     }
 
-    fn item(&mut self, command: &Command, item: &Item, meta: &Meta) -> Result<Done, Code> {
+    fn item(
+        &mut self,
+        command: &Command,
+        item: &Item,
+        meta: &Meta,
+        correlator: Option<&str>,
+    ) -> Result<Done, Code> {
         let target = item.target.as_ref().map(|target| target.uri.as_str()).ok_or(Code::INCOMPLETE)?;
         let data: Option<&Data> = item.data.as_ref();
         if item.more_data {
@@ -119,7 +125,7 @@ impl Manager<'_> {
         }
         match command {
             Command::Get(_) => return self.get(target).map(Done::Read),
-            Command::Exec(_) => return self.exec(target, data).map(Done::Code),
+            Command::Exec(_) => return self.exec(target, data, correlator).map(Done::Code),
             Command::Add(_) => self.add(target, meta, data)?,
             Command::Replace(_) => self.replace(target, meta, data)?,
             Command::Delete(_) => self.delete(target)?,
@@ -151,7 +157,7 @@ impl Manager<'_> {
             group.commands.iter().for_each(|child| self.run_into(child, run, answers));
             return;
         }
-        let before = self.state.tree.clone();
+        let before = self.state.snapshot();
         let container = answers.len();
         answers.push(plain(group.cmd_id, "Atomic", Code::OK));
         let mut failed = false;
@@ -182,7 +188,7 @@ impl Manager<'_> {
             }
         }
         if failed {
-            self.state.tree = before;
+            self.state.go_back(before);
             answers[container].code = Code::ATOMIC_FAILED;
         }
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    csp::Hardware,
+    csp::{self, Hardware},
     enrolment::Enrolment,
     keys::{SigningKey, new_request},
     tree::Tree,
@@ -19,6 +19,7 @@ use crate::{
 /// A device, its order key's private half, and what its manager is asked.
 struct Bench {
     state: State,
+    csp: Providers,
     account: Account,
     order_key: SigningKey,
     events: Vec<Event>,
@@ -30,9 +31,10 @@ impl Bench {
         let pair = new_request("order key").unwrap();
         let public = rcgen::KeyPair::from_pem(&pair.key_pem).unwrap().public_key_pem();
         let account = account("srv", Some(public));
-        let state = State::new(csp::plant(&account, &Hardware::default()).unwrap());
+        let csp = Providers::default();
+        let state = State::new(csp.plant(&account, &Hardware::default()).unwrap());
         let order_key = SigningKey::from_pem(&pair.key_pem).unwrap();
-        Self { state, account, order_key, events: Vec::new(), now: UtcMillis(1_000) }
+        Self { state, csp, account, order_key, events: Vec::new(), now: UtcMillis(1_000) }
     }
 
     /// The same device, asked by another server.
@@ -44,6 +46,7 @@ impl Bench {
     fn manager(&mut self) -> Manager<'_> {
         Manager {
             state: &mut self.state,
+            csp: &self.csp,
             account: &self.account,
             encoding: Encoding::Xml,
             now: self.now,
@@ -91,7 +94,7 @@ impl Bench {
     }
 
     fn wipe(&mut self, data: &str) -> Result<Code, Code> {
-        self.manager().exec(csp::WIPE, Some(&data.into()))
+        self.manager().exec(csp::WIPE, Some(&data.into()), None)
     }
 }
 
@@ -209,8 +212,8 @@ fn cli_10_a_leaf_is_copied_to_a_new_or_an_existing_leaf_only() {
 fn cli_11_exec_of_a_node_that_does_not_take_it_is_405() {
     let mut bench = Bench::new();
     bench.add("./Settings/a", "1").unwrap();
-    assert_eq!(bench.manager().exec("./Settings/a", None), Err(Code::NOT_ALLOWED));
-    assert_eq!(bench.manager().exec("./Settings/none", None), Err(Code::NOT_FOUND));
+    assert_eq!(bench.manager().exec("./Settings/a", None, None), Err(Code::NOT_ALLOWED));
+    assert_eq!(bench.manager().exec("./Settings/none", None, None), Err(Code::NOT_FOUND));
 }
 
 #[test]
@@ -534,7 +537,7 @@ proptest! {
             prop_assert!(!bench.state.tree.get(&Path::root()).unwrap().acl.is_empty());
         }
         prop_assert_eq!(permanent_uris(&bench.state.tree), permanent);
-        let mut again = csp::plant(&bench.account, &Hardware::default()).unwrap();
+        let mut again = bench.csp.plant(&bench.account, &Hardware::default()).unwrap();
         again.restore(&bench.state.tree.save()).unwrap();
         prop_assert_eq!(again, bench.state.tree);
     }
