@@ -23,7 +23,7 @@ use crate::{
     origin::{BadServerUri, ServerUri},
     state::{State, StateError, Storage},
     transport::{Answered, Https, Request, Transport, TransportError},
-    unit::{Cause, Composed, Ending, Random, SessionError, Step, Unit, UnitSettings},
+    unit::{Cause, Composed, Ending, Random, Received, SessionError, Step, Unit, UnitSettings},
 };
 
 /// How a device behaves.
@@ -269,7 +269,9 @@ impl<T: Transport> Device<T> {
             let limits = Limits { message_octets: self.settings.unit.max_message, ..Limits::default() };
             let decoded = decode(&answered.body, encoding, &limits)?;
             let mut events = Vec::new();
-            let step = unit.receive(&decoded.message, &mut self.state, now, random, &mut events);
+            let received =
+                Received { message: &decoded.message, body: &answered.body, hmac: answered.hmac.as_deref() };
+            let step = unit.receive(received, &mut self.state, now, random, &mut events);
             events.iter().for_each(|event| self.tell(event));
             let step = match step {
                 Ok(step) => step,
@@ -305,12 +307,12 @@ impl<T: Transport> Device<T> {
         now: UtcMillis,
         random: Random<'_>,
     ) -> Result<Answered, DeviceError> {
-        let body = Bytes::from(composed.body);
+        let (body, hmac) = (Bytes::from(composed.body), composed.hmac);
         let mut wait = self.settings.retry_wait;
         let mut left = self.settings.retries;
         loop {
             self.tell(&Event::Sent { msg_id: composed.msg_id, octets: body.len() });
-            let error = match self.attempt(uri, &body, now, random).await {
+            let error = match self.attempt(uri, (&body, &hmac), now, random).await {
                 Ok(answered) => return Ok(answered),
                 Err(error) => error,
             };
@@ -334,7 +336,7 @@ impl<T: Transport> Device<T> {
     async fn attempt(
         &mut self,
         uri: &ServerUri,
-        body: &Bytes,
+        (body, hmac): (&Bytes, &Option<String>),
         now: UtcMillis,
         random: Random<'_>,
     ) -> Result<Answered, DeviceError> {
@@ -350,7 +352,8 @@ impl<T: Transport> Device<T> {
             fields = Some(signature::sign_request(&parts, &parameters, |base| key.sign(base))?);
         }
         let answer_limit = self.settings.unit.max_message;
-        let request = Request { uri: uri.clone(), media, body: body.clone(), fields, answer_limit };
+        let request =
+            Request { uri: uri.clone(), media, body: body.clone(), fields, hmac: hmac.clone(), answer_limit };
         let answered = self.transport.exchange(request).await?;
         if answered.status != 200 {
             return Err(refusal(&answered));

@@ -38,6 +38,9 @@ pub struct Enrolment {
     /// AAuthSecret of the server, which has to show it when there is one.
     #[serde(default)]
     pub server_password: Option<SecretString>,
+    /// How the server proves itself with it: `basic`, `md5` or `hmac`; where it is not said, as the device does.
+    #[serde(default)]
+    pub server_auth: Option<AuthType>,
     /// The device's certificate and its chain (certificate, signed).
     #[serde(default)]
     pub certificate_pem: Option<String>,
@@ -80,9 +83,9 @@ pub enum EnrolmentError {
         /// The field.
         field: &'static str,
     },
-    /// syncml:auth-MAC is not built yet.
-    #[error("auth hmac is not supported by this device yet")]
-    Hmac,
+    /// A server proves itself by basic, md5 or hmac.
+    #[error("server_auth {0} is no way for a server to prove itself")]
+    ServerAuth(AuthType),
     /// A key in it cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -122,6 +125,8 @@ pub enum ServerProof {
     Basic,
     /// syncml:auth-md5 likewise.
     Md5,
+    /// syncml:auth-MAC over each message.
+    Hmac,
     /// Each reply is signed by the core's message key.
     Signature,
 }
@@ -160,13 +165,16 @@ impl Account {
         let auth = enrolment.auth;
         let missing = |field| EnrolmentError::Missing { auth, field };
         let server_proof = match (auth, &enrolment.server_password) {
-            (AuthType::Hmac, _) => return Err(EnrolmentError::Hmac),
             (AuthType::Signed, _) => ServerProof::Signature,
             (_, None) => ServerProof::Tls,
-            (AuthType::Basic, Some(_)) => ServerProof::Basic,
-            (AuthType::Md5 | AuthType::Certificate, Some(_)) => ServerProof::Md5,
+            (_, Some(_)) => match enrolment.server_auth.unwrap_or(auth) {
+                AuthType::Basic => ServerProof::Basic,
+                AuthType::Md5 | AuthType::Certificate => ServerProof::Md5,
+                AuthType::Hmac => ServerProof::Hmac,
+                AuthType::Signed => return Err(EnrolmentError::ServerAuth(AuthType::Signed)),
+            },
         };
-        if matches!(auth, AuthType::Basic | AuthType::Md5) && enrolment.password.is_none() {
+        if matches!(auth, AuthType::Basic | AuthType::Md5 | AuthType::Hmac) && enrolment.password.is_none() {
             return Err(missing("password"));
         }
         let key_pem = key_pem.or(enrolment.key_pem.as_ref());

@@ -5,6 +5,8 @@
 //! later start finds the state before or after it, never a part. A state file that cannot be read is refused,
 //! not replaced: it says which orders were obeyed, and forgetting that would let them be replayed.
 
+mod nonces;
+
 use std::{
     collections::BTreeMap,
     fs::{self, File},
@@ -19,6 +21,8 @@ use crate::{
     csp::Completion,
     tree::{SavedNode, SavedTreeError, Tree},
 };
+pub use nonces::Nonces;
+use nonces::SavedNonces;
 
 /// Orders remembered at least; beyond that, those that have expired are forgotten.
 const ORDERS_KEPT: usize = 256;
@@ -35,14 +39,12 @@ pub struct State {
     pub tree: Tree,
     /// The tree as the providers planted it: what a wipe goes back to.
     planted: Tree,
-    /// The nonce for our next Cred, from the server's last accepted NextNonce.
-    pub client_nonce: Option<Vec<u8>>,
-    /// The nonce that the server's next Cred has to use, from our last Chal.
-    pub server_nonce: Option<Vec<u8>>,
     /// How things ended that servers asked for, until they have answered the alert that says so.
     pub completions: Vec<Completion>,
     /// What each provider remembers beyond its nodes, by the provider's name.
     memories: BTreeMap<String, serde_json::Value>,
+    /// Of each account, by ServerID.
+    nonces: BTreeMap<String, Nonces>,
     obeyed: Vec<Obeyed>,
     wipes: Vec<Wipe>,
 }
@@ -75,6 +77,17 @@ impl State {
     #[must_use]
     pub fn new(planted: Tree) -> Self {
         Self { tree: planted.clone(), planted, ..Self::default() }
+    }
+
+    /// The nonces that were agreed on with a server.
+    #[must_use]
+    pub fn nonces(&self, server_id: &str) -> Option<&Nonces> {
+        self.nonces.get(server_id)
+    }
+
+    /// The same, to be changed.
+    pub fn nonces_mut(&mut self, server_id: &str) -> &mut Nonces {
+        self.nonces.entry(server_id.to_owned()).or_default()
     }
 
     /// Whether this order was obeyed before.
@@ -169,9 +182,7 @@ pub enum Storage {
 struct Saved {
     version: u32,
     #[serde(default)]
-    client_nonce: Option<String>,
-    #[serde(default)]
-    server_nonce: Option<String>,
+    nonces: BTreeMap<String, SavedNonces>,
     #[serde(default)]
     obeyed: Vec<Obeyed>,
     #[serde(default)]
@@ -239,11 +250,9 @@ pub(crate) fn private_file(path: &Path) -> io::Result<File> {
 }
 
 fn to_json(state: &State) -> Vec<u8> {
-    let nonce = |nonce: &Option<Vec<u8>>| nonce.as_deref().map(postern_wire::auth::encode_nonce);
     let saved = Saved {
         version: VERSION,
-        client_nonce: nonce(&state.client_nonce),
-        server_nonce: nonce(&state.server_nonce),
+        nonces: state.nonces.iter().map(|(server, nonces)| (server.clone(), nonces.into())).collect(),
         obeyed: state.obeyed.clone(),
         wipes: state.wipes.clone(),
         completions: state.completions.clone(),
@@ -259,12 +268,10 @@ fn read(json: &[u8], mut state: State) -> Result<State, String> {
         return Err(format!("version {} is not known here", saved.version));
     }
     state.tree.restore(&saved.tree).map_err(|error: SavedTreeError| error.to_string())?;
-    let nonce = |text: Option<String>| text.and_then(|text| postern_wire::auth::decode_nonce(&text));
     Ok(State {
         tree: state.tree,
         planted: state.planted,
-        client_nonce: nonce(saved.client_nonce),
-        server_nonce: nonce(saved.server_nonce),
+        nonces: saved.nonces.into_iter().map(|(server, nonces)| (server, nonces.into())).collect(),
         obeyed: saved.obeyed,
         wipes: saved.wipes,
         completions: saved.completions,
@@ -351,7 +358,9 @@ mod tests {
     }
 
     fn a_state(value: &str) -> State {
-        let mut state = State { client_nonce: Some(vec![1, 2]), ..State::default() };
+        let mut state = State::default();
+        state.nonces_mut("srv").client = Some(vec![1, 2]);
+        state.nonces_mut("srv").issue(vec![3]);
         state.tree.insert(&TreePath::root().child("a"), Node::leaf(Format::Chr, value)).unwrap();
         state.obey(OperationId(Uuid::from_u128(1)), UtcMillis(10), UtcMillis(0));
         state.remember("jobs", &vec![value, "two"]);

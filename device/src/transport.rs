@@ -29,6 +29,8 @@ pub struct Request {
     pub body: Bytes,
     /// Its signature, if it has one.
     pub fields: Option<Fields>,
+    /// x-syncml-hmac over the body, if it has one.
+    pub hmac: Option<String>,
     /// An answer larger than this is refused, in octets.
     pub answer_limit: usize,
 }
@@ -42,6 +44,8 @@ pub struct Answered {
     pub content_type: String,
     /// Content-Digest, Signature-Input and Signature.
     pub fields: [Option<String>; 3],
+    /// x-syncml-hmac, verbatim.
+    pub hmac: Option<String>,
     /// Retry-After in seconds.
     pub retry_after: Option<u64>,
     /// The body's octets.

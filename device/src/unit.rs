@@ -30,10 +30,21 @@ use crate::{
     state::State,
     tree::path::Path,
 };
-use auth::{OwnProof, ServerStanding};
+use auth::{OwnProof, ServerStanding, Shown};
 
 /// Fills octets with randomness that nobody can guess.
 pub type Random<'a> = &'a mut (dyn FnMut(&mut [u8]) + Send);
+
+/// A server message as it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// What it says.
+    pub message: &'a Message,
+    /// Its octets as transmitted.
+    pub body: &'a [u8],
+    /// The value of x-syncml-hmac.
+    pub hmac: Option<&'a str>,
+}
 
 /// What to do after a message was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,8 +142,8 @@ impl Unit {
         state: &State,
     ) -> Self {
         let mut unit = Self {
-            own: OwnProof::new(&account, state),
-            server: ServerStanding::new(&account),
+            own: OwnProof::new(&account, state, None),
+            server: ServerStanding::new(&account, state, None),
             peer_message: settings.peer_message,
             account,
             settings,
@@ -184,12 +195,13 @@ impl Unit {
     /// Reads the server's next message: authentication, commands, and what follows from them.
     pub fn receive(
         &mut self,
-        message: &Message,
+        received: Received<'_>,
         state: &mut State,
         now: UtcMillis,
         random: Random<'_>,
         events: &mut Vec<Event>,
     ) -> Result<Step, SessionError> {
+        let message = received.message;
         self.fits(message)?;
         let header = &message.header;
         if let Some(uri) = &header.resp_uri {
@@ -205,11 +217,16 @@ impl Unit {
         if aborted {
             return Ok(Step::End(Ending::Aborted));
         }
-        let verdict = self.server.judge(&self.account, header.cred.as_ref(), state, random, events);
+        let shown = Shown { cred: header.cred.as_ref(), hmac: received.hmac, body: received.body };
+        let verdict = self.server.judge(&self.account, &shown, random, events)?;
         self.header_status = Some(header_status(message, verdict.code, verdict.chal));
         let answer = header_answer(message, self.msg_id)
             .ok_or(SessionError::Misfit("no Status for the SyncHdr that was sent"))?;
-        let again = self.own.learn(&self.account, answer, self.server.is_proved(), state, events)?;
+        let again = self.own.learn(&self.account, answer, events)?;
+        if self.server.is_proved() {
+            self.own.keep(&self.account, state);
+            self.server.answered(&self.account, state);
+        }
         if again {
             if self.chunking {
                 return Err(SessionError::Misfit("a challenge in the middle of a large object"));

@@ -97,6 +97,7 @@ pub(super) fn account(server_id: &str, order_key_pem: Option<String>) -> Account
         user: None,
         password: Some("pw".to_owned().into()),
         server_password: None,
+        server_auth: None,
         certificate_pem: None,
         key_pem: None,
         ca_pem: String::new(),

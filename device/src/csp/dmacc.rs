@@ -52,6 +52,7 @@ impl Provider for DmAcc {
         let server = match account.server_proof {
             ServerProof::Basic => "BASIC",
             ServerProof::Md5 => "DIGEST",
+            ServerProof::Hmac => "HMAC",
             ServerProof::Tls | ServerProof::Signature => "TRANSPORT",
         };
         app_auth(ground, &auth.child("Server"), "SRVCRED", server, &account.server_id)

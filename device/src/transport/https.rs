@@ -7,7 +7,10 @@ use http::{HeaderMap, HeaderName, Method, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use postern_wire::signature::{CONTENT_DIGEST, SIGNATURE, SIGNATURE_INPUT};
+use postern_wire::{
+    auth::HMAC_HEADER,
+    signature::{CONTENT_DIGEST, SIGNATURE, SIGNATURE_INPUT},
+};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -107,6 +110,7 @@ impl Https {
             status: head.status.as_u16(),
             content_type: text("content-type").unwrap_or_default(),
             fields: [text(CONTENT_DIGEST), text(SIGNATURE_INPUT), text(SIGNATURE)],
+            hmac: text(HMAC_HEADER),
             retry_after: text("retry-after").and_then(|text| text.trim().parse().ok()),
             body: bounded(body, limit).await?,
         })
@@ -129,6 +133,9 @@ impl Https {
                 .header(HeaderName::from_static(CONTENT_DIGEST), &fields.content_digest)
                 .header(HeaderName::from_static(SIGNATURE_INPUT), &fields.signature_input)
                 .header(HeaderName::from_static(SIGNATURE), &fields.signature);
+        }
+        if let Some(hmac) = &request.hmac {
+            builder = builder.header(HeaderName::from_static(HMAC_HEADER), hmac);
         }
         builder.body(Full::new(request.body))
     }

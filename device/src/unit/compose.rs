@@ -16,6 +16,8 @@ pub struct Composed {
     pub msg_id: u32,
     /// The octets.
     pub body: Vec<u8>,
+    /// The value of x-syncml-hmac over them.
+    pub hmac: Option<String>,
 }
 
 impl Unit {
@@ -50,14 +52,15 @@ impl Unit {
             self.split(&mut message, usize::from(status_is_first), &style)?;
             octets = encode(&message, &style)?;
         }
-        self.server.chal_leaves(state);
+        let hmac = self.own.mac_over(&self.account, &octets)?;
+        self.server.chal_leaves(&self.account, state);
         self.package_open = !message.is_final;
         if message.is_final {
             self.server_final = false;
         }
         message.body.drain(..usize::from(status_is_first));
         self.last_sent = (message.body, message.is_final);
-        Ok(Composed { msg_id: self.msg_id, body: octets })
+        Ok(Composed { msg_id: self.msg_id, body: octets, hmac })
     }
 
     fn header(&self, style: &Style) -> SyncHdr {

@@ -3,6 +3,7 @@
 
 mod hostile;
 mod https;
+mod mac;
 mod proof;
 mod session;
 mod support;

@@ -51,7 +51,8 @@ fn md5_without_a_nonce_waits_for_the_challenge_and_repeats_package_1() {
     assert_eq!((seen[1].header.msg_id, &seen[1].header.session_id), (2, &seen[0].header.session_id));
     assert_eq!(statuses(&seen[1]), [("SyncHdr".to_owned(), 212)]);
     assert!(seen[1].is_final && seen[1].body.len() == 3, "Status, Alert, Replace");
-    assert_eq!(device.state().client_nonce, Some(vec![0x10; 16]), "for the next session");
+    let nonces = device.state().nonces("srv").unwrap();
+    assert_eq!(nonces.client, Some(vec![0x10; 16]), "for the next session");
 }
 
 #[test]
@@ -125,7 +126,8 @@ fn a_server_that_must_prove_itself_is_challenged_and_its_commands_refused() {
     assert_eq!(codes(&seen[2]), [212, 200]);
     assert_eq!(results(&seen[3]), ["1"], "proved for the whole session");
     let next = decode_nonce(&chal(&seen[2]).expect("a nonce for the next session")).unwrap();
-    assert_eq!((device.state().server_nonce.clone(), next.len()), (Some(next), 16));
+    assert_eq!(next.len(), 16);
+    assert_eq!(device.state().nonces("srv").unwrap().server, Some(next));
     assert_ne!(chal(&seen[1]), chal(&seen[2]), "a fresh nonce each time");
 }
 
@@ -161,14 +163,14 @@ fn a_server_with_wrong_credentials_is_obeyed_in_nothing_and_left_after_the_secon
 }
 
 #[test]
-fn a_server_without_proof_cannot_set_the_nonce_of_the_next_session() {
+fn sec_26_a_server_without_proof_cannot_set_the_nonce_of_the_next_session() {
     let mut rig = Rig::new(AuthType::Md5).server_password();
     let (outcome, device) = rig.session(vec![
         turn(|to| challenge(to, 407, TYPE_MD5, Some(NONCE))),
         turn(|to| challenge(to, 212, TYPE_MD5, Some(NONCE))),
     ]);
     assert!(!outcome.unwrap().server_proved);
-    assert_eq!(device.state().client_nonce, None);
+    assert_eq!(device.state().nonces("srv"), None);
 }
 
 #[test]

@@ -45,11 +45,15 @@ pub(crate) struct Signer {
     pub(crate) tamper: Box<dyn FnMut(&mut Answered) + Send>,
 }
 
+/// The x-syncml-hmac of a reply: what it is made of are the request and the reply's octets.
+pub(crate) type MacOf = Box<dyn FnMut(&Request, &[u8]) -> Option<String> + Send>;
+
 /// The transport into the script.
 pub(crate) struct Scripted {
     pub(crate) script: VecDeque<Turn>,
     pub(crate) seen: Seen,
     pub(crate) signer: Option<Signer>,
+    pub(crate) mac: Option<MacOf>,
     pub(crate) encoding: Encoding,
 }
 
@@ -92,6 +96,7 @@ impl Transport for Scripted {
         if answered.body.len() > request.answer_limit {
             return Err(TransportError::TooLarge { limit: request.answer_limit });
         }
+        answered.hmac = self.mac.as_mut().and_then(|mac| mac(&request, &answered.body));
         if let Some(signer) = &mut self.signer {
             sign(&mut answered, signer, nonce_of(&request));
             (signer.tamper)(&mut answered);
@@ -141,6 +146,7 @@ pub(crate) struct Rig {
     pub(crate) settings: Settings,
     pub(crate) storage: Storage,
     pub(crate) signer: Option<Signer>,
+    pub(crate) mac: Option<MacOf>,
     pub(crate) seen: Seen,
     counter: u8,
 }
@@ -157,6 +163,7 @@ impl Rig {
             user: Some("dev".into()),
             password: Some("devpw".to_owned().into()),
             server_password: None,
+            server_auth: None,
             certificate_pem: None,
             key_pem: None,
             ca_pem: String::new(),
@@ -169,6 +176,7 @@ impl Rig {
             settings,
             storage: Storage::Memory,
             signer: None,
+            mac: None,
             seen: Seen::default(),
             counter: 0,
         }
@@ -203,6 +211,7 @@ impl Rig {
             script: script.into(),
             seen: self.seen.clone(),
             signer: self.signer.take(),
+            mac: self.mac.take(),
             encoding: self.settings.unit.encoding,
         };
         let account = Arc::new(Account::new(&self.enrolment, None).unwrap());
