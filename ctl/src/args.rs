@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{admin, audit, command, device, gateway, group, token};
+use crate::commands::{admin, audit, command, conformance, device, gateway, group, token};
 use crate::syncml;
 
 /// Manages an installation of Postern, and reads SyncML messages offline.
@@ -97,6 +97,9 @@ pub enum Command {
     /// SyncML messages in files, offline.
     #[command(subcommand)]
     Syncml(syncml::Action),
+    /// The conformance cases of OMA DM, against a server, a client or the codec.
+    #[command(subcommand)]
+    Conformance(conformance::Action),
     /// Write a completion script for a shell to stdout.
     Completions {
         /// The shell.

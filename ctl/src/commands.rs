@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod audit;
 pub mod command;
+pub mod conformance;
 pub mod device;
 pub mod gateway;
 pub mod group;

@@ -7,6 +7,7 @@
 pub mod args;
 pub mod client;
 pub mod commands;
+pub mod conformance;
 pub mod failure;
 pub mod files;
 pub mod output;
@@ -59,8 +60,10 @@ fn dispatch(command: Command, connection: &Connection, output: &mut Output<'_>) 
         }
         _ => {}
     }
-    if let Command::Syncml(action) = command {
-        return action.run(output);
+    match command {
+        Command::Syncml(action) => return action.run(output),
+        Command::Conformance(action) => return action.run(output),
+        _ => {}
     }
     let client = Client::new(connection)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -82,6 +85,6 @@ async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Resu
         Command::Audit(action) => action.run(client, output).await,
         Command::Status => status::run(client, output).await,
         Command::Why { device } => why::run(&device, client, output).await,
-        Command::Syncml(_) | Command::Completions { .. } => Ok(Exit::Done), // done before: they need no core
+        Command::Syncml(_) | Command::Conformance(_) | Command::Completions { .. } => Ok(Exit::Done), // done before: they need no core
     }
 }

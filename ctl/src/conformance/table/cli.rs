@@ -1,0 +1,98 @@
+//! CLI: what a client does (part 10.3).
+
+use super::{Obligation::C, Row, rule};
+
+pub(super) const ROWS: &[Row] = &[
+    rule("CLI-01", C, "PRO 8.3", "The first message has the alert, five leaves of DevInfo, and Final."),
+    rule(
+        "CLI-02",
+        C,
+        "NOT 6.2.10",
+        "A session that a notification asked for has its id as SessionID, in hex without zeros, and Alert 1200.",
+    ),
+    rule("CLI-03", C, "REP 6.6.1", "Add makes a leaf and an interior node, and Get reads them."),
+    rule("CLI-04", C, "REP 6.6.1", "Add of a node that exists gets 418."),
+    rule("CLI-05", C, "REP 6.6.1", "Add under a leaf gets 405; Add without a parent makes it or gets 404."),
+    rule("CLI-06", C, "REP 6.6.11", "Replace of a node that is missing gets 404 and makes none."),
+    rule("CLI-07", C, "REP 6.6.11", "Replace of an interior node's value gets 405."),
+    rule(
+        "CLI-08",
+        C,
+        "TND 6.2.2",
+        "Get of a missing node gets 404, of an interior one its children's names, of an empty one empty Data.",
+    ),
+    rule(
+        "CLI-09",
+        C,
+        "TND 6.2.2.5",
+        "Delete takes a subtree; a permanent node, the root and one without that access get 405.",
+    ),
+    rule("CLI-10", C, "REP 6.6.4", "Copy of a leaf gets 200 and copies, or 406."),
+    rule("CLI-11", C, "REP 6.6.6", "Exec of a node that cannot be executed gets 405 or 406."),
+    rule(
+        "CLI-12",
+        C,
+        "REP 6.6.3",
+        "An Atomic is done whole, or leaves the tree as it was with 507, 216 and 215.",
+    ),
+    rule(
+        "CLI-13",
+        C,
+        "REP 6.6.3",
+        "An Atomic with a Get or another Atomic inside fails: 500 for the child, 507 for the Atomic.",
+    ),
+    rule(
+        "CLI-14",
+        C,
+        "REP 6.6.14",
+        "A Sequence is run in order; what follows a refusal of the user gets 215.",
+    ),
+    rule("CLI-15", C, "PRO 7", "An object in three chunks gets 213, 213 and 200, and is whole."),
+    rule("CLI-16", C, "PRO 7", "A command between chunks gets Alert 1225, and the old value stays."),
+    rule("CLI-17", C, "PRO 7", "Chunks that are not the announced Size get 424, and the old value stays."),
+    rule(
+        "CLI-18",
+        C,
+        "PRO 7",
+        "A value above the server's MaxMsgSize comes in chunks, without Final until the last.",
+    ),
+    rule(
+        "CLI-19",
+        C,
+        "PRO 6.2",
+        "Results that need several messages come one message at a time, with Final in the last.",
+    ),
+    rule("CLI-20", C, "PRO 6.2", "The client's Final waits for the server's."),
+    rule(
+        "CLI-21",
+        C,
+        "PRO 8",
+        "A server's package without commands ends the session: the client sends nothing.",
+    ),
+    rule("CLI-22", C, "PRO 8.1", "A server's Alert 1223 ends the session without an answer."),
+    rule("CLI-23", C, "REP 6.1.15", "The next message goes to the server's RespURI."),
+    rule("CLI-24", C, "TND 8", "?list=Struct, StructData and TNDS have their shapes, or get 406."),
+    rule(
+        "CLI-25",
+        C,
+        "TND 7.5",
+        "Properties: Add gets 405, an unknown one 406, a new Name renames, a taken one gets 418, a permanent node's 405.",
+    ),
+    rule("CLI-26", C, "TND 7.7.1.6", "The truth table of ACLs holds line by line; what is denied gets 425."),
+    rule(
+        "CLI-27",
+        C,
+        "TND 7.7.1.3",
+        "An interior node made by a server without Replace on its parent is that server's.",
+    ),
+    rule("CLI-28", C, "TND 7.7.1.2", "The root's ACL is changed, or the change gets 405; it is never empty."),
+    rule("CLI-29", C, "PRO 10", "User alerts get 200, 304, 214, 408, 406 or 416, and their answers an Item."),
+    rule("CLI-30", C, "PRO 10.3", "An unknown option of a user alert is skipped."),
+    rule("CLI-31", C, "REP 6.6", "An unknown command gets 400, 406 or 501, and the others are run."),
+    rule(
+        "CLI-32",
+        C,
+        "STD 5.3.4",
+        "A tree added to ./Inbox is put where its identifier belongs; Get of ./Inbox gets 405.",
+    ),
+];
