@@ -21,7 +21,7 @@ use crate::{
     event::{Event, Observer},
     keys::KeyError,
     origin::{BadServerUri, ServerUri},
-    state::{State, StateError, Storage},
+    state::{ClientEvent, State, StateError, Storage},
     transport::{Answered, Https, Request, Transport, TransportError},
     unit::{Cause, Composed, Ending, Random, Received, SessionError, Step, Unit, UnitSettings},
 };
@@ -202,6 +202,12 @@ impl<T: Transport> Device<T> {
     #[must_use]
     pub fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// Keeps an event that is told to its server in this and every later session until it has answered.
+    pub fn raise(&mut self, event: ClientEvent) -> Result<(), StateError> {
+        self.state.raise(event);
+        self.storage_keeps()
     }
 
     /// Opens a session on the device's own accord and carries it to its end.

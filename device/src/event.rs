@@ -48,6 +48,13 @@ pub enum Event {
         /// The answer.
         code: Code,
     },
+    /// The server has answered an alert of the device's own.
+    AlertAnswered {
+        /// Its Source, or the type of a client event.
+        about: String,
+        /// The answer.
+        code: Code,
+    },
     /// A destructive command was not obeyed.
     OrderRefused {
         /// Its target.
@@ -87,6 +94,9 @@ impl fmt::Display for Event {
             Self::ServerRefused { code } => write!(f, "the server's credentials were refused with {code}"),
             Self::Command { name, uri, code } => {
                 write!(f, "{} {} -> {code}", name.escape_debug(), uri.escape_debug())
+            }
+            Self::AlertAnswered { about, code } => {
+                write!(f, "the alert about {} -> {code}", about.escape_debug())
             }
             Self::OrderRefused { uri, why } => {
                 write!(f, "an order for {} was refused: {why}", uri.escape_debug())

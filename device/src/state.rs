@@ -5,6 +5,7 @@
 //! later start finds the state before or after it, never a part. A state file that cannot be read is refused,
 //! not replaced: it says which orders were obeyed, and forgetting that would let them be replayed.
 
+mod client_event;
 mod nonces;
 
 use std::{
@@ -21,6 +22,7 @@ use crate::{
     csp::Completion,
     tree::{SavedNode, SavedTreeError, Tree},
 };
+pub use client_event::ClientEvent;
 pub use nonces::Nonces;
 use nonces::SavedNonces;
 
@@ -41,6 +43,8 @@ pub struct State {
     planted: Tree,
     /// How things ended that servers asked for, until they have answered the alert that says so.
     pub completions: Vec<Completion>,
+    /// What the device tells servers of its own accord, until they have answered.
+    pub client_events: Vec<ClientEvent>,
     /// What each provider remembers beyond its nodes, by the provider's name.
     memories: BTreeMap<String, serde_json::Value>,
     /// Of each account, by ServerID.
@@ -117,6 +121,13 @@ impl State {
         self.memories.insert(provider.to_owned(), memory);
     }
 
+    /// Keeps an event until its server has answered; beyond the bound the oldest is forgotten.
+    pub fn raise(&mut self, event: ClientEvent) {
+        self.client_events.push(event);
+        let surplus = self.client_events.len().saturating_sub(client_event::KEPT);
+        self.client_events.drain(..surplus);
+    }
+
     /// Tree and memories as they are.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -190,6 +201,8 @@ struct Saved {
     #[serde(default)]
     completions: Vec<Completion>,
     #[serde(default)]
+    client_events: Vec<ClientEvent>,
+    #[serde(default)]
     memories: BTreeMap<String, serde_json::Value>,
     tree: Vec<SavedNode>,
 }
@@ -256,6 +269,7 @@ fn to_json(state: &State) -> Vec<u8> {
         obeyed: state.obeyed.clone(),
         wipes: state.wipes.clone(),
         completions: state.completions.clone(),
+        client_events: state.client_events.clone(),
         memories: state.memories.clone(),
         tree: state.tree.save(),
     };
@@ -275,6 +289,7 @@ fn read(json: &[u8], mut state: State) -> Result<State, String> {
         obeyed: saved.obeyed,
         wipes: saved.wipes,
         completions: saved.completions,
+        client_events: saved.client_events,
         memories: saved.memories,
     })
 }
@@ -373,6 +388,12 @@ mod tests {
             mark: crate::csp::Mark::Warning,
             data: "1200".into(),
             correlator: Some(value.into()),
+        });
+        state.raise(ClientEvent {
+            server_id: "srv".into(),
+            event_type: "com.example/event".into(),
+            format: "chr".into(),
+            data: value.into(),
         });
         state
     }

@@ -5,6 +5,7 @@
 //! into further messages. A server that must prove itself and does not gets 401 or 407 for every command. A session
 //! ends in a bounded number of messages, whatever the server sends.
 
+mod alerts;
 mod auth;
 mod compose;
 mod large;
@@ -122,6 +123,7 @@ pub struct Unit {
     own: OwnProof,
     server: ServerStanding,
     large: Option<large::Incoming>,
+    telling: alerts::Telling,
     commands: u32,
     /// Server messages in a row that brought nothing while there was nothing to send.
     standing_still: u8,
@@ -160,11 +162,13 @@ impl Unit {
             package_open: false,
             chunking: false,
             large: None,
+            telling: alerts::Telling::default(),
             commands: 0,
             standing_still: 0,
         };
         unit.outbox.push_back(alert(cause.alert()));
         unit.outbox.push_back(dev_info(state));
+        unit.tell(state);
         unit
     }
 
@@ -227,6 +231,9 @@ impl Unit {
             self.own.keep(&self.account, state);
             self.server.answered(&self.account, state);
         }
+        if verdict.run == Run::Execute {
+            self.settle(message, state, events);
+        }
         if again {
             if self.chunking {
                 return Err(SessionError::Misfit("a challenge in the middle of a large object"));
@@ -265,6 +272,10 @@ impl Unit {
                 Run::Refuse(_) => manager.run(command, run),
             };
             self.answer(message.header.msg_id, answers);
+        }
+        if any {
+            self.csp.collect(state, now);
+            self.tell(state);
         }
         self.server_final |= message.is_final && self.large.is_none();
         let idle = !any && self.outbox.is_empty() && !self.package_open;

@@ -58,6 +58,7 @@ impl Unit {
         if message.is_final {
             self.server_final = false;
         }
+        self.note_sent(&message.body);
         message.body.drain(..usize::from(status_is_first));
         self.last_sent = (message.body, message.is_final);
         Ok(Composed { msg_id: self.msg_id, body: octets, hmac })

@@ -1,6 +1,7 @@
 //! The device against scripted servers: in the same process, and over TLS.
 #![expect(clippy::unwrap_used, reason = "a test says by panicking what went wrong")]
 
+mod alerts;
 mod hostile;
 mod https;
 mod mac;

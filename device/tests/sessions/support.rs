@@ -264,7 +264,8 @@ pub(crate) fn answer(to: &Message, code: u32, commands: Vec<Command>, is_final: 
             }
             _ => continue,
         };
-        body.push(status(to, cmd_ref, cmd, code.min(401)));
+        let code = if code == 212 { 200 } else { code.min(401) };
+        body.push(status(to, cmd_ref, cmd, code));
     }
     body.extend(commands);
     for (command, id) in body.iter_mut().zip(1..) {
