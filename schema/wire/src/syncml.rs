@@ -19,6 +19,7 @@ pub mod model;
 pub mod sizes;
 pub mod style;
 mod tag;
+pub(crate) mod tree;
 mod wbxml;
 mod write;
 mod xml;

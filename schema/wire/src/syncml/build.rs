@@ -7,7 +7,8 @@ use std::borrow::Cow;
 
 use super::{
     Alert, Command, Cred, Data, DecodeError, DecodeErrorKind, Group, Item, Limits, Location, Message, Meta,
-    Repairs, Request, Results, Status, SyncHdr, Version, tag::Tag,
+    Repairs, Request, Results, Status, SyncHdr, Version,
+    tag::{Tag, Vocabulary},
 };
 
 type Result<T> = std::result::Result<T, DecodeError>;
@@ -16,9 +17,11 @@ type Result<T> = std::result::Result<T, DecodeError>;
 ///
 /// After [`Source::child`] has returned an element, exactly one of `text`, `data`, `skip`, or `child` until it
 /// returns `None`, is called: each of them closes it.
-pub(super) trait Source<'a> {
+pub(crate) trait Source<'a> {
+    /// The elements that the document is made of.
+    type Tag: Vocabulary;
     /// Opens the next child of the open element, or closes the open element and returns `None`.
-    fn child(&mut self) -> Result<Option<Tag>>;
+    fn child(&mut self) -> Result<Option<Self::Tag>>;
     /// The text of the open element, which is closed; elements inside are read over and counted.
     fn text(&mut self) -> Result<Cow<'a, str>>;
     /// The content of the open Data element, which is closed.
@@ -36,7 +39,7 @@ pub(super) trait Source<'a> {
 }
 
 /// The content of a Data element before Format is known.
-pub(super) enum Content<'a> {
+pub(crate) enum Content<'a> {
     /// Text.
     Text(Cow<'a, str>),
     /// Opaque octets that hold U+0000 or are not UTF-8.
@@ -46,7 +49,10 @@ pub(super) enum Content<'a> {
 }
 
 /// The content of the open SyncML element.
-pub(super) fn message<'a, S: Source<'a>>(source: S, version: Option<Version>) -> Result<(Message, S)> {
+pub(super) fn message<'a, S: Source<'a, Tag = Tag>>(
+    source: S,
+    version: Option<Version>,
+) -> Result<(Message, S)> {
     let mut builder = Builder { source, commands: 0, items: 0 };
     let (mut header, mut body, mut is_final) = (None, None, false);
     while let Some(tag) = builder.source.child()? {
@@ -69,7 +75,7 @@ pub(super) fn message<'a, S: Source<'a>>(source: S, version: Option<Version>) ->
 }
 
 /// The commands inside the open element, whatever it is.
-pub(super) fn commands<'a, S: Source<'a>>(source: S) -> Result<(Vec<Command>, S)> {
+pub(super) fn commands<'a, S: Source<'a, Tag = Tag>>(source: S) -> Result<(Vec<Command>, S)> {
     let mut builder = Builder { source, commands: 0, items: 0 };
     let commands = builder.commands(None)?;
     Ok((commands, builder.source))
@@ -95,7 +101,7 @@ impl Seen {
     }
 }
 
-impl<'a, S: Source<'a>> Builder<S> {
+impl<'a, S: Source<'a, Tag = Tag>> Builder<S> {
     fn header(&mut self) -> Result<SyncHdr> {
         let (mut header, mut seen) = (SyncHdr::default(), Seen::default());
         while let Some(tag) = self.source.child()? {

@@ -88,6 +88,17 @@ pub enum DecodeErrorKind {
     /// The root element, its namespace or the public identifier belongs to something else.
     #[error("not a SyncML message: {0}")]
     NotSyncMl(String),
+    /// The root element, VerDTD or the public identifier is not that of a TNDS or DDF document.
+    #[error("not a management tree: {0}")]
+    NotTree(String),
+    /// A text that has to be one of certain words, or a name, and is not.
+    #[error("{element} cannot be {text:?}")]
+    Word {
+        /// The element.
+        element: &'static str,
+        /// What it held, cut to 40 characters.
+        text: String,
+    },
     /// An element that has to be there is not.
     #[error("{0} is missing")]
     Missing(&'static str),
@@ -141,6 +152,8 @@ impl DecodeErrorKind {
             Self::Misplaced(_) => "message-misplaced",
             Self::Reference(_) => "message-reference",
             Self::NotSyncMl(_) => "message-not-syncml",
+            Self::NotTree(_) => "message-not-tree",
+            Self::Word { .. } => "message-word",
             Self::Missing(_) => "message-missing-element",
             Self::Repeated(_) => "message-repeated-element",
             Self::Number { .. } => "message-number",

@@ -1,4 +1,8 @@
-//! The elements of SyncML and their tokens (SyncML RepPro 1.2 section 8, MetInf 1.2, OMA-TS-DM_TND 10).
+//! The elements of SyncML and their tokens (SyncML RepPro 1.2 section 8, MetInf 1.2); those of trees in [`tree`].
+
+mod tree;
+
+pub(crate) use tree::{DDF_NAMESPACE, TreeTag, ddf_name};
 
 /// An element of code page 0 (SyncML) or 1 (MetInf). Its number is page × 64 + token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,75 +175,63 @@ impl Tag {
     }
 }
 
-/// The elements of code page 2, DM DDF and TNDS, from token 05 on.
-const DDF: [&str; 0x38] = [
-    "AccessType",
-    "ACL",
-    "Add",
-    "b64",
-    "bin",
-    "bool",
-    "chr",
-    "CaseSense",
-    "CIS",
-    "Copy",
-    "CS",
-    "date",
-    "DDFName",
-    "DefaultValue",
-    "Delete",
-    "Description",
-    "DFFormat",
-    "DFProperties",
-    "DFTitle",
-    "DFType",
-    "Dynamic",
-    "Exec",
-    "float",
-    "Format",
-    "Get",
-    "int",
-    "Man",
-    "MgmtTree",
-    "MIME",
-    "Mod",
-    "Name",
-    "Node",
-    "node",
-    "NodeName",
-    "null",
-    "Occurrence",
-    "One",
-    "OneOrMore",
-    "OneOrN",
-    "Path",
-    "Permanent",
-    "Replace",
-    "RTProperties",
-    "Scope",
-    "Size",
-    "time",
-    "Title",
-    "TStamp",
-    "Type",
-    "Value",
-    "VerDTD",
-    "VerNo",
-    "xml",
-    "ZeroOrMore",
-    "ZeroOrN",
-    "ZeroOrOne",
-];
-
-/// The namespace of code page 2.
-pub(crate) const DDF_NAMESPACE: &str = "syncml:dmddf1.2";
-
 /// The namespace of code page 1.
 pub(crate) const METINF_NAMESPACE: &str = "syncml:metinf";
 
-/// The name of a token on code page 2.
-pub(crate) fn ddf_name(token: u8) -> Option<&'static str> {
-    DDF.get(usize::from(token.checked_sub(5)?)).copied()
+/// What one kind of document is written in: SyncML with MetInf ([`Tag`]), or a tree ([`TreeTag`]). The readers and
+/// writers of both encodings serve either.
+pub(crate) trait Vocabulary: Copy + PartialEq {
+    /// An element of another vocabulary or of none.
+    const UNKNOWN: Self;
+    /// Whether this is the vocabulary of trees.
+    const TREE: bool;
+    /// The element with this local name; case counts.
+    fn from_name(name: &str) -> Self;
+    /// The element with this token, flags aside.
+    fn from_token(page: u8, token: u8) -> Self;
+    /// The local name; `*` for an unknown one.
+    fn name(self) -> &'static str;
+    /// The code page.
+    fn page(self) -> u8;
+    /// The token without flags.
+    fn token(self) -> u8;
+    /// The namespace that is declared on this element in XML.
+    fn namespace(self) -> Option<&'static str>;
+}
+
+impl Vocabulary for Tag {
+    const UNKNOWN: Self = Self::Unknown;
+    const TREE: bool = false;
+
+    #[inline]
+    fn from_name(name: &str) -> Self {
+        Self::from_name(name)
+    }
+
+    #[inline]
+    fn from_token(page: u8, token: u8) -> Self {
+        Self::from_token(page, token)
+    }
+
+    #[inline]
+    fn name(self) -> &'static str {
+        Self::name(self)
+    }
+
+    #[inline]
+    fn page(self) -> u8 {
+        Self::page(self)
+    }
+
+    #[inline]
+    fn token(self) -> u8 {
+        Self::token(self)
+    }
+
+    #[inline]
+    fn namespace(self) -> Option<&'static str> {
+        (self.page() == 1).then_some(METINF_NAMESPACE)
+    }
 }
 
 #[cfg(test)]
@@ -273,10 +265,5 @@ mod tests {
         ] {
             assert_eq!((tag.page(), tag.token()), (page, token), "{tag:?}");
         }
-        assert_eq!(
-            (ddf_name(0x05), ddf_name(0x24), ddf_name(0x25)),
-            (Some("AccessType"), Some("Node"), Some("node"))
-        );
-        assert_eq!((ddf_name(0x3C), ddf_name(0x3D), ddf_name(4)), (Some("ZeroOrOne"), None, None));
     }
 }

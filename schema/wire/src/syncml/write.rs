@@ -2,7 +2,8 @@
 
 use super::{
     Alert, Command, Cred, Data, EncodeError, Group, Item, Location, Meta, Request, Results, Status, Style,
-    SyncHdr, Version, tag::Tag,
+    SyncHdr, Version,
+    tag::{Tag, Vocabulary},
 };
 
 /// What takes encoded octets: a buffer, or only their number.
@@ -29,17 +30,17 @@ impl Out for Count {
 }
 
 /// An encoding, as something that takes elements.
-pub(super) trait Sink {
+pub(crate) trait Sink {
     /// Opens an element that will have content.
-    fn open(&mut self, tag: Tag);
+    fn open(&mut self, tag: impl Vocabulary);
     /// Closes it.
-    fn close(&mut self, tag: Tag);
+    fn close(&mut self, tag: impl Vocabulary);
     /// An element without content.
-    fn empty(&mut self, tag: Tag);
+    fn empty(&mut self, tag: impl Vocabulary);
     /// An element that holds text.
-    fn text(&mut self, tag: Tag, text: &str);
-    /// A Data element.
-    fn data(&mut self, data: &Data);
+    fn text(&mut self, tag: impl Vocabulary, text: &str);
+    /// An element that holds data.
+    fn data(&mut self, tag: impl Vocabulary, data: &Data);
     /// A command of another name than the known ones.
     fn unknown(&mut self, name: &str, cmd_id: Option<u32>);
     /// Whether the encoding can carry these data only as base64, under Format `b64`.
@@ -198,7 +199,7 @@ fn item(sink: &mut impl Sink, item: &Item, format: Option<&str>) {
     let as_base64 = item.data.as_ref().is_some_and(|data| sink.needs_base64(data)) && format != "b64";
     meta(sink, &item.meta, as_base64);
     if let Some(data) = &item.data {
-        sink.data(data);
+        sink.data(Tag::Data, data);
     }
     if item.more_data {
         sink.empty(Tag::MoreData);
@@ -218,7 +219,7 @@ fn location(sink: &mut impl Sink, tag: Tag, location: &Location) {
 fn cred(sink: &mut impl Sink, cred: &Cred) {
     sink.open(Tag::Cred);
     meta(sink, &cred.meta, sink.needs_base64(&cred.data));
-    sink.data(&cred.data);
+    sink.data(Tag::Data, &cred.data);
     sink.close(Tag::Cred);
 }
 

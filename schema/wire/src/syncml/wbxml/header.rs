@@ -67,8 +67,7 @@ pub(in crate::syncml) fn read<'a>(
             (0x1201, Expected::Message) => (PublicId::Numeric, Some(Version::V1_2)),
             (0x0FD3 | 0x0FD1, Expected::Message) => (PublicId::Numeric, Some(Version::V1_1)),
             (other, _) => {
-                let kind = DecodeErrorKind::NotSyncMl(format!("its public identifier is 0x{other:X}"));
-                return Err((kind, public_at));
+                return Err((wrong(expected, format!("its public identifier is 0x{other:X}")), public_at));
             }
         },
     };
@@ -94,6 +93,14 @@ pub(in crate::syncml) fn write(style: &Style, mut put: impl FnMut(&[u8])) {
     }
 }
 
+/// Writes the header of a tree: its document type has no number, so its name stands in the table, with a NUL as
+/// libwbxml writes it.
+pub(in crate::syncml) fn write_tree(mut put: impl FnMut(&[u8])) {
+    const IDENTIFIER: &[u8] = b"-//OMA//DTD-DM-DDF 1.2//EN\0";
+    put(&[2, 0, 0, 0x6A, IDENTIFIER.len() as u8]);
+    put(IDENTIFIER);
+}
+
 /// The string at an offset of the table: up to its NUL or the table's end (COD-16).
 pub(in crate::syncml) fn table_text(table: &[u8], offset: u32) -> Option<&[u8]> {
     let rest = table.get(usize::try_from(offset).ok()?..).filter(|rest| !rest.is_empty())?;
@@ -114,8 +121,15 @@ fn of_identifier(name: &[u8], expected: Expected) -> Result<Option<Version>, Dec
         },
         _ => {
             let name: String = String::from_utf8_lossy(name).chars().take(80).collect();
-            Err(DecodeErrorKind::NotSyncMl(format!("its public identifier is {name:?}")))
+            Err(wrong(expected, format!("its public identifier is {name:?}")))
         }
+    }
+}
+
+fn wrong(expected: Expected, why: String) -> DecodeErrorKind {
+    match expected {
+        Expected::Message => DecodeErrorKind::NotSyncMl(why),
+        Expected::Tree => DecodeErrorKind::NotTree(why),
     }
 }
 

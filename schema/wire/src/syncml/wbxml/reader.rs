@@ -9,7 +9,7 @@ use super::header::{self, Expected, Header};
 use crate::syncml::{
     DecodeError, DecodeErrorKind, Decoded, Encoding, Limits, Place, Repairs, Style,
     build::{self, Content, Source},
-    tag::{DDF_NAMESPACE, METINF_NAMESPACE, Tag, ddf_name},
+    tag::{DDF_NAMESPACE, METINF_NAMESPACE, Tag, TreeTag, Vocabulary, ddf_name},
     xml::{markup::Fragment, text},
 };
 
@@ -28,7 +28,7 @@ const HAS_ATTRIBUTES: u8 = 0x80;
 /// Reads one message.
 pub(in crate::syncml) fn message(body: &[u8], limits: &Limits) -> Result<Decoded> {
     let header = open(body, Expected::Message, limits)?;
-    let mut source = WbxmlSource::new(body, &header, limits);
+    let mut source = WbxmlSource::<Tag>::new(body, &header, limits);
     if source.child()? != Some(Tag::SyncML) {
         return Err(source.wrong_root());
     }
@@ -46,7 +46,7 @@ pub(in crate::syncml) fn message(body: &[u8], limits: &Limits) -> Result<Decoded
 /// Reads a TNDS tree as a canonical fragment.
 pub(in crate::syncml) fn tree(body: &[u8], limits: &Limits) -> Result<String> {
     let header = open(body, Expected::Tree, limits)?;
-    let mut source = WbxmlSource::new(body, &header, limits);
+    let mut source = WbxmlSource::<Tag>::new(body, &header, limits);
     source.child()?;
     if (source.name, source.name_page) != ("MgmtTree", 2) {
         return Err(source.wrong_root());
@@ -60,6 +60,22 @@ pub(in crate::syncml) fn tree(body: &[u8], limits: &Limits) -> Result<String> {
     Ok(fragment.finish())
 }
 
+/// Reads a tree: `read` is called with its MgmtTree open.
+pub(in crate::syncml) fn elements<R>(
+    body: &[u8],
+    limits: &Limits,
+    read: impl for<'a> FnOnce(&mut dyn Source<'a, Tag = TreeTag>) -> Result<R>,
+) -> Result<(R, Repairs)> {
+    let header = open(body, Expected::Tree, limits)?;
+    let mut source = WbxmlSource::<TreeTag>::new(body, &header, limits);
+    if source.child()? != Some(TreeTag::MgmtTree) {
+        return Err(source.wrong_root());
+    }
+    let result = read(&mut source)?;
+    source.at_end()?;
+    Ok((result, source.repairs))
+}
+
 fn open<'a>(body: &'a [u8], expected: Expected, limits: &Limits) -> Result<Header<'a>> {
     let refused = |(kind, offset)| DecodeError { kind, place: Place { offset, ..Place::default() } };
     if body.len() > limits.message_octets {
@@ -69,13 +85,13 @@ fn open<'a>(body: &'a [u8], expected: Expected, limits: &Limits) -> Result<Heade
     header::read(body, expected, limits).map_err(refused)
 }
 
-struct WbxmlSource<'a, 'l> {
+struct WbxmlSource<'a, 'l, T = Tag> {
     body: &'a [u8],
     table: &'a [u8],
     limits: &'l Limits,
     repairs: Repairs,
     /// The open elements.
-    open: Vec<Tag>,
+    open: Vec<T>,
     /// Whether the element opened last has no content.
     empty: bool,
     /// Its name.
@@ -93,8 +109,8 @@ struct WbxmlSource<'a, 'l> {
 }
 
 /// A token with what belongs to it.
-enum Piece<'a> {
-    Start(Tag),
+enum Piece<'a, T> {
+    Start(T),
     End,
     /// Octets of STR_I and STR_T.
     Text(&'a [u8]),
@@ -102,7 +118,7 @@ enum Piece<'a> {
     Character(char),
 }
 
-impl<'a, 'l> WbxmlSource<'a, 'l> {
+impl<'a, 'l, T: Vocabulary> WbxmlSource<'a, 'l, T> {
     fn new(body: &'a [u8], header: &Header<'a>, limits: &'l Limits) -> Self {
         Self {
             body,
@@ -122,7 +138,7 @@ impl<'a, 'l> WbxmlSource<'a, 'l> {
     }
 
     /// The next token.
-    fn piece(&mut self) -> Result<Piece<'a>> {
+    fn piece(&mut self) -> Result<Piece<'a, T>> {
         loop {
             self.at = self.next;
             let token = self.octet()?;
@@ -178,7 +194,7 @@ impl<'a, 'l> WbxmlSource<'a, 'l> {
         }
     }
 
-    fn element(&mut self, token: u8) -> Result<Tag> {
+    fn element(&mut self, token: u8) -> Result<T> {
         let refused = DecodeErrorKind::Token { token, page: self.page };
         if token & HAS_ATTRIBUTES != 0 || matches!(token & 0x3F, 0..=3) {
             return Err(self.error(refused));
@@ -193,21 +209,17 @@ impl<'a, 'l> WbxmlSource<'a, 'l> {
             self.within("octets unfolded from the string table", self.unfolded, self.limits.unfolded_octets)?;
             self.name = name.rsplit_once(':').map_or(name, |(_, local)| local);
             self.name_page = 0;
-            Tag::from_name(self.name)
-        } else if self.page == 2 {
-            // Read over as an unknown element where no tree may stand.
-            let Some(name) = ddf_name(token & 0x3F) else { return Err(self.error(refused)) };
-            self.name = name;
-            self.name_page = 2;
-            Tag::Unknown
+            T::from_name(self.name)
         } else {
-            let tag = Tag::from_token(self.page, token);
-            if tag == Tag::Unknown {
-                return Err(self.error(refused));
-            }
-            self.name = tag.name();
+            // One of the other vocabulary is known here by name alone, and read over where it may not stand.
+            let name = match self.page {
+                2 => ddf_name(token & 0x3F),
+                page => Some(Tag::from_token(page, token)).filter(|tag| *tag != Tag::Unknown).map(Tag::name),
+            };
+            let Some(name) = name else { return Err(self.error(refused)) };
+            self.name = name;
             self.name_page = self.page;
-            tag
+            T::from_token(self.page, token)
         };
         self.elements += 1;
         self.within("elements", self.elements, self.limits.elements)?;
@@ -244,7 +256,8 @@ impl<'a, 'l> WbxmlSource<'a, 'l> {
 
     #[cold]
     fn wrong_root(&self) -> DecodeError {
-        self.error(DecodeErrorKind::NotSyncMl(format!("the root element is {}", self.name)))
+        let why = format!("the root element is {}", self.name);
+        self.error(if T::TREE { DecodeErrorKind::NotTree(why) } else { DecodeErrorKind::NotSyncMl(why) })
     }
 
     /// Nothing may follow the root.
@@ -276,7 +289,7 @@ impl<'a, 'l> WbxmlSource<'a, 'l> {
     }
 
     /// The octets of the open element up to its end, or up to the first element inside.
-    fn octets(&mut self) -> Result<(Cow<'a, [u8]>, bool, Option<Tag>)> {
+    fn octets(&mut self) -> Result<(Cow<'a, [u8]>, bool, Option<T>)> {
         if self.empty {
             self.close();
             return Ok((Cow::Borrowed(&[]), false, None));
@@ -379,8 +392,10 @@ impl<'a, 'l> WbxmlSource<'a, 'l> {
     }
 }
 
-impl<'a> Source<'a> for WbxmlSource<'a, '_> {
-    fn child(&mut self) -> Result<Option<Tag>> {
+impl<'a, T: Vocabulary> Source<'a> for WbxmlSource<'a, '_, T> {
+    type Tag = T;
+
+    fn child(&mut self) -> Result<Option<T>> {
         if self.empty {
             self.close();
             return Ok(None);

@@ -7,7 +7,8 @@
 use super::header;
 use crate::syncml::{
     Command, Data, EncodeError, Message, Style, SyncHdr,
-    tag::Tag,
+    tag::{Tag, TreeTag, Vocabulary},
+    tree::WriteTree,
     write::{self, Out, Sink},
     xml::markup,
 };
@@ -51,6 +52,19 @@ pub(in crate::syncml) fn command_len(command: &Command, style: &Style) -> usize 
     let mut writer = WbxmlWriter { out: write::Count::default(), page: 0, error: None };
     write::command(&mut writer, command, style);
     writer.out.0
+}
+
+/// Writes a tree.
+pub(in crate::syncml) fn tree(tree: &impl WriteTree) -> Result<Vec<u8>, EncodeError> {
+    let mut writer = WbxmlWriter { out: Vec::with_capacity(512), page: 0, error: None };
+    header::write_tree(|octets| writer.out.put(octets));
+    writer.open(TreeTag::MgmtTree);
+    tree.write(&mut writer);
+    writer.close(TreeTag::MgmtTree);
+    match writer.error {
+        Some(error) => Err(error),
+        None => Ok(writer.out),
+    }
 }
 
 struct WbxmlWriter<O> {
@@ -101,22 +115,22 @@ impl<O: Out> WbxmlWriter<O> {
 }
 
 impl<O: Out> Sink for WbxmlWriter<O> {
-    fn open(&mut self, tag: Tag) {
+    fn open(&mut self, tag: impl Vocabulary) {
         self.token(tag.page(), tag.token() | HAS_CONTENT);
     }
 
-    fn close(&mut self, tag: Tag) {
+    fn close(&mut self, tag: impl Vocabulary) {
         self.out.put(&[END]);
-        if tag == Tag::Meta {
+        if (tag.page(), tag.token()) == (Tag::Meta.page(), Tag::Meta.token()) {
             self.home();
         }
     }
 
-    fn empty(&mut self, tag: Tag) {
+    fn empty(&mut self, tag: impl Vocabulary) {
         self.token(tag.page(), tag.token());
     }
 
-    fn text(&mut self, tag: Tag, text: &str) {
+    fn text(&mut self, tag: impl Vocabulary, text: &str) {
         if text.contains('\0') {
             self.fail(EncodeError::Character { element: tag.name(), character: 0 });
         }
@@ -128,15 +142,15 @@ impl<O: Out> Sink for WbxmlWriter<O> {
         self.close(tag);
     }
 
-    fn data(&mut self, data: &Data) {
+    fn data(&mut self, tag: impl Vocabulary, data: &Data) {
         let is_empty = match data {
             Data::Text(text) | Data::Markup(text) => text.is_empty(),
             Data::Binary(octets) => octets.is_empty(),
         };
         if is_empty {
-            return self.empty(Tag::Data);
+            return self.empty(tag);
         }
-        self.open(Tag::Data);
+        self.open(tag);
         match data {
             Data::Text(text) if text.contains('\0') => self.opaque(text.as_bytes()),
             Data::Text(text) => self.string(text),
@@ -146,7 +160,7 @@ impl<O: Out> Sink for WbxmlWriter<O> {
                 Err(error) => self.fail(error),
             },
         }
-        self.close(Tag::Data);
+        self.close(tag);
     }
 
     fn unknown(&mut self, name: &str, cmd_id: Option<u32>) {

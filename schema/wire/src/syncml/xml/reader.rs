@@ -19,7 +19,7 @@ use super::{
 use crate::syncml::{
     Command, DecodeError, DecodeErrorKind, Decoded, Encoding, Limits, Place, Repairs, Style, Version,
     build::{self, Content, Source},
-    tag::Tag,
+    tag::{Tag, TreeTag, Vocabulary},
 };
 
 type Result<T> = std::result::Result<T, DecodeError>;
@@ -27,7 +27,7 @@ type Result<T> = std::result::Result<T, DecodeError>;
 /// Reads one message.
 pub(in crate::syncml) fn message(body: &[u8], limits: &Limits) -> Result<Decoded> {
     let (text, origin) = open(body, limits)?;
-    let mut source = XmlSource::new(&text, &origin, limits);
+    let mut source = XmlSource::<Tag>::new(&text, &origin, limits);
     let version = source.root()?;
     let (message, mut source) = build::message(source, version)?;
     source.rest()?;
@@ -38,7 +38,7 @@ pub(in crate::syncml) fn message(body: &[u8], limits: &Limits) -> Result<Decoded
 /// Reads a TNDS tree as a canonical fragment.
 pub(in crate::syncml) fn tree(body: &[u8], limits: &Limits) -> Result<String> {
     let (text, origin) = open(body, limits)?;
-    let mut source = XmlSource::new(&text, &origin, limits);
+    let mut source = XmlSource::<Tag>::new(&text, &origin, limits);
     let (start, empty) = source.first()?;
     let mut fragment = Fragment::default();
     source.markup_start(&mut fragment, &start, empty)?;
@@ -55,7 +55,7 @@ pub(in crate::syncml) fn tree(body: &[u8], limits: &Limits) -> Result<String> {
 /// Reads commands that no SyncBody wraps.
 pub(in crate::syncml) fn commands(body: &[u8], limits: &Limits) -> Result<(Vec<Command>, Repairs)> {
     let (text, origin) = open(body, limits)?;
-    let mut source = XmlSource::new(&text, &origin, limits);
+    let mut source = XmlSource::<Tag>::new(&text, &origin, limits);
     source.fragment = true;
     let (commands, source) = build::commands(source)?;
     if commands.is_empty() {
@@ -64,8 +64,25 @@ pub(in crate::syncml) fn commands(body: &[u8], limits: &Limits) -> Result<(Vec<C
     Ok((commands, source.repairs))
 }
 
+/// Reads a tree: `read` is called with its MgmtTree open.
+pub(in crate::syncml) fn elements<R>(
+    body: &[u8],
+    limits: &Limits,
+    read: impl for<'a> FnOnce(&mut dyn Source<'a, Tag = TreeTag>) -> Result<R>,
+) -> Result<(R, Repairs)> {
+    let (text, origin) = open(body, limits)?;
+    let mut source = XmlSource::<TreeTag>::new(&text, &origin, limits);
+    let (start, empty) = source.first()?;
+    if source.open_element(&start, empty)? != TreeTag::MgmtTree {
+        return Err(source.wrong_root());
+    }
+    let result = read(&mut source)?;
+    source.rest()?;
+    Ok((result, source.repairs))
+}
+
 fn open<'a>(body: &'a [u8], limits: &Limits) -> Result<(Cow<'a, str>, Origin)> {
-    let refused = |kind, offset| DecodeError { kind, place: text::place(body, offset, &[]) };
+    let refused = |kind, offset| DecodeError { kind, place: text::place::<Tag>(body, offset, &[]) };
     if body.is_empty() {
         return Err(refused(DecodeErrorKind::Empty, 0));
     }
@@ -76,14 +93,14 @@ fn open<'a>(body: &'a [u8], limits: &Limits) -> Result<(Cow<'a, str>, Origin)> {
     text::of_body(body, limits.nuls).map_err(|(kind, offset)| refused(kind, offset))
 }
 
-struct XmlSource<'a, 'l> {
+struct XmlSource<'a, 'l, T = Tag> {
     text: &'a str,
     origin: &'l Origin,
     limits: &'l Limits,
     reader: Reader<&'a [u8]>,
     repairs: Repairs,
     /// The open elements.
-    open: Vec<Tag>,
+    open: Vec<T>,
     /// Whether the element opened last was `<a/>`.
     empty: bool,
     /// Its local name.
@@ -108,7 +125,7 @@ enum Piece<'a> {
     Eof,
 }
 
-impl<'a, 'l> XmlSource<'a, 'l> {
+impl<'a, 'l, T: Vocabulary> XmlSource<'a, 'l, T> {
     fn new(text: &'a str, origin: &'l Origin, limits: &'l Limits) -> Self {
         let nul_stripped = u32::try_from(origin.nuls.len()).unwrap_or(u32::MAX);
         Self {
@@ -143,42 +160,21 @@ impl<'a, 'l> XmlSource<'a, 'l> {
                 }
                 Ok(Event::DocType(_)) if !doctype => {
                     doctype = true;
-                    if text::has_internal_subset(self.piece()) {
+                    // Descriptions of the field carry their version as an instruction there; declarations never pass.
+                    let harmless = T::TREE && text::only_instructions(self.piece());
+                    if text::has_internal_subset(self.piece()) && !harmless {
                         return Err(self.error(DecodeErrorKind::InternalSubset));
                     }
                 }
                 Ok(Event::Decl(_)) => return Err(self.error(DecodeErrorKind::Misplaced("XML declaration"))),
                 Ok(Event::DocType(_)) => return Err(self.error(DecodeErrorKind::Misplaced("DOCTYPE"))),
                 Ok(Event::Eof) => {
-                    return Err(self.error(DecodeErrorKind::NotSyncMl("no root element".to_owned())));
+                    return Err(self.error(wrong_document::<T>("no root element".to_owned())));
                 }
                 Ok(_) => {
                     return Err(self.error(DecodeErrorKind::NotWellFormed("text before the root".to_owned())));
                 }
                 Err(error) => return Err(self.malformed(&error)),
-            }
-        }
-    }
-
-    /// Opens the root element; the version that its namespace names.
-    fn root(&mut self) -> Result<Option<Version>> {
-        let (start, empty) = self.first()?;
-        if self.open_element(&start, empty)? != Tag::SyncML {
-            return Err(self.wrong_root());
-        }
-        let name = start.name();
-        let (prefix, _) = name.as_ref().split_once(':').unwrap_or_default();
-        let wanted = if prefix.is_empty() { "xmlns".to_owned() } else { format!("xmlns:{prefix}") };
-        let declared = self.attributes(&start)?.into_iter().find(|(name, _)| *name == wanted);
-        let Some((_, namespace)) = declared else { return Ok(None) };
-        let known = namespace.trim().to_ascii_uppercase();
-        match known.strip_prefix("SYNCML:SYNCML") {
-            Some("1.0" | "1.1") => Ok(Some(Version::V1_1)),
-            Some(_) => Ok(Some(Version::V1_2)),
-            None if known.is_empty() => Ok(None),
-            None => {
-                let namespace = namespace.chars().take(80).collect::<String>();
-                Err(self.error(DecodeErrorKind::NotSyncMl(format!("its namespace is {namespace}"))))
             }
         }
     }
@@ -244,7 +240,7 @@ impl<'a, 'l> XmlSource<'a, 'l> {
     }
 
     #[inline]
-    fn open_element(&mut self, start: &BytesStart<'_>, empty: bool) -> Result<Tag> {
+    fn open_element(&mut self, start: &BytesStart<'_>, empty: bool) -> Result<T> {
         self.elements += 1;
         if self.elements > self.limits.elements {
             let limit = self.limits.elements;
@@ -256,16 +252,16 @@ impl<'a, 'l> XmlSource<'a, 'l> {
         }
         let length = start.name().as_ref().len();
         let full = &self.text[self.at + 1..self.at + 1 + length];
-        let mut tag = Tag::from_name(full);
+        let mut tag = T::from_name(full);
         self.name = full;
-        if tag == Tag::Unknown {
+        if tag == T::UNKNOWN {
             if !text::is_name(full) {
                 let name = full.chars().take(40).collect::<String>();
                 return Err(self.error(DecodeErrorKind::NotWellFormed(format!("{name:?} is no name"))));
             }
             if let Some((_, local)) = full.rsplit_once(':') {
                 self.name = local;
-                tag = Tag::from_name(local);
+                tag = T::from_name(local);
             }
         }
         if start.len() > length && !is_metinf_declaration(&start[length..]) {
@@ -416,7 +412,7 @@ impl<'a, 'l> XmlSource<'a, 'l> {
     #[cold]
     fn wrong_root(&self) -> DecodeError {
         let name: String = self.name.chars().take(80).collect();
-        self.error(DecodeErrorKind::NotSyncMl(format!("the root element is {name}")))
+        self.error(wrong_document::<T>(format!("the root element is {name}")))
     }
 
     fn malformed(&self, error: &quick_xml::Error) -> DecodeError {
@@ -439,8 +435,35 @@ impl<'a, 'l> XmlSource<'a, 'l> {
     }
 }
 
-impl<'a> Source<'a> for XmlSource<'a, '_> {
-    fn child(&mut self) -> Result<Option<Tag>> {
+impl XmlSource<'_, '_> {
+    /// Opens the root element; the version that its namespace names.
+    fn root(&mut self) -> Result<Option<Version>> {
+        let (start, empty) = self.first()?;
+        if self.open_element(&start, empty)? != Tag::SyncML {
+            return Err(self.wrong_root());
+        }
+        let name = start.name();
+        let (prefix, _) = name.as_ref().split_once(':').unwrap_or_default();
+        let wanted = if prefix.is_empty() { "xmlns".to_owned() } else { format!("xmlns:{prefix}") };
+        let declared = self.attributes(&start)?.into_iter().find(|(name, _)| *name == wanted);
+        let Some((_, namespace)) = declared else { return Ok(None) };
+        let known = namespace.trim().to_ascii_uppercase();
+        match known.strip_prefix("SYNCML:SYNCML") {
+            Some("1.0" | "1.1") => Ok(Some(Version::V1_1)),
+            Some(_) => Ok(Some(Version::V1_2)),
+            None if known.is_empty() => Ok(None),
+            None => {
+                let namespace = namespace.chars().take(80).collect::<String>();
+                Err(self.error(DecodeErrorKind::NotSyncMl(format!("its namespace is {namespace}"))))
+            }
+        }
+    }
+}
+
+impl<'a, T: Vocabulary> Source<'a> for XmlSource<'a, '_, T> {
+    type Tag = T;
+
+    fn child(&mut self) -> Result<Option<T>> {
         if self.empty {
             self.close();
             return Ok(None);
@@ -515,7 +538,7 @@ impl<'a> Source<'a> for XmlSource<'a, '_> {
     }
 }
 
-impl<'a> XmlSource<'a, '_> {
+impl<'a, T: Vocabulary> XmlSource<'a, '_, T> {
     /// Text that comes in pieces is joined; one piece is borrowed from the input.
     fn content(&mut self, markup: bool) -> Result<Content<'a>> {
         if self.empty {
@@ -553,6 +576,10 @@ impl<'a> XmlSource<'a, '_> {
     }
 }
 
+fn wrong_document<T: Vocabulary>(why: String) -> DecodeErrorKind {
+    if T::TREE { DecodeErrorKind::NotTree(why) } else { DecodeErrorKind::NotSyncMl(why) }
+}
+
 /// What nearly every attribute of SyncML is; needs no further look.
 #[inline]
 fn is_metinf_declaration(attributes: &str) -> bool {
@@ -566,7 +593,7 @@ pub(in crate::syncml) fn canonical(markup: &str, limits: &Limits) -> Result<Stri
         return Ok(fragment.finish());
     }
     let (text, origin) = open(markup.as_bytes(), limits)?;
-    let mut source = XmlSource::new(&text, &origin, limits);
+    let mut source = XmlSource::<Tag>::new(&text, &origin, limits);
     while source.position() < text.len() {
         source.markup_piece(&mut fragment)?;
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::syncml::{DecodeErrorKind, Place, tag::Tag};
+use crate::syncml::{DecodeErrorKind, Place, tag::Vocabulary};
 
 /// Where the body's text begins and which octets were taken out of it, to find a place in the body again.
 #[derive(Debug, Default)]
@@ -172,8 +172,27 @@ pub(in crate::syncml) fn has_internal_subset(doctype: &str) -> bool {
     false
 }
 
+/// Whether the internal subset of a DOCTYPE declares nothing: instructions, comments and white space.
+pub(in crate::syncml) fn only_instructions(doctype: &str) -> bool {
+    let Some((_, mut rest)) = doctype.split_once('[') else { return true };
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', '\r', '\n']);
+        let end = match rest.as_bytes() {
+            [b'<', b'?', ..] => "?>",
+            [b'<', b'!', b'-', b'-', ..] => "-->",
+            [b']', after @ ..] => {
+                return is_space(std::str::from_utf8(after).unwrap_or("?").trim_end_matches('>'));
+            }
+            _ => return false,
+        };
+        // What the end may overlap with is not looked at: `<!-->` is no whole comment.
+        let Some((_, after)) = rest[if end == "?>" { 2 } else { 4 }..].split_once(end) else { return false };
+        rest = after;
+    }
+}
+
 /// Line and column are counted only here, when something has gone wrong.
-pub(in crate::syncml) fn place(text: &[u8], offset: usize, open: &[Tag]) -> Place {
+pub(in crate::syncml) fn place<T: Vocabulary>(text: &[u8], offset: usize, open: &[T]) -> Place {
     let before = &text[..offset.min(text.len())];
     let line = before.iter().filter(|octet| **octet == b'\n').count() + 1;
     let line_start = before.iter().rposition(|octet| *octet == b'\n').map_or(0, |at| at + 1);

@@ -8,7 +8,8 @@ use super::{
 };
 use crate::syncml::{
     Command, Data, EncodeError, Encoding, Message, Style, SyncHdr,
-    tag::{METINF_NAMESPACE, Tag},
+    tag::{Tag, TreeTag, Vocabulary},
+    tree::WriteTree,
     write::{self, Out, Sink},
 };
 
@@ -45,6 +46,18 @@ pub(in crate::syncml) fn command_len(command: &Command, style: &Style) -> usize 
     writer.out.0
 }
 
+/// Writes a tree.
+pub(in crate::syncml) fn tree(tree: &impl WriteTree) -> Result<Vec<u8>, EncodeError> {
+    let mut writer = XmlWriter { out: Vec::with_capacity(1024), error: None };
+    writer.open(TreeTag::MgmtTree);
+    tree.write(&mut writer);
+    writer.close(TreeTag::MgmtTree);
+    match writer.error {
+        Some(error) => Err(error),
+        None => Ok(writer.out),
+    }
+}
+
 struct XmlWriter<O> {
     out: O,
     error: Option<EncodeError>,
@@ -71,12 +84,12 @@ impl<O: Out> XmlWriter<O> {
     }
 
     #[inline]
-    fn start(&mut self, tag: Tag) {
+    fn start(&mut self, tag: impl Vocabulary) {
         self.put("<");
         self.put(tag.name());
-        if tag.page() == 1 {
+        if let Some(namespace) = tag.namespace() {
             self.put(" xmlns=\"");
-            self.put(METINF_NAMESPACE);
+            self.put(namespace);
             self.put("\"");
         }
         self.put(">");
@@ -88,23 +101,23 @@ impl<O: Out> XmlWriter<O> {
 }
 
 impl<O: Out> Sink for XmlWriter<O> {
-    fn open(&mut self, tag: Tag) {
+    fn open(&mut self, tag: impl Vocabulary) {
         self.start(tag);
     }
 
-    fn close(&mut self, tag: Tag) {
+    fn close(&mut self, tag: impl Vocabulary) {
         self.put("</");
         self.put(tag.name());
         self.put(">");
     }
 
-    fn empty(&mut self, tag: Tag) {
+    fn empty(&mut self, tag: impl Vocabulary) {
         self.put("<");
         self.put(tag.name());
         self.put("/>");
     }
 
-    fn text(&mut self, tag: Tag, text: &str) {
+    fn text(&mut self, tag: impl Vocabulary, text: &str) {
         if let Some(character) = forbidden(text) {
             self.fail(EncodeError::Character { element: tag.name(), character: character.into() });
         }
@@ -114,8 +127,8 @@ impl<O: Out> Sink for XmlWriter<O> {
     }
 
     /// `<Data></Data>` when it is empty, never `<Data/>`: clients of the field are known to trip over less.
-    fn data(&mut self, data: &Data) {
-        self.start(Tag::Data);
+    fn data(&mut self, tag: impl Vocabulary, data: &Data) {
+        self.start(tag);
         match data {
             Data::Text(text) if forbidden(text).is_none() => self.content(text),
             Data::Text(text) => self.put(&STANDARD.encode(text)),
@@ -125,7 +138,7 @@ impl<O: Out> Sink for XmlWriter<O> {
                 Err(error) => self.fail(error),
             },
         }
-        self.close(Tag::Data);
+        self.close(tag);
     }
 
     fn unknown(&mut self, name: &str, cmd_id: Option<u32>) {
