@@ -112,6 +112,8 @@ pub struct CheckedIn {
     pub body: Bytes,
     /// The reply's Content-Type, as it is to be sent.
     pub content_type: &'static str,
+    /// The value of x-syncml-hmac that goes with it, where the server proves itself by MAC.
+    pub hmac: Option<String>,
     /// Whose it is.
     pub enrolment: EnrolmentId,
     /// How the enrolment proves itself: a reply to a `signed` one is to be signed.

@@ -32,14 +32,36 @@ pub struct Content {
     pub ordered: bool,
 }
 
-#[derive(Serialize, Deserialize)]
-struct ContentForm {
+/// A body: that of a row has its verb in a column of its own, one inside a container says it here.
+#[derive(Default, Serialize, Deserialize)]
+struct BodyForm {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    verb: Option<Verb>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     items: Vec<ItemForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     correlator: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    commands: Vec<Self>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    alert: Option<AlertForm>,
+    /// Of a row only: whether it waits for the answer to the one before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     ordered: bool,
 }
+
+#[derive(Serialize, Deserialize)]
+struct AlertForm {
+    code: u32,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    options: String,
+    text: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    choices: Vec<String>,
+}
+
+/// Containers in containers that are read at most.
+const DEPTH: usize = 8;
 
 #[derive(Serialize, Deserialize)]
 struct ItemForm {
@@ -66,11 +88,7 @@ impl Content {
     /// The octets of the payload column.
     #[must_use]
     pub fn to_payload(&self) -> Vec<u8> {
-        let form = ContentForm {
-            items: self.body.items.iter().map(item_form).collect(),
-            correlator: self.body.correlator.clone(),
-            ordered: self.ordered,
-        };
+        let form = BodyForm { verb: None, ordered: self.ordered, ..body_form(&self.body) };
         serde_json::to_vec(&form).expect("strings and lists always become JSON")
     }
 
@@ -80,11 +98,47 @@ impl Content {
     /// [`BadPayload`].
     pub fn from_payload(verb: Verb, payload: &[u8]) -> Result<Self, BadPayload> {
         let bad = |cause: String| BadPayload { column: "payload", cause };
-        let form: ContentForm = serde_json::from_slice(payload).map_err(|cause| bad(cause.to_string()))?;
-        let items =
-            form.items.into_iter().map(|item| read_item(item).map_err(bad)).collect::<Result<_, _>>()?;
-        Ok(Self { body: Body { verb, items, correlator: form.correlator }, ordered: form.ordered })
+        let form: BodyForm = serde_json::from_slice(payload).map_err(|cause| bad(cause.to_string()))?;
+        let (ordered, form) = (form.ordered, BodyForm { verb: Some(verb), ..form });
+        Ok(Self { body: read_body(form, 0).map_err(bad)?, ordered })
     }
+}
+
+fn body_form(body: &Body) -> BodyForm {
+    let form = BodyForm { verb: Some(body.verb()), ..BodyForm::default() };
+    match body {
+        Body::Plain { items, correlator, .. } => {
+            BodyForm { items: items.iter().map(item_form).collect(), correlator: correlator.clone(), ..form }
+        }
+        Body::Atomic(children) | Body::Sequence(children) => {
+            BodyForm { commands: children.iter().map(body_form).collect(), ..form }
+        }
+        Body::UserAlert { code, options, text, choices } => {
+            let (options, text, choices) = (options.clone(), text.clone(), choices.clone());
+            BodyForm { alert: Some(AlertForm { code: *code, options, text, choices }), ..form }
+        }
+    }
+}
+
+fn read_body(form: BodyForm, depth: usize) -> Result<Body, String> {
+    if depth > DEPTH {
+        return Err("containers are nested too deep".to_owned());
+    }
+    let children = |commands: Vec<BodyForm>| {
+        commands.into_iter().map(|child| read_body(child, depth + 1)).collect::<Result<Vec<_>, _>>()
+    };
+    Ok(match form.verb.ok_or("a command inside has no verb")? {
+        Verb::Atomic => Body::Atomic(children(form.commands)?),
+        Verb::Sequence => Body::Sequence(children(form.commands)?),
+        Verb::Alert => {
+            let AlertForm { code, options, text, choices } = form.alert.ok_or("an alert has no content")?;
+            Body::UserAlert { code, options, text, choices }
+        }
+        verb => {
+            let items = form.items.into_iter().map(read_item).collect::<Result<_, _>>()?;
+            Body::Plain { verb, items, correlator: form.correlator }
+        }
+    })
 }
 
 fn item_form(item: &BodyItem) -> ItemForm {
@@ -174,10 +228,36 @@ mod tests {
         let text = BodyItem { data: Some(Data::Text(String::new())), ..BodyItem::node("./A") };
         let items = vec![full, markup, text, BodyItem::node("./B")];
         let content = Content {
-            body: Body { verb: Verb::Replace, items, correlator: Some("c".into()) },
+            body: Body::Plain { verb: Verb::Replace, items, correlator: Some("c".into()) },
             ordered: true,
         };
         assert_eq!(Content::from_payload(Verb::Replace, &content.to_payload()), Ok(content));
+    }
+
+    #[test]
+    fn a_structured_commands_content_is_read_back_equal() {
+        let plain = |verb, uri: &str| Body::plain(verb, vec![BodyItem::node(uri)]);
+        let ask = Body::UserAlert {
+            code: 1103,
+            options: "DR=1".into(),
+            text: "Which?".into(),
+            choices: vec!["one".into(), "two".into()],
+        };
+        let atomic = Body::Atomic(vec![plain(Verb::Add, "./A"), ask.clone(), plain(Verb::Delete, "./B")]);
+        for body in [atomic.clone(), Body::Sequence(vec![plain(Verb::Exec, "./C"), atomic]), ask] {
+            let content = Content { body, ordered: false };
+            assert_eq!(Content::from_payload(content.body.verb(), &content.to_payload()), Ok(content));
+        }
+    }
+
+    #[test]
+    fn rows_of_earlier_versions_are_read() {
+        let old = br#"{"items":[{"target":"./A","data":{"text":"x"}}],"correlator":"c","ordered":true}"#;
+        let read = Content::from_payload(Verb::Exec, old).unwrap();
+        let item = BodyItem { data: Some("x".into()), ..BodyItem::node("./A") };
+        let body = Body::Plain { verb: Verb::Exec, items: vec![item], correlator: Some("c".into()) };
+        assert_eq!(read, Content { body, ordered: true });
+        assert!(Content::from_payload(Verb::Alert, old).is_err());
     }
 
     #[test]

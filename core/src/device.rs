@@ -167,7 +167,7 @@ async fn read(
     let peer = PeerFacts {
         certificate: certificate.map(|certificate| certificate.facts),
         signature,
-        hmac: headers::text(http, "x-syncml-hmac").map(str::to_owned),
+        hmac: headers::text(http, postern_wire::auth::HMAC_HEADER).map(str::to_owned),
         source: headers::text(http, headers::SOURCE).and_then(|text| text.parse().ok()),
         gateway: http.conn_data::<LinkGateway>().map(|link| link.0.clone()),
         tls: headers::text(http, headers::TLS).map(Arc::from),
@@ -205,6 +205,9 @@ fn reply(
     let content_type = checked_in.content_type;
     let mut response = HttpResponse::Ok();
     response.insert_header((CONTENT_TYPE, content_type));
+    if let Some(hmac) = &checked_in.hmac {
+        response.insert_header((postern_wire::auth::HMAC_HEADER, hmac.as_str()));
+    }
     if checked_in.auth == AuthType::Signed
         && let (Some(key), Some(nonce)) = (&endpoint.message_key, nonce)
     {

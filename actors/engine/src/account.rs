@@ -2,7 +2,10 @@
 //!
 //! Promise: everything that a session decides on stands here; nothing is looked up while it runs.
 
-use postern_wire::terms::{AuthType, Dialect, EnrolmentId, EnrolmentState, ProofClass};
+use postern_wire::{
+    auth::HmacHeader,
+    terms::{AuthType, Dialect, EnrolmentId, EnrolmentState, ProofClass},
+};
 use secrecy::SecretString;
 
 use crate::nonce::NonceKey;
@@ -94,6 +97,8 @@ pub struct Peer {
     pub certificate: Option<PeerCertificate>,
     /// The verdict on the message signature, when there was one.
     pub signature: Signature,
+    /// The x-syncml-hmac header. One that could not be read is given with an empty mac, which verifies for nobody.
+    pub hmac: Option<HmacHeader>,
     /// Where it came from: an address, for counting attempts apart. Never trusted for identity.
     pub source: String,
     /// Expired, revoked or blocked, but its wipe may still reach it: nothing else is sent to it.

@@ -89,7 +89,7 @@ pub const fn default_redelivery(verb: Verb) -> Redelivery {
     match verb {
         Verb::Get | Verb::Replace | Verb::Delete => Redelivery::Repeat,
         Verb::Add | Verb::Copy => Redelivery::ProbeFirst,
-        Verb::Exec => Redelivery::AtMostOnce,
+        Verb::Exec | Verb::Atomic | Verb::Sequence | Verb::Alert => Redelivery::AtMostOnce,
     }
 }
 

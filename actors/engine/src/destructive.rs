@@ -134,7 +134,11 @@ fn reach(verb: Verb, uri: &TreeUri, subtree: bool) -> (Reach, bool) {
         (Verb::Get, _) => (Reach::Node, true),
         (Verb::Delete, _) | (Verb::Replace, Some(Query::Prop(_))) => (Reach::Subtree, false),
         (Verb::Add | Verb::Replace, _) if subtree => (Reach::Subtree, false),
-        (Verb::Add | Verb::Replace | Verb::Copy | Verb::Exec, _) => (Reach::Node, false),
+        // Containers and alerts address no node; what a container holds is asked for one by one.
+        (
+            Verb::Add | Verb::Replace | Verb::Copy | Verb::Exec | Verb::Atomic | Verb::Sequence | Verb::Alert,
+            _,
+        ) => (Reach::Node, false),
     }
 }
 

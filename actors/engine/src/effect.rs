@@ -27,6 +27,17 @@ pub struct Outcome {
     pub durable: Vec<Effect>,
     /// May be batched: losing them costs a repeat, never a command.
     pub deferred: Vec<Effect>,
+    /// What was decided and why, in order; empty unless `Session::set_trace` asked for it.
+    pub trace: Vec<Decision>,
+}
+
+/// One decision of the engine, for a person who watches the session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The rule that decided, in stable spelling: `admit`, `deny`, `repeat`, `answer`, `send`, `hold`, `status` …
+    pub rule: &'static str,
+    /// What and why. May hold a peer's text: to be escaped for each sink; never a secret.
+    pub text: String,
 }
 
 /// What goes back to the device.
@@ -38,6 +49,8 @@ pub enum Reply {
         body: Vec<u8>,
         /// Content-Type of the family and encoding that were asked in.
         content_type: &'static str,
+        /// Value of the header x-syncml-hmac, where the server proves itself by syncml:auth-MAC.
+        hmac: Option<String>,
         /// Whether the session is over with this message.
         close: bool,
     },

@@ -198,7 +198,7 @@ pub fn coalesce(queue: &Queue, kind: OperationKind, plan: Plan) -> Coalesced {
     let same = |waiting: &PendingCommand| {
         plan.commands
             .iter()
-            .any(|new| new.body.verb == waiting.body.verb && same_nodes(&new.body, &waiting.body))
+            .any(|new| new.body.verb() == waiting.body.verb() && same_nodes(&new.body, &waiting.body))
     };
     let supersede = queue
         .iter()
@@ -215,8 +215,10 @@ pub fn coalesce(queue: &Queue, kind: OperationKind, plan: Plan) -> Coalesced {
 }
 
 fn same_nodes(one: &Body, other: &Body) -> bool {
-    one.items.len() == other.items.len()
-        && one.items.iter().zip(&other.items).all(|(a, b)| a.target == b.target && a.source == b.source)
+    let (ours, theirs) = (one.items(), other.items());
+    !ours.is_empty()
+        && ours.len() == theirs.len()
+        && ours.iter().zip(theirs).all(|(a, b)| a.target == b.target && a.source == b.source)
 }
 
 /// Octets of a Data as XML carries them, near enough for a limit.
@@ -241,7 +243,7 @@ mod tests {
 
     fn planned(uri: &str, data: &str) -> PlannedCommand {
         let item = BodyItem { data: Some(data.into()), ..BodyItem::node(uri) };
-        let body = Body { verb: Verb::Replace, items: vec![item], correlator: None };
+        let body = Body::plain(Verb::Replace, vec![item]);
         PlannedCommand { body, redelivery: Redelivery::Repeat }
     }
 

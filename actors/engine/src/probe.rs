@@ -13,11 +13,11 @@ use crate::{
 /// The nodes to read for a command; `None` where reading cannot tell.
 #[must_use]
 pub fn uris(body: &Body) -> Option<Vec<String>> {
-    let [item] = body.items.as_slice() else { return None };
-    match body.verb {
+    let [item] = body.items() else { return None };
+    match body.verb() {
         Verb::Add | Verb::Replace | Verb::Delete => Some(vec![item.target.clone()]),
         Verb::Copy => Some(vec![item.target.clone(), item.source.clone()?]),
-        Verb::Get | Verb::Exec => None,
+        Verb::Get | Verb::Exec | Verb::Atomic | Verb::Sequence | Verb::Alert => None,
     }
 }
 
@@ -27,8 +27,8 @@ pub fn decide(body: &Body, codes: &[Option<u32>], found: &[&ResultItem]) -> (Eve
     const DONE: (Event, Cause) = (Event::ProbedDone, Cause::FoundByProbe);
     const UNDONE: (Event, Cause) = (Event::ProbedUndone, Cause::NotFoundByProbe);
     const UNCLEAR: (Event, Cause) = (Event::ProbedUnclear, Cause::ProbeUnclear);
-    let Some(item) = body.items.first() else { return UNCLEAR };
-    match (body.verb, codes) {
+    let Some(item) = body.items().first() else { return UNCLEAR };
+    match (body.verb(), codes) {
         (Verb::Delete, [Some(404)]) => DONE,
         (Verb::Delete, [Some(200)]) => UNDONE,
         (Verb::Add | Verb::Replace, [Some(404)]) | (Verb::Copy, [Some(404), _]) => UNDONE,

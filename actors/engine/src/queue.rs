@@ -19,13 +19,102 @@ use crate::{
 
 /// What a DM command says, whatever message it goes out in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Body {
-    /// The verb.
-    pub verb: Verb,
-    /// Its items, at least one.
-    pub items: Vec<BodyItem>,
-    /// Correlator of an Exec (DM 1.2 only).
-    pub correlator: Option<String>,
+pub enum Body {
+    /// One command on the tree.
+    Plain {
+        /// The verb: one of [`Verb::TREE`].
+        verb: Verb,
+        /// Its items, at least one.
+        items: Vec<BodyItem>,
+        /// Correlator of an Exec (DM 1.2 only).
+        correlator: Option<String>,
+    },
+    /// All of its commands, or none of them.
+    Atomic(Vec<Self>),
+    /// Its commands in this order.
+    Sequence(Vec<Self>),
+    /// A display or question to the person at the device (OMA-TS-DM_Protocol 1.2.1, 10).
+    UserAlert {
+        /// 1100 display, 1101 confirm, 1102 text input, 1103 single choice, 1104 multiple choice.
+        code: u32,
+        /// The option string of Item 1: `MINDT=10&DR=1`; may be empty.
+        options: String,
+        /// What is shown.
+        text: String,
+        /// What can be chosen, numbered from 1; for 1103 and 1104 only.
+        choices: Vec<String>,
+    },
+}
+
+impl Body {
+    /// A command on the tree without Correlator.
+    #[must_use]
+    pub const fn plain(verb: Verb, items: Vec<BodyItem>) -> Self {
+        Self::Plain { verb, items, correlator: None }
+    }
+
+    /// Its verb.
+    #[must_use]
+    pub const fn verb(&self) -> Verb {
+        match self {
+            Self::Plain { verb, .. } => *verb,
+            Self::Atomic(_) => Verb::Atomic,
+            Self::Sequence(_) => Verb::Sequence,
+            Self::UserAlert { .. } => Verb::Alert,
+        }
+    }
+
+    /// The items of a plain command; a structured one has none of its own.
+    #[must_use]
+    pub fn items(&self) -> &[BodyItem] {
+        match self {
+            Self::Plain { items, .. } => items,
+            Self::Atomic(_) | Self::Sequence(_) | Self::UserAlert { .. } => &[],
+        }
+    }
+
+    /// Correlator of an Exec.
+    #[must_use]
+    pub fn correlator(&self) -> Option<&str> {
+        match self {
+            Self::Plain { correlator, .. } => correlator.as_deref(),
+            Self::Atomic(_) | Self::Sequence(_) | Self::UserAlert { .. } => None,
+        }
+    }
+
+    /// The commands of a container.
+    #[must_use]
+    pub fn children(&self) -> &[Self] {
+        match self {
+            Self::Atomic(children) | Self::Sequence(children) => children,
+            Self::Plain { .. } | Self::UserAlert { .. } => &[],
+        }
+    }
+
+    /// Itself and all commands inside it, a container before its children: the order of their CmdIDs.
+    #[must_use]
+    pub fn flattened(&self) -> Vec<&Self> {
+        let mut all = vec![self];
+        for child in self.children() {
+            all.extend(child.flattened());
+        }
+        all
+    }
+
+    /// Every item with its verb, those inside containers too.
+    pub fn every_item(&self) -> impl Iterator<Item = (Verb, &BodyItem)> {
+        self.flattened().into_iter().flat_map(|body| body.items().iter().map(|item| (body.verb(), item)))
+    }
+
+    /// The first node that it names: what a list shows of it.
+    #[must_use]
+    pub fn first_uri(&self) -> Option<&str> {
+        match self {
+            Self::Plain { items, .. } => items.first().map(|item| item.target.as_str()),
+            Self::Atomic(children) | Self::Sequence(children) => children.iter().find_map(Self::first_uri),
+            Self::UserAlert { .. } => None,
+        }
+    }
 }
 
 /// One item of a command.

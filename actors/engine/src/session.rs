@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 
 pub use crate::{
     account::{Account, Peer},
-    effect::{CloseReason, Effect, Outcome, RefusedReason, Reply},
+    effect::{CloseReason, Decision, Effect, Outcome, RefusedReason, Reply},
 };
 use crate::{nonce::Nonce, queue::Queue};
 use deny::Candidate;
@@ -132,6 +132,8 @@ pub struct Session {
     open: Option<Open>,
     ended: Option<Ended>,
     candidates: Vec<Candidate>,
+    /// Decisions of the message at hand, when somebody watches.
+    trace: Option<Vec<Decision>>,
 }
 
 /// What one message brings along while it is worked on.
@@ -148,7 +150,7 @@ impl Session {
     /// Nothing open yet; the first message opens a session.
     #[must_use]
     pub const fn open(account: Account, config: SessionConfig) -> Self {
-        Self { account, config, open: None, ended: None, candidates: Vec::new() }
+        Self { account, config, open: None, ended: None, candidates: Vec::new(), trace: None }
     }
 
     /// Takes one message: the reply, and what the actor commits.
@@ -163,6 +165,14 @@ impl Session {
         now: UtcMillis,
         random: Random,
     ) -> Outcome {
+        let mut outcome = self.decide(inbound, queue, now, random);
+        if let Some(trace) = &mut self.trace {
+            outcome.trace = std::mem::take(trace);
+        }
+        outcome
+    }
+
+    fn decide(&mut self, inbound: Inbound<'_>, queue: &mut Queue, now: UtcMillis, random: Random) -> Outcome {
         let effects = self.idle(queue, now);
         if self.account.state == EnrolmentState::Retired {
             return refuse(effects, 410, RefusedReason::Retired, String::new(), now);
@@ -189,8 +199,14 @@ impl Session {
             return reply;
         }
         match self.admit(turn) {
-            Ok(proof) => self.serve(&proof, turn, queue),
-            Err(denial) => self.deny(denial, turn),
+            Ok(proof) => {
+                self.note("admit", || format!("proved as {}", proof.class));
+                self.serve(&proof, turn, queue)
+            }
+            Err(denial) => {
+                self.note("deny", || denial.reason.slug().to_owned());
+                self.deny(denial, turn)
+            }
         }
     }
 
@@ -250,6 +266,18 @@ impl Session {
         self.account = Account { nonce_counter: self.account.nonce_counter, ..account };
     }
 
+    /// Whether decisions are told in `Outcome::trace`; off, they cost nothing.
+    pub fn set_trace(&mut self, on: bool) {
+        self.trace = on.then(Vec::new);
+    }
+
+    /// Notes a decision, when somebody watches.
+    fn note(&mut self, rule: &'static str, text: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(Decision { rule, text: text() });
+        }
+    }
+
     /// The limits in force.
     #[must_use]
     pub const fn config(&self) -> &SessionConfig {
@@ -270,7 +298,7 @@ fn refuse(
 
 fn split(reply: Reply, effects: Vec<Effect>) -> Outcome {
     let (durable, deferred) = effects.into_iter().partition(Effect::is_durable);
-    Outcome { reply, durable, deferred }
+    Outcome { reply, durable, deferred, trace: Vec::new() }
 }
 
 impl std::fmt::Debug for Random {

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use postern_engine::account::{Peer, PeerCertificate, Signature};
-use postern_wire::terms::UtcMillis;
+use postern_wire::{auth::HmacHeader, terms::UtcMillis};
 use sha2::{Digest as _, Sha256};
 
 use super::live::Live;
@@ -104,7 +104,10 @@ pub(crate) fn peer(live: &mut Live, shared: &Shared, request: &CheckIn, now: Utc
             && live.fingerprint.is_none_or(|enrolled| enrolled == certificate.fingerprint),
     });
     let source = source.map_or_else(String::new, |address| address.to_string());
-    Peer { certificate, signature, source, wipe_only: request.peer.standing == Standing::WipeOnly }
+    // What cannot be read verifies for nobody: no mac is empty.
+    let unreadable = |_| HmacHeader { username: String::new(), mac: String::new() };
+    let hmac = request.peer.hmac.as_deref().map(|text| HmacHeader::parse(text).unwrap_or_else(unreadable));
+    Peer { certificate, signature, hmac, source, wipe_only: request.peer.standing == Standing::WipeOnly }
 }
 
 fn judge(

@@ -110,7 +110,7 @@ async fn receive(
 
     let inbound = Inbound { content_type: request.media.as_str(), body: &request.body, peer: &peer };
     let before = live.session.current();
-    let Outcome { reply, durable, deferred } =
+    let Outcome { reply, durable, deferred, trace: _ } =
         live.session.receive(inbound, &mut live.queue, now, shared.random32());
     let session = live.session.current().or(before).map(|(session, _)| session);
 
@@ -130,8 +130,9 @@ async fn receive(
 
 fn translate(live: &Live, reply: Reply) -> Result<CheckedIn, Refusal> {
     match reply {
-        Reply::Message { body, content_type, .. } => {
-            Ok(CheckedIn { body: body.into(), content_type, enrolment: live.enrolment, auth: live.auth })
+        Reply::Message { body, content_type, hmac, .. } => {
+            let (enrolment, auth) = (live.enrolment, live.auth);
+            Ok(CheckedIn { body: body.into(), content_type, hmac, enrolment, auth })
         }
         Reply::Refuse { status, reason } => {
             let refusal = Refusal::new(RefusalCause::Engine { status, reason }, reason.slug());

@@ -84,7 +84,7 @@ fn digest(order: &Order) -> [u8; 32] {
         .iter()
         .map(|body| {
             let content = Content { body: body.clone(), ordered: order.ordered };
-            (body.verb, String::from_utf8_lossy(&content.to_payload()).into_owned())
+            (body.verb(), String::from_utf8_lossy(&content.to_payload()).into_owned())
         })
         .collect();
     let text = json!([order.targets, order.kind, order.lane, order.deadline, commands]).to_string();
@@ -223,7 +223,7 @@ fn row(
         lane: order.lane,
         rank: commands::rank(order.kind, order.lane),
         position,
-        verb: content.body.verb,
+        verb: content.body.verb(),
         uri: first_target(&content.body),
         payload: content.to_payload(),
         sealed: false,
@@ -248,7 +248,7 @@ fn row(
 }
 
 fn first_target(body: &Body) -> String {
-    body.items.first().map(|item| item.target.clone()).unwrap_or_default()
+    body.first_uri().unwrap_or_default().to_owned()
 }
 
 fn keep_operation(
@@ -289,7 +289,7 @@ fn note(
         .commands
         .iter()
         .take(NAMED)
-        .map(|body| json!({ "verb": body.verb, "uri": first_target(body) }))
+        .map(|body| json!({ "verb": body.verb(), "uri": first_target(body) }))
         .collect();
     let detail = json!({
         "operation": operation,

@@ -190,21 +190,21 @@ pub(crate) fn order(device: &Device, commands: Vec<Body>) -> Order {
 }
 
 pub(crate) fn get(uri: &str) -> Body {
-    Body { verb: Verb::Get, items: vec![BodyItem::node(uri)], correlator: None }
+    Body::plain(Verb::Get, vec![BodyItem::node(uri)])
 }
 
 pub(crate) fn exec(uri: &str) -> Body {
-    Body { verb: Verb::Exec, items: vec![BodyItem::node(uri)], correlator: None }
+    Body::plain(Verb::Exec, vec![BodyItem::node(uri)])
 }
 
 pub(crate) fn replace(uri: &str, value: &str) -> Body {
     let item = BodyItem { data: Some(Data::from(value)), format: Some("chr".into()), ..BodyItem::node(uri) };
-    Body { verb: Verb::Replace, items: vec![item], correlator: None }
+    Body::plain(Verb::Replace, vec![item])
 }
 
 /// An Add of a value that the scripted device gives back when it is probed.
 pub(crate) fn add(uri: &str) -> Body {
-    Body { verb: Verb::Add, ..replace(uri, uri) }
+    Body::plain(Verb::Add, replace(uri, uri).items().to_vec())
 }
 
 /// A scripted device.

@@ -48,8 +48,8 @@ pub(super) async fn queue(
 ) -> Answer {
     let body = body.into_inner();
     let reason = answer::optional_text("/reason", body.reason.as_deref(), REASON)?.unwrap_or_default();
-    let (commands, ordered) = bodies(&body)?;
-    if commands.iter().any(|command| command.verb == Verb::Exec) {
+    let commands = bodies(&body)?;
+    if commands.iter().any(|command| command.flattened().iter().any(|body| body.verb() == Verb::Exec)) {
         caller.require(Permission::CommandsExec)?;
     }
     let deadline = deadline(&inside, body.deadline)?;
@@ -63,7 +63,7 @@ pub(super) async fn queue(
         targets: vec![device.id],
         kind: OperationKind::Raw,
         commands,
-        ordered: ordered || body.ordered,
+        ordered: body.ordered,
         lane: body.lane.unwrap_or(Lane::Normal),
         deadline,
         actor: caller.actor(),
@@ -83,12 +83,12 @@ pub(super) async fn queue(
     Ok(response)
 }
 
-fn bodies(body: &QueueCommands) -> Result<(Vec<Body>, bool), Refused> {
-    let (commands, ordered) = match (&body.syncml, body.commands.is_empty()) {
+fn bodies(body: &QueueCommands) -> Result<Vec<Body>, Refused> {
+    let commands = match (&body.syncml, body.commands.is_empty()) {
         (Some(xml), true) => syncml::commands(xml)?,
         (None, false) => {
             let specs = body.commands.iter().enumerate();
-            (specs.map(|(at, spec)| of_spec(at, spec)).collect::<Result<_, _>>()?, false)
+            specs.map(|(at, spec)| of_spec(at, spec)).collect::<Result<Vec<_>, _>>()?
         }
         (None, true) => return Err(Refused::invalid("/commands", "give commands or syncml")),
         (Some(_), false) => return Err(Refused::invalid("/syncml", "give commands or syncml, not both")),
@@ -96,20 +96,24 @@ fn bodies(body: &QueueCommands) -> Result<(Vec<Body>, bool), Refused> {
     if commands.len() > COMMANDS {
         return Err(Refused::invalid("/commands", format!("an order holds at most {COMMANDS} commands")));
     }
-    for (at, item) in
-        commands.iter().enumerate().flat_map(|(at, command)| command.items.iter().map(move |i| (at, i)))
-    {
+    let items = |(at, command): (usize, &Body)| {
+        command.every_item().map(|(_, item)| (at, item.clone())).collect::<Vec<_>>()
+    };
+    for (at, item) in commands.iter().enumerate().flat_map(items) {
         for uri in item.source.iter().chain([&item.target]) {
             TreeUri::parse(uri).map_err(|error| {
                 Refused::invalid(&format!("/commands/{at}/uri"), format!("{uri:?}: {error}"))
             })?;
         }
     }
-    Ok((commands, ordered))
+    Ok(commands)
 }
 
 fn of_spec(at: usize, spec: &CommandSpec) -> Result<Body, Refused> {
     let wrong = |field: &str, detail: &str| Err(Refused::invalid(&format!("/commands/{at}/{field}"), detail));
+    if !spec.verb.is_on_the_tree() {
+        return wrong("verb", "give Atomic, Sequence and Alert as syncml");
+    }
     if (spec.verb == Verb::Copy) != spec.source.is_some() {
         return wrong("source", "copy needs a source, no other verb knows one");
     }
@@ -123,7 +127,7 @@ fn of_spec(at: usize, spec: &CommandSpec) -> Result<Body, Refused> {
         type_: spec.type_.clone(),
         data: spec.data.clone().map(Data::Text),
     };
-    Ok(Body { verb: spec.verb, items: vec![item], correlator: None })
+    Ok(Body::plain(spec.verb, vec![item]))
 }
 
 fn deadline(inside: &Inside, asked: Option<Time>) -> Result<Option<UtcMillis>, Refused> {
@@ -325,7 +329,7 @@ fn items(row: &commands::Command) -> Option<Vec<CommandItem>> {
         return None;
     }
     let content = Content::from_payload(row.verb, &row.payload).ok()?;
-    Some(content.body.items.into_iter().map(item).collect())
+    Some(content.body.every_item().map(|(_, one)| item(one.clone())).collect())
 }
 
 fn item(item: BodyItem) -> CommandItem {

@@ -1,16 +1,17 @@
-//! Commands that an admin gives as SyncML XML: a whole message, a SyncBody, or the commands alone.
+//! Commands that an admin gives as SyncML XML: a whole message, a SyncBody, or the commands alone. Atomic, Sequence and
+//! the alerts 1100 to 1104 are taken as they stand; what may stand in which is the planner's rule.
 
 use postern_actors::{Body, BodyItem};
 use postern_api::problem::Slug;
 use postern_wire::{
-    syncml::{self, Command, DecodeError, Encoding, Item, Limits, Meta, Request},
+    syncml::{self, Alert, Command, Data, DecodeError, Encoding, Group, Item, Limits, Meta, Request},
     terms::Verb,
 };
 
 use super::problem::Refused;
 
-/// The commands of `xml`, and whether a Sequence asks for their order.
-pub(super) fn commands(xml: &str) -> Result<(Vec<Body>, bool), Refused> {
+/// The commands of `xml`.
+pub(super) fn commands(xml: &str) -> Result<Vec<Body>, Refused> {
     let limits = Limits::default();
     let decoded = match root(xml) {
         "SyncML" => syncml::decode(xml.as_bytes(), Encoding::Xml, &limits).map_err(refused)?.message.body,
@@ -21,23 +22,12 @@ pub(super) fn commands(xml: &str) -> Result<(Vec<Body>, bool), Refused> {
         }
         _ => syncml::decode_commands(xml.as_bytes(), &limits).map_err(refused)?.0,
     };
-    let mut bodies = Vec::new();
-    let mut ordered = false;
-    for command in decoded {
-        match command {
-            Command::Sequence(group) => {
-                ordered = true;
-                for inner in group.commands {
-                    bodies.push(plain(inner, &group.meta)?);
-                }
-            }
-            other => bodies.push(plain(other, &Meta::default())?),
-        }
-    }
+    let bodies = decoded.into_iter().map(|command| body(command, &Meta::default()));
+    let bodies = bodies.collect::<Result<Vec<_>, _>>()?;
     if bodies.is_empty() {
         return Err(wrong("it holds no command"));
     }
-    Ok((bodies, ordered))
+    Ok(bodies)
 }
 
 /// What makes a message of a SyncBody: the header goes behind it, so that little stands before the admin's text.
@@ -74,7 +64,7 @@ fn root(xml: &str) -> &str {
     name[..end].rsplit(':').next().unwrap_or_default()
 }
 
-fn plain(command: Command, outer: &Meta) -> Result<Body, Refused> {
+fn body(command: Command, outer: &Meta) -> Result<Body, Refused> {
     let (verb, request) = match command {
         Command::Add(request) => (Verb::Add, request),
         Command::Replace(request) => (Verb::Replace, request),
@@ -82,13 +72,9 @@ fn plain(command: Command, outer: &Meta) -> Result<Body, Refused> {
         Command::Delete(request) => (Verb::Delete, request),
         Command::Copy(request) => (Verb::Copy, request),
         Command::Exec(request) => (Verb::Exec, request),
-        Command::Atomic(_) => {
-            return Err(not_yet("Atomic comes with a later version; send its commands one by one"));
-        }
-        Command::Sequence(_) => {
-            return Err(not_yet("a Sequence inside a Sequence comes with a later version"));
-        }
-        Command::Alert(_) => return Err(wrong("a server's Alert is not a command for a device's tree")),
+        Command::Atomic(group) => return Ok(Body::Atomic(children(group, outer)?)),
+        Command::Sequence(group) => return Ok(Body::Sequence(children(group, outer)?)),
+        Command::Alert(alert) => return user_alert(alert),
         Command::Results(_) => return Err(wrong("Results come from devices")),
         Command::Status(_) => return Err(wrong("a Status is made by the core itself")),
         Command::Unknown { name, .. } => return Err(wrong(&format!("{name:?} is no command of OMA DM"))),
@@ -98,7 +84,33 @@ fn plain(command: Command, outer: &Meta) -> Result<Body, Refused> {
         return Err(wrong(&format!("a {verb} without an Item")));
     }
     let items = items.into_iter().map(|one| item(verb, one, &meta, outer)).collect::<Result<_, _>>()?;
-    Ok(Body { verb, items, correlator })
+    Ok(Body::Plain { verb, items, correlator })
+}
+
+/// The commands of a container, whose Meta holds where they have none.
+fn children(group: Group, outer: &Meta) -> Result<Vec<Body>, Refused> {
+    let outer = Meta {
+        format: group.meta.format.or_else(|| outer.format.clone()),
+        type_: group.meta.type_.or_else(|| outer.type_.clone()),
+        ..Meta::default()
+    };
+    group.commands.into_iter().map(|command| body(command, &outer)).collect()
+}
+
+/// A display or question to the person at the device: options in Item 1, the text in Item 2, choices behind it.
+fn user_alert(alert: Alert) -> Result<Body, Refused> {
+    if !(1100..=1104).contains(&alert.code) {
+        return Err(wrong("of alerts, only 1100 to 1104 can be sent to a device"));
+    }
+    let mut texts = alert.items.into_iter().map(|item| match item.data {
+        None => Ok(String::new()),
+        Some(Data::Text(text)) => Ok(text),
+        Some(_) => Err(wrong("an Item of an alert is text")),
+    });
+    let options = texts.next().transpose()?.unwrap_or_default();
+    let text = texts.next().ok_or_else(|| wrong("an alert needs two Items: its options and its text"))??;
+    let choices = texts.collect::<Result<_, _>>()?;
+    Ok(Body::UserAlert { code: alert.code, options, text, choices })
 }
 
 fn item(verb: Verb, item: Item, meta: &Meta, outer: &Meta) -> Result<BodyItem, Refused> {
@@ -127,10 +139,6 @@ fn wrong(detail: &str) -> Refused {
     Refused::new(Slug::InvalidSyncMl, detail).item("/syncml", detail)
 }
 
-fn not_yet(detail: &str) -> Refused {
-    Refused::new(Slug::NotYet, detail).item("/syncml", detail)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_body_is_read_as_its_commands_and_a_fault_in_it_has_its_own_place() {
-        assert_eq!(commands(&format!("<SyncBody>{GET}<Final/></SyncBody>")).unwrap().0.len(), 1);
+        assert_eq!(commands(&format!("<SyncBody>{GET}<Final/></SyncBody>")).unwrap().len(), 1);
         let refused = commands("<SyncBody>\n<Get><CmdID>&x;</CmdID></Get></SyncBody>").unwrap_err();
         assert!(refused.to_string().contains("line 2"), "{refused}");
     }
@@ -164,23 +172,35 @@ mod tests {
             "{GET}<Replace><CmdID>2</CmdID><Meta><Format xmlns=\"syncml:metinf\">int</Format></Meta>\
              <Item><Target><LocURI>./A</LocURI></Target><Data>7</Data></Item></Replace>"
         );
-        let (bodies, ordered) = commands(&xml).unwrap();
-        assert_eq!(bodies.iter().map(|body| body.verb).collect::<Vec<_>>(), [Verb::Get, Verb::Replace]);
-        assert_eq!(bodies[1].items[0].format.as_deref(), Some("int"));
-        assert!(!ordered);
+        let bodies = commands(&xml).unwrap();
+        assert_eq!(bodies.iter().map(Body::verb).collect::<Vec<_>>(), [Verb::Get, Verb::Replace]);
+        assert_eq!(bodies[1].items()[0].format.as_deref(), Some("int"));
     }
 
     #[test]
-    fn a_sequence_asks_for_order() {
-        let (bodies, ordered) =
-            commands(&format!("<Sequence><CmdID>9</CmdID>{GET}{GET}</Sequence>")).unwrap();
-        assert_eq!((bodies.len(), ordered), (2, true));
+    fn containers_and_display_alerts_are_taken_as_they_stand() {
+        let ask = "<Alert><CmdID>2</CmdID><Data>1101</Data><Item><Data>DR=1</Data></Item>\
+                   <Item><Data>Now?</Data></Item></Alert>";
+        let xml = format!(
+            "<Sequence><CmdID>9</CmdID>{ask}<Atomic><CmdID>3</CmdID><Meta><Format xmlns=\"syncml:metinf\">int\
+             </Format></Meta><Add><CmdID>4</CmdID><Item><Target><LocURI>./A</LocURI></Target><Data>7</Data>\
+             </Item></Add></Atomic>{GET}</Sequence>"
+        );
+        let bodies = commands(&xml).unwrap();
+        let [Body::Sequence(children)] = bodies.as_slice() else { panic!("{bodies:?}") };
+        let ask =
+            Body::UserAlert { code: 1101, options: "DR=1".into(), text: "Now?".into(), choices: Vec::new() };
+        assert_eq!(children[0], ask);
+        let [Body::Plain { verb: Verb::Add, items, .. }] = children[1].children() else { panic!() };
+        assert_eq!(items[0].format.as_deref(), Some("int"));
+        assert_eq!(children[2].verb(), Verb::Get);
     }
 
     #[test]
     fn what_an_admin_cannot_send_is_refused_with_its_reason() {
         for (xml, slug) in [
-            ("<Atomic><CmdID>1</CmdID></Atomic>", Slug::NotYet),
+            ("<Alert><CmdID>1</CmdID><Data>1226</Data></Alert>", Slug::InvalidSyncMl),
+            ("<Alert><CmdID>1</CmdID><Data>1100</Data></Alert>", Slug::InvalidSyncMl),
             ("<Status><CmdID>1</CmdID></Status>", Slug::InvalidSyncMl),
             ("<Get><CmdID>1</CmdID></Get>", Slug::InvalidSyncMl),
             ("<Get><CmdID>1", Slug::InvalidSyncMl),

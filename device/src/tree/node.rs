@@ -115,6 +115,8 @@ impl Access {
             Verb::Delete => 3,
             Verb::Exec => 4,
             Verb::Copy => 5,
+            // They address no node, so no node takes them.
+            Verb::Atomic | Verb::Sequence | Verb::Alert => 7,
         }
     }
 }

@@ -17,10 +17,10 @@ pub struct QueueCommands {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<CommandSpec>,
     /// SyncML commands as XML: a whole SyncML message (its header is ignored), a SyncBody, or the commands alone.
-    /// Add, Replace, Get, Delete, Copy, Exec and Sequence; Atomic comes with a later version.
+    /// Add, Replace, Get, Delete, Copy, Exec, Atomic, Sequence, and the display alerts 1100 to 1104.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub syncml: Option<String>,
-    /// Each command waits for the answer to the one before. A Sequence in `syncml` sets it.
+    /// Each command waits for the answer to the one before.
     #[serde(default)]
     pub ordered: bool,
     /// How soon. Default: normal.

@@ -261,6 +261,24 @@ terms! {
         Exec = "exec",
         /// Copy a leaf to a leaf.
         Copy = "copy",
+        /// Several commands, all or none.
+        Atomic = "atomic",
+        /// Several commands in their order.
+        Sequence = "sequence",
+        /// A display or question to the person at the device (1100 to 1104).
+        Alert = "alert",
+    }
+}
+
+impl Verb {
+    /// The verbs that address nodes of the tree.
+    pub const TREE: &'static [Self] =
+        &[Self::Add, Self::Replace, Self::Get, Self::Delete, Self::Exec, Self::Copy];
+
+    /// Whether it addresses nodes of the tree.
+    #[must_use]
+    pub fn is_on_the_tree(self) -> bool {
+        Self::TREE.contains(&self)
     }
 }
 

@@ -32,17 +32,20 @@ impl Planner for Raw {
         }
         let mut commands = Vec::new();
         for body in &order.commands {
-            let body = check(body)?;
-            let redelivery = default_redelivery(body.verb);
-            let one_each = match body.verb {
+            let Body::Plain { verb, items, correlator } = body else {
+                return Err(PlanError::Model { problem: "structured commands are not sent yet" });
+            };
+            let (verb, items) = (*verb, plain(*verb, items)?);
+            let correlator = correlator.clone().filter(|_| verb == Verb::Exec);
+            let redelivery = default_redelivery(verb);
+            let one_each = match verb {
                 Verb::Add | Verb::Copy => true,
                 Verb::Get => target.quirks.one_item_per_get,
-                Verb::Replace | Verb::Delete | Verb::Exec => false,
+                _ => false,
             };
-            let each = if one_each { 1 } else { body.items.len() };
-            let Body { verb, items, correlator } = body;
+            let each = if one_each { 1 } else { items.len() };
             commands.extend(items.chunks(each).map(|items| PlannedCommand {
-                body: Body { verb, items: items.to_vec(), correlator: correlator.clone() },
+                body: Body::Plain { verb, items: items.to_vec(), correlator: correlator.clone() },
                 redelivery,
             }));
         }
@@ -54,17 +57,20 @@ impl Planner for Raw {
 const FORMATS: &[&str] =
     &["b64", "bin", "bool", "chr", "int", "node", "null", "xml", "date", "time", "float"];
 
-fn check(body: &Body) -> Result<Body, PlanError> {
-    let (verb, got) = (body.verb, body.items.len());
+/// The items of one command on the tree, checked.
+fn plain(verb: Verb, items: &[BodyItem]) -> Result<Vec<BodyItem>, PlanError> {
+    let got = items.len();
     match (verb, got) {
+        _ if !verb.is_on_the_tree() => {
+            return Err(PlanError::Items { verb, expected: "commands, not items", got });
+        }
         (Verb::Exec, 2..) | (Verb::Exec, 0) => {
             return Err(PlanError::Items { verb, expected: "exactly one item", got });
         }
         (_, 0) => return Err(PlanError::Items { verb, expected: "at least one item", got }),
         _ => {}
     }
-    let items = body.items.iter().map(|item| self::item(verb, item)).collect::<Result<_, _>>()?;
-    Ok(Body { verb, items, correlator: body.correlator.clone().filter(|_| verb == Verb::Exec) })
+    items.iter().map(|item| self::item(verb, item)).collect()
 }
 
 fn item(verb: Verb, item: &BodyItem) -> Result<BodyItem, PlanError> {
@@ -174,7 +180,7 @@ mod tests {
     }
 
     fn body(verb: Verb, items: Vec<BodyItem>) -> Body {
-        Body { verb, items, correlator: None }
+        Body::plain(verb, items)
     }
 
     fn valued(target: &str, format: &str, data: &str) -> BodyItem {
@@ -236,7 +242,7 @@ mod tests {
     fn an_add_of_several_items_becomes_one_command_each() {
         let add = body(Verb::Add, vec![valued("./A", "chr", "1"), valued("B", "chr", "2")]);
         let plan = plan(vec![add]).unwrap();
-        let targets: Vec<_> = plan.commands.iter().map(|c| c.body.items[0].target.as_str()).collect();
+        let targets: Vec<_> = plan.commands.iter().map(|c| c.body.items()[0].target.as_str()).collect();
         assert_eq!(targets, ["./A", "./B"]);
     }
 

@@ -134,18 +134,20 @@ fn generic(
 /// The Exec that an alert tells the end of: by Correlator, else by the node it names (omadm.md 9).
 fn exec_of(alert: &Alert, queue: &Queue) -> Option<CommandId> {
     let sent = || {
-        queue.iter().filter(|command| command.body.verb == Verb::Exec && command.state == CommandState::Sent)
+        queue
+            .iter()
+            .filter(|command| command.body.verb() == Verb::Exec && command.state == CommandState::Sent)
     };
     let correlator = alert.correlator.as_deref().map(str::trim).filter(|text| !text.is_empty());
     let by_correlator =
-        sent().find(|command| correlator.is_some() && command.body.correlator.as_deref() == correlator);
+        sent().find(|command| correlator.is_some() && command.body.correlator() == correlator);
     let names = |uri: &str| {
         alert.items.iter().any(|item| item.source.as_ref().is_some_and(|source| same_node(&source.uri, uri)))
     };
     let by_node = || {
         sent()
-            .filter(|command| correlator.is_none() || command.body.correlator.is_none())
-            .find(|command| command.body.items.iter().any(|item| names(&item.target)))
+            .filter(|command| correlator.is_none() || command.body.correlator().is_none())
+            .find(|command| command.body.items().iter().any(|item| names(&item.target)))
     };
     by_correlator.or_else(by_node).map(|command| command.id)
 }

@@ -56,9 +56,9 @@ impl InFlight {
         (msg_id, cmd_id, parts): (u32, u32, u32),
         probe: Option<Vec<String>>,
     ) -> Self {
-        let verb = if probe.is_some() { Verb::Get } else { command.body.verb };
+        let verb = if probe.is_some() { Verb::Get } else { command.body.verb() };
         let uris =
-            |command: &PendingCommand| command.body.items.iter().map(|item| item.target.clone()).collect();
+            |command: &PendingCommand| command.body.items().iter().map(|item| item.target.clone()).collect();
         Self {
             command: command.id,
             msg_id,

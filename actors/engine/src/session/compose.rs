@@ -144,7 +144,7 @@ impl Composer {
         Message { header: self.header, body: self.body, .. } = message;
         let body = encoded?;
         debug_assert!(body.len() <= self.used, "the sizes of wire are exact");
-        Ok(Reply::Message { body, content_type: style.media_type().header_value(), close })
+        Ok(Reply::Message { body, content_type: style.media_type().header_value(), hmac: None, close })
     }
 }
 

@@ -95,7 +95,7 @@ impl Session {
                 let octets = item.data.as_ref().map_or(0, data_octets);
                 open.max_obj.is_some_and(|most| most > 0 && octets as u64 > most)
             };
-            if probe.is_none() && command.body.items.iter().any(too_large) {
+            if probe.is_none() && command.body.items().iter().any(too_large) {
                 reject(id, Cause::TooLargeForDevice, turn, queue);
                 continue;
             }
@@ -185,10 +185,10 @@ fn build(command: &PendingCommand, probe: Option<&[String]>, first: u32, quirks:
             nodes = uris.iter().map(BodyItem::node).collect();
             (Verb::Get, nodes.as_slice())
         }
-        None => (body.verb, body.items.as_slice()),
+        None => (body.verb(), body.items()),
     };
     let each = if verb == Verb::Get && quirks.one_item_per_get { 1 } else { items.len().max(1) };
-    let correlator = body.correlator.clone().filter(|_| verb == Verb::Exec);
+    let correlator = body.correlator().map(ToOwned::to_owned).filter(|_| verb == Verb::Exec);
     items
         .chunks(each)
         .zip(first..)
@@ -202,6 +202,7 @@ fn build(command: &PendingCommand, probe: Option<&[String]>, first: u32, quirks:
                 Verb::Delete => Command::Delete(request),
                 Verb::Exec => Command::Exec(request),
                 Verb::Copy => Command::Copy(request),
+                Verb::Atomic | Verb::Sequence | Verb::Alert => Command::Sequence(Default::default()),
             }
         })
         .collect()
@@ -212,13 +213,13 @@ fn item(verb: Verb, item: &BodyItem) -> Item {
     let data = match verb {
         Verb::Add | Verb::Replace => Some(item.data.clone().unwrap_or_default()),
         Verb::Exec => item.data.clone(),
-        Verb::Get | Verb::Delete | Verb::Copy => None,
+        _ => None,
     };
     let meta = match verb {
         Verb::Add | Verb::Replace | Verb::Exec => {
             Meta { format: item.format.clone(), type_: item.type_.clone(), ..Meta::default() }
         }
-        Verb::Get | Verb::Delete | Verb::Copy => Meta::default(),
+        _ => Meta::default(),
     };
     Item {
         target: Some(Location::uri(item.target.clone())),

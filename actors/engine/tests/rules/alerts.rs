@@ -1,7 +1,10 @@
 //! What the device says of itself: alerts, DevInfo, and what a client may not send (omadm.md 3.6 to 3.9).
 
 use crate::common::{Say, World};
-use postern_engine::{effect::Effect, queue::BodyItem};
+use postern_engine::{
+    effect::Effect,
+    queue::{Body, BodyItem},
+};
 use postern_wire::{
     syncml::{Command, Group, Item, Location, Request},
     terms::{AuthType, CommandState, Verb},
@@ -94,7 +97,11 @@ fn srv_45_an_exec_accepted_with_202_waits_for_its_alert_across_sessions() {
     {
         let mut world = open();
         let exec = world.queue_as(Verb::Exec, vec![BodyItem::node("./S/Operations/Install")], |command| {
-            command.body.correlator = Some("c-1".into());
+            command.body = Body::Plain {
+                verb: Verb::Exec,
+                items: command.body.items().to_vec(),
+                correlator: Some("c-1".into()),
+            };
         });
         world.post(&Say::package1(1).basic().0);
         world.post(&Say::new(2).hello(1).status(1, 4, "Exec", 202).0);

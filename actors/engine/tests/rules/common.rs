@@ -124,7 +124,7 @@ impl World {
             created: self.now,
             deadline: None,
             redelivery: postern_engine::command::default_redelivery(verb),
-            body: Body { verb, items, correlator: None },
+            body: Body::plain(verb, items),
             state: CommandState::Queued,
             sent: None,
             sends: 0,
@@ -174,7 +174,7 @@ impl World {
     /// Posts a message that must be answered with one.
     pub(crate) fn post(&mut self, message: &Message) -> Answer {
         match self.post_any(message) {
-            Reply::Message { body, content_type, close } => {
+            Reply::Message { body, content_type, close, .. } => {
                 assert_eq!(content_type, self.style.media_type().header_value());
                 let message =
                     syncml::decode(&body, self.style.encoding, &Default::default()).unwrap().message;
