@@ -33,6 +33,7 @@ diesel::table! {
         retired_at -> Nullable<BigInt>,
         retired_because -> Nullable<Text>,
         revision -> BigInt,
+        settings_epoch -> BigInt,
     }
 }
 
@@ -242,6 +243,38 @@ diesel::table! {
     }
 }
 
+diesel::table! { settings (scope, subject, name) { scope -> Text, subject -> Binary, name -> Text, value -> Text, set_by -> Text, at -> BigInt, } }
+diesel::table! { setting_revisions (scope, subject) { scope -> Text, subject -> Binary, revision -> BigInt, } }
+diesel::table! {
+    schedules (enrolment) {
+        enrolment -> Binary,
+        generation -> BigInt,
+        interval_s -> BigInt,
+        jitter_s -> BigInt,
+        wanted_s -> BigInt,
+        wanted_jitter_s -> BigInt,
+        told -> Text,
+        operation -> Nullable<Binary>,
+        status -> Nullable<BigInt>,
+        at -> BigInt,
+        acknowledged_at -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    recordings (session) {
+        session -> Binary,
+        enrolment -> Binary,
+        at -> BigInt,
+        octets -> BigInt,
+        messages -> BigInt,
+        content -> Binary,
+    }
+}
+diesel::table! {
+    quirk_profiles (name) { name -> Text, document -> Text, set_by -> Text, at -> BigInt, revision -> BigInt, }
+}
+
 diesel::joinable!(group_devices -> groups (group_id));
 diesel::allow_tables_to_appear_in_same_query!(groups, group_devices, group_groups, enrolments);
 diesel::allow_tables_to_appear_in_same_query!(commands_pending, commands_done, timeline);
+diesel::allow_tables_to_appear_in_same_query!(enrolments, schedules);

@@ -53,5 +53,13 @@ on_both! {
     perimeter: settings_have_versions_and_a_rejected_one_leaves_the_last_in_force,
         a_list_is_told_as_a_delta_or_in_full, refusals_are_bounded_for_each_subject;
     secrets: credentials_come_back_for_their_own_enrolment_only, credentials_are_sealed_anew_under_the_newest_key;
+    settings: a_setting_is_changed_at_the_revision_that_was_read,
+        a_device_has_the_settings_of_all_its_groups_with_their_depth,
+        the_settings_epoch_rises_with_what_may_mean_something_to_a_device,
+        a_new_device_is_managed_once_and_new_again_after_it_is_enrolled_anew,
+        a_device_is_held_to_a_new_interval_when_it_acknowledged_it,
+        who_was_not_seen_within_interval_jitter_and_grace_is_overdue,
+        recorded_sessions_are_bounded_for_each_device_and_by_age,
+        a_quirk_profile_takes_the_place_of_the_one_with_its_name;
     texts: hostile_text_comes_back_the_same_on_both;
 }

@@ -66,6 +66,8 @@ row! {
         pub retired_because: Option<String>,
         /// Grows with each change by a person (the API's ETag); not with last-seen or pending.
         pub revision: i64,
+        /// The settings epoch that its schedule was last compared at; 0 is never ([`crate::settings::epoch`]).
+        pub settings_epoch: i64,
     }
 }
 
@@ -100,6 +102,7 @@ impl Enrolment {
             retired_at: None,
             retired_because: None,
             revision: 1,
+            settings_epoch: 0,
         }
     }
 }
@@ -283,7 +286,7 @@ pub fn insert(tx: &mut Tx, enrolment: Enrolment) -> Result<(), StoreError> {
 /// Adds many enrolments with as few statements as the backends allow: for benchmarks and imports, whose routes
 /// are fresh (past generations' routes are not looked up).
 pub fn insert_many(tx: &mut Tx, mut enrolments: Vec<Enrolment>) -> Result<(), StoreError> {
-    /// 26 columns each: stays under SQLite's 32,766 and PostgreSQL's 65,535 bound values.
+    /// 27 columns each: stays under SQLite's 32,766 and PostgreSQL's 65,535 bound values.
     const CHUNK: usize = 1000;
     while !enrolments.is_empty() {
         let rest = enrolments.split_off(enrolments.len().min(CHUNK));
@@ -341,6 +344,7 @@ pub fn next_generation(
             t::server_nonce.eq(None::<Vec<u8>>),
             t::proof_floor.eq(db(ProofClass::None)),
             t::state.eq(db(EnrolmentState::New)),
+            t::settings_epoch.eq(0),
             t::revision.eq(t::revision + 1),
         ))
         .execute(c))?;
@@ -366,22 +370,38 @@ pub fn set_certificate(
     one(changed)
 }
 
-/// The device proved itself: it is managed from now on, and its floor rises to `proof` (never falls).
+/// The device proved itself: its floor rises to `proof` (never falls).
 pub fn authenticated(tx: &mut Tx, id: EnrolmentId, proof: ProofClass) -> Result<(), StoreError> {
     let now = tx.now();
     let row = get(tx, id)?;
     let floor = row.proof_floor.max(proof);
     let first = row.first_seen_at.unwrap_or(now);
-    let state = if row.state == EnrolmentState::New { EnrolmentState::Managed } else { row.state };
     each!(tx.conn, c => diesel::update(t::enrolments.filter(t::id.eq(db(id))))
         .set((
             t::proof_floor.eq(db(floor)),
             t::first_seen_at.eq(Some(first.0)),
             t::last_seen_at.eq(Some(now.0)),
-            t::state.eq(db(state)),
         ))
         .execute(c))?;
     Ok(())
+}
+
+/// The first session's work is done: a new device is managed from now on. Gives whether it was new.
+pub fn managed(tx: &mut Tx, id: EnrolmentId) -> Result<bool, StoreError> {
+    let changed = each!(tx.conn, c => diesel::update(
+        t::enrolments.filter(t::id.eq(db(id))).filter(t::state.eq(db(EnrolmentState::New))),
+    )
+    .set(t::state.eq(db(EnrolmentState::Managed)))
+    .execute(c))?;
+    Ok(changed > 0)
+}
+
+/// Keeps the settings epoch that the device's schedule was compared at.
+pub fn set_settings_epoch(tx: &mut Tx, id: EnrolmentId, epoch: i64) -> Result<(), StoreError> {
+    let changed = each!(tx.conn, c => diesel::update(t::enrolments.filter(t::id.eq(db(id))))
+        .set(t::settings_epoch.eq(epoch))
+        .execute(c))?;
+    one(changed)
 }
 
 /// Keeps the nonce that the device gave for our next digest to it.
@@ -453,13 +473,16 @@ fn never_used(r: &mut Reader, route: &[u8; 16]) -> Result<(), StoreError> {
 /// and timelines, sessions, refusals. Its route stays known as used. `Refused` while it is not retired or has
 /// pending commands (an open wipe is one).
 pub fn purge(tx: &mut Tx, id: EnrolmentId) -> Result<(), StoreError> {
-    use crate::tables::{commands_done, facts, group_devices, results, sessions, timeline};
+    use crate::tables::{
+        commands_done, facts, group_devices, recordings, results, schedules, sessions, timeline,
+    };
     let row = get(tx, id)?;
     if row.state != EnrolmentState::Retired || row.pending > 0 {
         return Err(StoreError::Refused(format!("enrolment {id} is {}, {} pending", row.state, row.pending)));
     }
     crate::meta::bury_route(tx, &row.route)?;
     super::refusals::forget(tx, id)?;
+    super::settings::forget(tx, super::settings::Scope::Device(id))?;
     each!(tx.conn, c => {
         let commands = commands_done::table.filter(commands_done::enrolment.eq(db(id))).select(commands_done::id);
         diesel::delete(timeline::table.filter(timeline::command.eq_any(commands))).execute(c)?;
@@ -467,6 +490,8 @@ pub fn purge(tx: &mut Tx, id: EnrolmentId) -> Result<(), StoreError> {
         diesel::delete(commands_done::table.filter(commands_done::enrolment.eq(db(id)))).execute(c)?;
         diesel::delete(sessions::table.filter(sessions::enrolment.eq(db(id)))).execute(c)?;
         diesel::delete(facts::table.filter(facts::enrolment.eq(db(id)))).execute(c)?;
+        diesel::delete(schedules::table.filter(schedules::enrolment.eq(db(id)))).execute(c)?;
+        diesel::delete(recordings::table.filter(recordings::enrolment.eq(db(id)))).execute(c)?;
         diesel::delete(group_devices::table.filter(group_devices::enrolment.eq(db(id)))).execute(c)?;
         diesel::delete(t::enrolments.filter(t::id.eq(db(id)))).execute(c)
     })?;

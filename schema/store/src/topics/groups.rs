@@ -78,8 +78,9 @@ pub fn update(
     if changed == 1 { Ok(revision + 1) } else { Err(StoreError::Conflict(format!("group {id} changed"))) }
 }
 
-/// Removes a group; its members stay.
+/// Removes a group and its settings; its members stay.
 pub fn remove(tx: &mut Tx, id: Uuid) -> Result<bool, StoreError> {
+    super::settings::forget(tx, super::settings::Scope::Group(id))?;
     each!(tx.conn, c => diesel::delete(d::group_devices.filter(d::group_id.eq(db(id)))).execute(c))?;
     each!(tx.conn, c => diesel::delete(n::group_groups.filter(n::group_id.eq(db(id)).or(n::child.eq(db(id))))).execute(c))?;
     Ok(each!(tx.conn, c => diesel::delete(t::groups.filter(t::id.eq(db(id)))).execute(c))? > 0)
@@ -93,7 +94,7 @@ pub fn add_device(tx: &mut Tx, group: Uuid, device: EnrolmentId) -> Result<(), S
         .on_conflict((d::group_id, d::enrolment))
         .do_nothing()
         .execute(c))?;
-    Ok(())
+    super::settings::members_changed(tx)
 }
 
 /// Takes a device out of a group.
@@ -102,6 +103,7 @@ pub fn remove_device(tx: &mut Tx, group: Uuid, device: EnrolmentId) -> Result<bo
         d::group_devices.filter(d::group_id.eq(db(group))).filter(d::enrolment.eq(db(device))),
     )
     .execute(c))?;
+    super::settings::members_changed(tx)?;
     Ok(gone > 0)
 }
 
@@ -120,7 +122,7 @@ pub fn add_group(tx: &mut Tx, group: Uuid, child: Uuid) -> Result<(), StoreError
     if depth > MAX_DEPTH {
         return Err(StoreError::Refused(format!("groups would nest {depth} deep, {MAX_DEPTH} is the limit")));
     }
-    Ok(())
+    super::settings::members_changed(tx)
 }
 
 /// Takes a group out of a group.
@@ -129,6 +131,7 @@ pub fn remove_group(tx: &mut Tx, group: Uuid, child: Uuid) -> Result<bool, Store
         n::group_groups.filter(n::group_id.eq(db(group))).filter(n::child.eq(db(child))),
     )
     .execute(c))?;
+    super::settings::members_changed(tx)?;
     Ok(gone > 0)
 }
 
@@ -189,6 +192,11 @@ pub fn of_device(r: &mut Reader, device: EnrolmentId) -> Result<Vec<Group>, Stor
         .order(t::name)
         .select(Group::as_select())
         .load(c))?)
+}
+
+/// How deep a group is nested: 0 where no group holds it, else the longest way up.
+pub fn depth(r: &mut Reader, group: Uuid) -> Result<usize, StoreError> {
+    Ok(levels(r, group, Way::Up)?.len() - 1)
 }
 
 // --- nesting

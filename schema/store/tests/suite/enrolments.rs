@@ -99,7 +99,7 @@ pub(crate) fn the_class_of_proof_only_rises(ground: &Ground) {
     }
 
     let row = store.read_blocking(move |r| enrolments::get(r, id)).expect("a read");
-    assert_eq!((row.proof_floor, row.state), (ProofClass::Signed, EnrolmentState::Managed));
+    assert_eq!((row.proof_floor, row.state), (ProofClass::Signed, EnrolmentState::New));
     assert!(row.first_seen_at.is_some() && row.first_seen_at <= row.last_seen_at);
     store.shutdown();
 }

@@ -31,8 +31,17 @@ pub(crate) fn cores_that_start_together_migrate_once_and_one_is_active(ground: &
 
 /// The two files differ in the octet type only, so what is true of one is true of the other.
 pub(crate) fn both_backends_have_the_same_tables(_ground: &Ground) {
-    let sqlite = include_str!("../../migrations/sqlite/0001_first/up.sql");
-    let postgres = include_str!("../../migrations/postgres/0001_first/up.sql");
-
-    assert_eq!(sqlite.replace("BLOB", "BYTEA"), postgres);
+    let folder = |backend| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(backend);
+    let names = |backend| {
+        let entries = std::fs::read_dir(folder(backend)).expect("the migrations");
+        let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names("sqlite"), names("postgres"));
+    for name in names("sqlite") {
+        let text =
+            |backend| std::fs::read_to_string(folder(backend).join(&name).join("up.sql")).expect("a file");
+        assert_eq!(text("sqlite").replace("BLOB", "BYTEA"), text("postgres"), "{name:?}");
+    }
 }

@@ -9,6 +9,7 @@ pub(crate) mod migrations;
 pub(crate) mod people;
 pub(crate) mod perimeter;
 pub(crate) mod secrets;
+pub(crate) mod settings;
 pub(crate) mod texts;
 pub(crate) mod writes;
 
