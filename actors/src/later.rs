@@ -15,14 +15,13 @@ use postern_store::{
     refusals::{self, Refusal as RefusalRow},
     sessions::{self, SessionRow},
 };
-use postern_wire::terms::{DmSessionId, EnrolmentId, ProofClass};
+use postern_wire::terms::{DmSessionId, EnrolmentId};
 use tokio::sync::Notify;
 
 /// What waits to be written.
 #[derive(Clone, Debug, Default)]
 struct Batch {
     seen: HashMap<EnrolmentId, Seen>,
-    authenticated: HashMap<EnrolmentId, ProofClass>,
     nonces: HashMap<EnrolmentId, Vec<u8>>,
     sessions: HashMap<DmSessionId, SessionRow>,
     facts: HashMap<EnrolmentId, Vec<Fact>>,
@@ -41,7 +40,6 @@ pub(crate) struct Later {
 #[derive(Clone, Debug)]
 pub(crate) enum Note {
     Seen(Seen),
-    Authenticated(EnrolmentId, ProofClass),
     ServerNonce(EnrolmentId, Vec<u8>),
     Session(SessionRow),
     Facts(EnrolmentId, Vec<Fact>),
@@ -104,26 +102,15 @@ impl Later {
 
 impl Batch {
     fn longest(&self) -> usize {
-        [
-            self.seen.len(),
-            self.authenticated.len(),
-            self.nonces.len(),
-            self.sessions.len(),
-            self.facts.len(),
-            self.refusals.len(),
-        ]
-        .into_iter()
-        .max()
-        .unwrap_or(0)
+        [self.seen.len(), self.nonces.len(), self.sessions.len(), self.facts.len(), self.refusals.len()]
+            .into_iter()
+            .max()
+            .unwrap_or(0)
     }
 
     fn add(&mut self, note: Note, limit: usize) {
         match note {
             Note::Seen(seen) => put(&mut self.seen, seen.id, seen, limit),
-            Note::Authenticated(id, class) => {
-                let class = self.authenticated.get(&id).map_or(class, |before| class.max(*before));
-                put(&mut self.authenticated, id, class, limit);
-            }
             Note::ServerNonce(id, nonce) => put(&mut self.nonces, id, nonce, limit),
             Note::Session(row) => put(&mut self.sessions, row.id, row, limit),
             Note::Facts(id, facts) => put(&mut self.facts, id, facts, limit),
@@ -136,9 +123,8 @@ impl Batch {
     }
 
     fn into_notes(self) -> impl Iterator<Item = Note> {
-        let Self { seen, authenticated, nonces, sessions, facts, refusals } = self;
+        let Self { seen, nonces, sessions, facts, refusals } = self;
         (seen.into_values().map(Note::Seen))
-            .chain(authenticated.into_iter().map(|(id, class)| Note::Authenticated(id, class)))
             .chain(nonces.into_iter().map(|(id, nonce)| Note::ServerNonce(id, nonce)))
             .chain(sessions.into_values().map(Note::Session))
             .chain(facts.into_iter().map(|(id, facts)| Note::Facts(id, facts)))
@@ -146,9 +132,6 @@ impl Batch {
     }
 
     fn write(&self, tx: &mut Tx) -> Result<(), StoreError> {
-        for (id, class) in &self.authenticated {
-            enrolments::authenticated(tx, *id, *class)?;
-        }
         let seen: Vec<_> = self.seen.values().cloned().collect();
         enrolments::seen(tx, &seen)?;
         for (id, nonce) in &self.nonces {

@@ -46,6 +46,8 @@ enum Write {
     Results(Vec<ResultRow>),
     Proof(ProofClass),
     Facts(Vec<Fact>),
+    /// The first session: who proved itself is managed from now on, which shows at once.
+    Managed(ProofClass),
 }
 
 impl Commit {
@@ -63,6 +65,11 @@ impl Commit {
             commit.add(effect, session, accepted);
         }
         commit
+    }
+
+    /// The device proved itself for the first time.
+    pub(crate) fn managed(&mut self, class: ProofClass) {
+        self.steps.push(Write::Managed(class));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -203,6 +210,10 @@ impl Commit {
                 Write::Facts(rows) => {
                     facts::set(tx, rows.clone())?;
                 }
+                Write::Managed(class) => {
+                    enrolments::authenticated(tx, self.enrolment, *class)?;
+                    enrolments::managed(tx, self.enrolment)?;
+                }
             }
         }
         Ok(())
@@ -264,10 +275,6 @@ pub(crate) fn defer(live: &mut Live, shared: &Arc<Shared>, effect: Effect, reque
     match effect {
         Effect::Seen { at } => shared.later.add(Note::Seen(Seen { id, at, source, gateway })),
         Effect::SessionOpened { session, device_session, class, at, .. } => {
-            if !live.managed {
-                live.managed = true;
-                shared.later.add(Note::Authenticated(id, class));
-            }
             let row = SessionRow {
                 id: session,
                 enrolment: id,

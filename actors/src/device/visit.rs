@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use postern_engine::{
-    effect::{Outcome, Reply},
+    effect::{Effect, Outcome, Reply},
     session::Inbound,
 };
 use postern_store::{StoreError, WriteError};
@@ -114,11 +114,20 @@ async fn receive(
         live.session.receive(inbound, &mut live.queue, now, shared.random32());
     let session = live.session.current().or(before).map(|(session, _)| session);
 
-    let commit = Commit::gather(live.enrolment, session, durable, &accepted);
+    let mut commit = Commit::gather(live.enrolment, session, durable, &accepted);
+    let opened = deferred.iter().find_map(|effect| match effect {
+        Effect::SessionOpened { class, .. } => Some(*class),
+        _ => None,
+    });
+    let managed = opened.filter(|_| !live.managed);
+    if let Some(class) = managed {
+        commit.managed(class);
+    }
     let sent = commit.sent();
     if !commit.is_empty() {
         commit.write(shared).await?;
     }
+    live.managed |= managed.is_some();
     for effect in deferred {
         defer(live, shared, effect, Some(request));
     }
