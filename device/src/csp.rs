@@ -5,10 +5,13 @@
 //! state's memories and is kept with it; what it still has to do after an Exec it does between sessions, a step at a
 //! time, the state kept after each.
 
+mod authority;
 mod completion;
 mod devdetail;
 mod devinfo;
 mod dmacc;
+mod lawmo;
+mod process;
 mod settings;
 mod wipe;
 
@@ -24,8 +27,10 @@ use crate::{
     tree::{Tree, acl::Acl, node::Format, node::Node, path::Path},
 };
 
-pub use completion::{Completion, Mark};
+use authority::obey;
+pub use completion::{Asker, Completion, KEPT as COMPLETIONS_KEPT, Mark};
 pub use devinfo::{LEAVES as DEVINFO_LEAVES, ROOT as DEVINFO};
+pub use lawmo::{Lawmo, LockState, Operation as LawmoOperation, WipeItem};
 pub use wipe::RUN as WIPE;
 
 /// What the simulated hardware is.
@@ -77,7 +82,7 @@ pub struct Exec<'a> {
 pub enum Executed {
     /// Over and done; the Status says how it went.
     Done(Code),
-    /// Status 202: it goes on, and a [`Completion`] will say how it ended (OMA-TS-DM_RepPro 6.6.6).
+    /// Status 202: it goes on, and a [`Completion`] in the state says later how it ended (OMA-TS-DM_RepPro 6.6.6).
     Accepted,
 }
 
@@ -129,7 +134,8 @@ pub trait Provider: Send + Sync {
         None
     }
 
-    /// Hands over what ended since it was last asked. The caller keeps it until the server has answered.
+    /// Hands over what ended since it was last asked, after each message of a session and after its work; what ends in a step of work
+    /// may as well go straight to [`State::complete`].
     fn completions(&self, _state: &mut State, _now: UtcMillis) -> Vec<Completion> {
         Vec::new()
     }
@@ -169,6 +175,7 @@ impl Default for Providers {
             .with(devdetail::DevDetail)
             .with(dmacc::DmAcc)
             .with(wipe::WipeProvider)
+            .with(Lawmo::default())
             .with(settings::Settings)
     }
 }
@@ -186,6 +193,13 @@ impl Providers {
         self.0.push(Box::new(provider));
         self.0.sort_by_key(|provider| std::cmp::Reverse(provider.root().names().len()));
         self
+    }
+
+    /// These with this one instead of the one that stood there.
+    #[must_use]
+    pub fn replacing(mut self, provider: impl Provider + 'static) -> Self {
+        self.0.retain(|other| other.root() != provider.root());
+        self.with(provider)
     }
 
     /// The provider of a URI.
@@ -222,14 +236,13 @@ impl Providers {
         self.0[busy].work(state, now)
     }
 
-    /// Moves what ended into the state's completions, to be sent; and keeps no more of them than the bound.
+    /// Moves what ended into the state's completions, to be sent.
     pub fn collect(&self, state: &mut State, now: UtcMillis) {
         for provider in &self.0 {
-            let ended = provider.completions(state, now);
-            state.completions.extend(ended);
+            for ended in provider.completions(state, now) {
+                state.complete(ended);
+            }
         }
-        let surplus = state.completions.len().saturating_sub(completion::KEPT);
-        state.completions.drain(..surplus);
     }
 }
 

@@ -19,8 +19,8 @@ use postern_wire::terms::{OperationId, UtcMillis};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    csp::Completion,
-    tree::{SavedNode, SavedTreeError, Tree},
+    csp::{COMPLETIONS_KEPT, Completion},
+    tree::{SavedNode, SavedTreeError, Tree, path::Path as TreePath},
 };
 pub use client_event::ClientEvent;
 pub use nonces::Nonces;
@@ -108,6 +108,13 @@ impl State {
         self.obeyed.push(Obeyed { order, expires });
     }
 
+    /// Keeps an end for the server that asked; the oldest is forgotten when there are too many.
+    pub fn complete(&mut self, completion: Completion) {
+        self.completions.push(completion);
+        let surplus = self.completions.len().saturating_sub(COMPLETIONS_KEPT);
+        self.completions.drain(..surplus);
+    }
+
     /// What `provider` remembers; its default when there is nothing, or nothing that it understands.
     #[must_use]
     pub fn memory<T: Default + DeserializeOwned>(&self, provider: &str) -> T {
@@ -147,6 +154,29 @@ impl State {
         self.wipes.push(Wipe { order, at });
         let surplus = self.wipes.len().saturating_sub(WIPES_KEPT);
         self.wipes.drain(..surplus);
+    }
+
+    /// Takes back what servers did to the nodes below `path`.
+    pub fn replant(&mut self, path: &TreePath) {
+        let (mut added, mut changed) = (Vec::new(), Vec::new());
+        let planted = &self.planted;
+        self.tree.walk(path, &mut |path, node| match planted.get(path) {
+            None => added.push(path.clone()),
+            Some(was) if was.value != node.value => changed.push((path.clone(), was.value.clone())),
+            Some(_) => {}
+        });
+        for path in added {
+            let _gone_with_its_parent = self.tree.remove(&path);
+        }
+        for (path, value) in changed {
+            // less room than the tree had when it was planted cannot be
+            let _fits = self.tree.update(&path, |node| node.value = value);
+        }
+    }
+
+    /// Lets `provider` forget what it remembers.
+    pub fn forget(&mut self, provider: &str) {
+        self.memories.remove(provider);
     }
 
     /// The wipes done, oldest first.
@@ -304,10 +334,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::tree::{
-        node::{Format, Node},
-        path::Path as TreePath,
-    };
+    use crate::tree::node::{Format, Node};
 
     #[test]
     fn a_state_is_found_again_as_it_was_saved() {

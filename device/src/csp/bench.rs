@@ -1,8 +1,9 @@
 //! What the providers' tests share: a device with an order key, and a server's commands to it.
 
 use postern_wire::{
+    order::{Order, VERSION},
     syncml::{Command, Data, Encoding, Item, Location, Meta, Request},
-    terms::{AuthType, EnrolmentId, UtcMillis},
+    terms::{OperationId, UtcMillis},
 };
 use uuid::Uuid;
 
@@ -11,6 +12,7 @@ use crate::{
     codes::Code,
     enrolment::{Account, Enrolment},
     event::Event,
+    keys::{SigningKey, new_request},
     manager::{Manager, Run},
     state::State,
 };
@@ -22,13 +24,23 @@ pub(super) struct Bench {
     pub(super) account: Account,
     pub(super) events: Vec<Event>,
     pub(super) now: UtcMillis,
+    order_key: SigningKey,
 }
 
 impl Bench {
     pub(super) fn new(csp: Providers) -> Self {
-        let account = account("srv", None);
+        let pair = new_request("order key").unwrap();
+        let public = rcgen::KeyPair::from_pem(&pair.key_pem).unwrap().public_key_pem();
+        let account = account("srv", Some(public));
         let state = State::new(csp.plant(&account, &Hardware::default()).unwrap());
-        Self { state, csp, account, events: Vec::new(), now: UtcMillis(1_000) }
+        let order_key = SigningKey::from_pem(&pair.key_pem).unwrap();
+        Self { state, csp, account, events: Vec::new(), now: UtcMillis(1_000), order_key }
+    }
+
+    /// The same device, asked by another server.
+    pub(super) fn by(mut self, server_id: &str) -> Self {
+        self.account.server_id = server_id.to_owned();
+        self
     }
 
     pub(super) fn manager(&mut self) -> Manager<'_> {
@@ -70,6 +82,20 @@ impl Bench {
         answers.into_iter().map(|answer| answer.code.0).collect()
     }
 
+    /// A signed order for `uri`, as its operation `number`.
+    pub(super) fn order(&self, uri: &str, number: u128, change: impl FnOnce(&mut Order)) -> String {
+        let mut order = Order {
+            v: VERSION,
+            enrolment: self.account.enrolment,
+            generation: self.account.generation,
+            uri: uri.to_owned(),
+            expires: self.now.plus(1_000),
+            order: OperationId(Uuid::from_u128(number)),
+        };
+        change(&mut order);
+        order.seal(|octets| self.order_key.sign(octets)).unwrap()
+    }
+
     /// Does one step of work; `false` when there was none.
     pub(super) fn step(&mut self) -> bool {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -87,24 +113,18 @@ impl Bench {
 }
 
 pub(super) fn account(server_id: &str, order_key_pem: Option<String>) -> Account {
-    let enrolment = Enrolment {
-        server_uri: "https://dm.test/dm/1/abc".into(),
-        enrolment: EnrolmentId(Uuid::from_u128(5)),
-        generation: 3,
-        device_id: "IMEI:1".into(),
-        server_id: server_id.into(),
-        auth: AuthType::Basic,
-        user: None,
-        password: Some("pw".to_owned().into()),
-        server_password: None,
-        server_auth: None,
-        certificate_pem: None,
-        key_pem: None,
-        ca_pem: String::new(),
-        message_key_pem: None,
-        order_key_pem,
-    };
-    Account::new(&enrolment, None).unwrap()
+    let json = serde_json::json!({
+        "server_uri": "https://dm.test/dm/1/abc",
+        "enrolment": Uuid::from_u128(5),
+        "generation": 3,
+        "device_id": "IMEI:1",
+        "server_id": server_id,
+        "auth": "basic",
+        "password": "pw",
+        "ca_pem": "",
+        "order_key_pem": order_key_pem,
+    });
+    Account::new(&Enrolment::from_json(&json.to_string()).unwrap(), None).unwrap()
 }
 
 pub(super) fn request(target: &str, data: Option<&str>) -> Request {

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Exec;
+
 /// Completions kept for sending; beyond that the oldest are forgotten.
-pub(super) const KEPT: usize = 256;
+pub const KEPT: usize = 256;
 
 /// Meta Mark of a generic alert, from the worst down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,4 +58,40 @@ pub struct Completion {
     /// The Exec's Correlator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlator: Option<String>,
+}
+
+/// Who gave an Exec and how: what its completion has to say again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asker {
+    server_id: String,
+    uri: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    correlator: Option<String>,
+}
+
+impl Asker {
+    /// Who gave this one.
+    #[must_use]
+    pub fn of(exec: &Exec<'_>) -> Self {
+        Self {
+            server_id: exec.account.server_id.clone(),
+            uri: exec.path.to_string(),
+            correlator: exec.correlator.map(ToOwned::to_owned),
+        }
+    }
+
+    /// The end of it: Source is the node that was executed.
+    #[must_use]
+    pub fn told(self, alert_type: &str, mark: Mark, data: String) -> Completion {
+        Completion {
+            server_id: self.server_id,
+            source: self.uri,
+            target: None,
+            alert_type: alert_type.to_owned(),
+            format: "chr".to_owned(),
+            mark,
+            data,
+            correlator: self.correlator,
+        }
+    }
 }

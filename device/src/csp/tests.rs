@@ -16,8 +16,7 @@ struct Probe;
 struct Memory {
     looks: u32,
     changes: Vec<String>,
-    running: Option<(u32, String, Option<String>)>,
-    ended: Vec<Completion>,
+    running: Option<(u32, Asker)>,
 }
 
 impl Provider for Probe {
@@ -34,7 +33,7 @@ impl Provider for Probe {
 
     fn exec(&self, state: &mut State, exec: &Exec<'_>, _events: &mut Vec<Event>) -> Result<Executed, Code> {
         let mut memory: Memory = state.memory("probe");
-        memory.running = Some((2, exec.account.server_id.clone(), exec.correlator.map(ToOwned::to_owned)));
+        memory.running = Some((2, Asker::of(exec)));
         state.remember("probe", &memory);
         Ok(Executed::Accepted)
     }
@@ -67,33 +66,15 @@ impl Provider for Probe {
 
     fn work<'a>(&'a self, state: &'a mut State, _now: UtcMillis) -> Option<Working<'a>> {
         let mut memory: Memory = state.memory("probe");
-        let (left, server_id, correlator) = memory.running.take()?;
+        let (left, asker) = memory.running.take()?;
         Some(Box::pin(async move {
             if left > 1 {
-                memory.running = Some((left - 1, server_id, correlator));
+                memory.running = Some((left - 1, asker));
             } else {
-                memory.ended.push(Completion {
-                    server_id,
-                    source: "./Probe/Run".into(),
-                    target: None,
-                    alert_type: "probe".into(),
-                    format: "chr".into(),
-                    mark: Mark::Informational,
-                    data: "1200".into(),
-                    correlator,
-                });
+                state.complete(asker.told("probe", Mark::Informational, "1200".into()));
             }
             state.remember("probe", &memory);
         }))
-    }
-
-    fn completions(&self, state: &mut State, _now: UtcMillis) -> Vec<Completion> {
-        let mut memory: Memory = state.memory("probe");
-        let ended = std::mem::take(&mut memory.ended);
-        if !ended.is_empty() {
-            state.remember("probe", &memory);
-        }
-        ended
     }
 }
 

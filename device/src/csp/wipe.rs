@@ -1,15 +1,11 @@
 //! ./Vendor/Postern/Wipe: the remote wipe of our own device.
 //!
-//! Promise: it fails closed. `Run` obeys only an order that the core's order key signed and that names this
-//! enrolment, its generation, this URI and a moment not yet passed, and obeys each order once. The simulated
-//! device then clears its settings and records the wipe; `LastOrder` shows it to a server.
+//! Promise: it fails closed. `Run` obeys only a signed order, once. The device then clears its settings and records
+//! the wipe; `LastOrder` shows it to a server.
 
-use postern_wire::{
-    order::{Expected, Order},
-    terms::{UtcMillis, Verb},
-};
+use postern_wire::terms::{UtcMillis, Verb};
 
-use super::{Exec, Executed, Ground, Provider, path};
+use super::{Exec, Executed, Ground, Provider, obey, path};
 use crate::{
     codes::Code,
     event::Event,
@@ -42,12 +38,7 @@ impl Provider for WipeProvider {
     }
 
     fn exec(&self, state: &mut State, exec: &Exec<'_>, events: &mut Vec<Event>) -> Result<Executed, Code> {
-        let uri = exec.path.to_string();
-        let order = authorised(state, exec, &uri).map_err(|why| {
-            events.push(Event::OrderRefused { uri: uri.clone(), why });
-            Code::FORBIDDEN
-        })?;
-        state.obey(order.order, order.expires, exec.now);
+        let order = obey(state, exec, events)?;
         state.wipe(order.order, exec.now);
         show_last(state)?;
         events.push(Event::Wiped { order: order.order });
@@ -63,19 +54,4 @@ fn show_last(state: &mut State) -> Result<(), Code> {
     let Some(last) = state.wipes().last() else { return Ok(()) };
     let order = last.order.to_string();
     state.tree.update(&WipeProvider.root().child("LastOrder"), |node| node.value = order.into_bytes())
-}
-
-fn authorised(state: &State, exec: &Exec<'_>, uri: &str) -> Result<Order, String> {
-    let key = exec.account.order_key.as_ref().ok_or("this device has no order key")?;
-    let text = std::str::from_utf8(exec.data).map_err(|_| "the order is not text")?;
-    let order = Order::open(text, |octets, signature| key.verifies(octets, signature))
-        .map_err(|error| error.to_string())?;
-    let (enrolment, generation) = (exec.account.enrolment, exec.account.generation);
-    order
-        .check(&Expected { enrolment, generation, uri, now: exec.now })
-        .map_err(|error| error.to_string())?;
-    if state.has_obeyed(order.order) {
-        return Err("the order was obeyed before".into());
-    }
-    Ok(order)
 }
