@@ -6,6 +6,7 @@
 //! - [`auth`]: syncml:auth-basic, auth-md5 and auth-MAC (OMA-TS-DM_Security 1.2.1, section 5).
 //! - [`signature`]: our device's and the core's message signatures (RFC 9421 over RFC 9530 digests).
 //! - [`order`]: the signed order that destructive providers obey.
+//! - [`ddf`]: descriptions of management objects (OMA-TS-DM_TND 1.2.1, section 9).
 //! - [`tnds`]: parts of the management tree as documents (OMA-TS-DM_TNDS 1.2).
 //! - [`uri`]: addresses in the management tree (OMA-TS-DM_TND 1.2.1, section 6).
 //! - [`route`]: the path segment of one enrolment and the hash of it that a gateway may know.
@@ -21,6 +22,7 @@
 
 pub mod auth;
 pub mod bootstrap;
+pub mod ddf;
 pub mod link;
 pub mod notification;
 pub mod order;

@@ -15,7 +15,7 @@ pub mod limits;
 pub mod model;
 pub mod place;
 pub(crate) mod read;
-mod write;
+pub(crate) mod write;
 
 pub use format::Format;
 pub use limits::Limits;

@@ -147,7 +147,7 @@ pub(crate) fn node_type(source: &mut Elements<'_, '_>, limits: &Limits) -> Resul
     Ok(found)
 }
 
-fn value(source: &mut Elements<'_, '_>, limits: &Limits) -> Result<Data> {
+pub(crate) fn value(source: &mut Elements<'_, '_>, limits: &Limits) -> Result<Data> {
     let data = match source.data()? {
         Content::Text(text) => Data::Text(text.into_owned()),
         Content::Octets(octets) => Data::Binary(octets),

@@ -110,6 +110,8 @@ struct XmlSource<'a, 'l, T = Tag> {
     at: usize,
     /// Whether the root is missing on purpose.
     fragment: bool,
+    /// The root's prefix: in a tree an element with another one is a vendor's own.
+    prefix: &'a str,
     /// Whether there is a carriage return anywhere: line ends are looked at only then.
     has_returns: bool,
 }
@@ -140,6 +142,7 @@ impl<'a, 'l, T: Vocabulary> XmlSource<'a, 'l, T> {
             elements: 0,
             at: 0,
             fragment: false,
+            prefix: "",
             has_returns: text.contains('\r'),
         }
     }
@@ -259,9 +262,14 @@ impl<'a, 'l, T: Vocabulary> XmlSource<'a, 'l, T> {
                 let name = full.chars().take(40).collect::<String>();
                 return Err(self.error(DecodeErrorKind::NotWellFormed(format!("{name:?} is no name"))));
             }
-            if let Some((_, local)) = full.rsplit_once(':') {
+            if let Some((prefix, local)) = full.rsplit_once(':') {
                 self.name = local;
-                tag = T::from_name(local);
+                if self.elements == 1 {
+                    self.prefix = prefix;
+                }
+                if !T::TREE || prefix == self.prefix {
+                    tag = T::from_name(local);
+                }
             }
         }
         if start.len() > length && !is_metinf_declaration(&start[length..]) {
