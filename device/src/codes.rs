@@ -18,10 +18,14 @@ impl Code {
     pub const AUTHENTICATED: Self = Self(212);
     /// A chunk of a large object is kept; send the next.
     pub const CHUNK_KEPT: Self = Self(213);
+    /// The user gave up.
+    pub const CANCELLED: Self = Self(214);
     /// Not executed, because of something before it.
     pub const NOT_EXECUTED: Self = Self(215);
     /// Executed and undone with its Atomic.
     pub const ROLLED_BACK: Self = Self(216);
+    /// The user said no.
+    pub const NOT_MODIFIED: Self = Self(304);
     /// The command cannot be understood.
     pub const BAD_REQUEST: Self = Self(400);
     /// Wrong credentials.
@@ -36,6 +40,8 @@ impl Code {
     pub const UNSUPPORTED: Self = Self(406);
     /// No credentials.
     pub const CREDENTIALS_MISSING: Self = Self(407);
+    /// The user did nothing in time.
+    pub const TIMED_OUT: Self = Self(408);
     /// The first chunk of a large object without its size.
     pub const SIZE_REQUIRED: Self = Self(411);
     /// A part of the command is missing.
@@ -46,6 +52,8 @@ impl Code {
     pub const URI_TOO_LONG: Self = Self(414);
     /// A Type or Format, or a value that is not of its Format.
     pub const BAD_FORMAT: Self = Self(415);
+    /// Longer than can be shown.
+    pub const RANGE: Self = Self(416);
     /// The node exists already.
     pub const EXISTS: Self = Self(418);
     /// No room in the tree.
@@ -61,10 +69,13 @@ impl Code {
     /// A child of the Atomic failed; nothing of it stands.
     pub const ATOMIC_FAILED: Self = Self(507);
 
-    /// Whether the command did what it says: 2xx except 215 and 216.
+    /// The Atomic's answers do not fit one message.
+    pub const ATOMIC_TOO_LARGE: Self = Self(517);
+
+    /// Whether the command did what it says: 2xx except 214, 215 and 216.
     #[must_use]
     pub const fn is_success(self) -> bool {
-        self.0 >= 200 && self.0 < 300 && self.0 != 215 && self.0 != 216
+        self.0 >= 200 && self.0 < 300 && self.0 != 214 && self.0 != 215 && self.0 != 216
     }
 }
 

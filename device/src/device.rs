@@ -19,6 +19,7 @@ use crate::{
     csp::{Hardware, Providers},
     enrolment::{Account, ServerProof},
     event::{Event, Observer},
+    interaction::{NoUser, UserInterface},
     keys::KeyError,
     origin::{BadServerUri, ServerUri},
     state::{ClientEvent, State, StateError, Storage},
@@ -170,6 +171,7 @@ pub struct Device<T = Https> {
     last_session: u16,
     transport: T,
     observer: Option<Observer>,
+    user: Box<dyn UserInterface>,
 }
 
 impl<T: Transport> Device<T> {
@@ -182,13 +184,30 @@ impl<T: Transport> Device<T> {
     ) -> Result<Self, DeviceError> {
         let planted = settings.csp.plant(&account, &settings.hardware).map_err(DeviceError::Plant)?;
         let state = storage.load(planted)?;
-        Ok(Self { account, settings, storage, state, kept: None, last_session: 0, transport, observer: None })
+        Ok(Self {
+            account,
+            settings,
+            storage,
+            state,
+            kept: None,
+            last_session: 0,
+            transport,
+            observer: None,
+            user: Box::new(NoUser),
+        })
     }
 
     /// Tells `observer` everything that happens from now on.
     #[must_use]
     pub fn observed_by(mut self, observer: Observer) -> Self {
         self.observer = Some(observer);
+        self
+    }
+
+    /// Puts servers' dialogues to `user` from now on.
+    #[must_use]
+    pub fn with_user(mut self, user: impl UserInterface + 'static) -> Self {
+        self.user = Box::new(user);
         self
     }
 
@@ -277,7 +296,7 @@ impl<T: Transport> Device<T> {
             let mut events = Vec::new();
             let received =
                 Received { message: &decoded.message, body: &answered.body, hmac: answered.hmac.as_deref() };
-            let step = unit.receive(received, &mut self.state, now, random, &mut events);
+            let step = unit.receive(received, &mut self.state, now, random, &mut events, &mut *self.user);
             events.iter().for_each(|event| self.tell(event));
             let step = match step {
                 Ok(step) => step,

@@ -12,6 +12,7 @@ pub mod edge;
 pub mod enrolment;
 pub mod event;
 pub mod fleet;
+pub mod interaction;
 pub mod keys;
 pub mod manager;
 pub mod origin;

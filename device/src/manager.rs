@@ -4,6 +4,7 @@
 //! this server give it (425), in this order; only then is the tree changed or a provider asked. A failed
 //! command leaves the tree as it was. Codes follow OMA-TS-DM_RepPro 6.6 and OMA-TS-DM_TND 7.
 
+mod dialogue;
 mod execute;
 mod property;
 mod value;
@@ -18,6 +19,7 @@ use crate::{
     csp::{Change, Exec, Executed, Providers},
     enrolment::Account,
     event::Event,
+    interaction::UserInterface,
     state::State,
     tree::{
         acl::Acl,
@@ -42,6 +44,12 @@ pub struct Manager<'a> {
     pub now: UtcMillis,
     /// What happened.
     pub events: &'a mut Vec<Event>,
+    /// The person at the device.
+    pub ui: &'a mut dyn UserInterface,
+    /// The user gave up: nothing more of this message is executed.
+    pub cancelled: bool,
+    /// Octets that the answers to one Atomic may have.
+    pub atomic_octets: usize,
 }
 
 impl Manager<'_> {

@@ -26,6 +26,7 @@ use crate::{
     csp::{self, Providers},
     enrolment::Account,
     event::Event,
+    interaction::UserInterface,
     manager::{Answer, Manager, Run},
     origin::BadServerUri,
     state::State,
@@ -204,6 +205,7 @@ impl Unit {
         now: UtcMillis,
         random: Random<'_>,
         events: &mut Vec<Event>,
+        ui: &mut dyn UserInterface,
     ) -> Result<Step, SessionError> {
         let message = received.message;
         self.fits(message)?;
@@ -242,7 +244,7 @@ impl Unit {
             self.server_final |= self.last_sent.1;
             return Ok(Step::Send);
         }
-        self.obey(message, verdict.run, state, now, events)
+        self.obey(message, verdict.run, state, now, events, ui)
     }
 
     /// Runs what the message asks for and decides how to go on.
@@ -253,6 +255,7 @@ impl Unit {
         state: &mut State,
         now: UtcMillis,
         events: &mut Vec<Event>,
+        ui: &mut dyn UserInterface,
     ) -> Result<Step, SessionError> {
         let mut asked =
             message.body.iter().filter(|command| !matches!(command, Command::Status(_))).peekable();
@@ -265,11 +268,23 @@ impl Unit {
         let account = Arc::clone(&self.account);
         let encoding = self.settings.style().encoding;
         let csp = Arc::clone(&self.csp);
-        let mut manager = Manager { state, csp: &csp, account: &account, encoding, now, events };
+        let mut manager = Manager {
+            state,
+            csp: &csp,
+            account: &account,
+            encoding,
+            now,
+            events,
+            ui,
+            cancelled: false,
+            atomic_octets: self.room(),
+        };
         for command in asked {
             let answers = match run {
-                Run::Execute => self.take_large(command, &mut manager, message.header.msg_id),
-                Run::Refuse(_) => manager.run(command, run),
+                Run::Execute if !manager.cancelled => {
+                    self.take_large(command, &mut manager, message.header.msg_id)
+                }
+                _ => manager.run(command, run),
             };
             self.answer(message.header.msg_id, answers);
         }
@@ -305,13 +320,9 @@ impl Unit {
             rest = later;
             self.commands += 1;
             self.outbox.push_back(Command::Status(Status {
-                msg_ref: Some(msg_ref),
-                cmd_ref,
-                cmd,
                 target_refs: now.iter().filter_map(|answer| answer.target.clone()).collect(),
                 source_refs: now.iter().filter_map(|answer| answer.source.clone()).collect(),
-                code: now[0].code.0,
-                ..Status::default()
+                ..now[0].status(msg_ref)
             }));
             let items = now.iter_mut().flat_map(|answer| std::mem::take(&mut answer.results));
             self.outbox.extend(items.map(|item| {

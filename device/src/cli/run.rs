@@ -11,6 +11,7 @@ use crate::{
     edge,
     enrolment::{Account, Enrolment},
     event::{Event, Observer},
+    interaction::Terminal,
     state::Storage,
     transport::{ClientTls, Https, HttpsOptions, TlsOptions},
     unit::UnitSettings,
@@ -39,6 +40,9 @@ pub(super) struct Run {
     /// A new connection for each message.
     #[arg(long)]
     connection_per_message: bool,
+    /// Put servers' questions to the person at this terminal.
+    #[arg(long)]
+    interactive: bool,
     /// What is printed.
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -71,7 +75,8 @@ impl Run {
         };
         let device = Device::new(Arc::new(account), settings, storage, Https::new(tls, Arc::new(options)))
             .map_err(|error| Failure::of_session(&error))?;
-        Ok(device.observed_by(observer(self.output)))
+        let device = device.observed_by(observer(self.output));
+        Ok(if self.interactive { device.with_user(Terminal::default()) } else { device })
     }
 
     async fn check_in(&self, mut device: Device) -> Result<(), Failure> {

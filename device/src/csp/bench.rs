@@ -12,6 +12,7 @@ use crate::{
     codes::Code,
     enrolment::{Account, Enrolment},
     event::Event,
+    interaction::NoUser,
     keys::{SigningKey, new_request},
     manager::{Manager, Run},
     state::State,
@@ -23,6 +24,7 @@ pub(super) struct Bench {
     pub(super) csp: Providers,
     pub(super) account: Account,
     pub(super) events: Vec<Event>,
+    user: NoUser,
     pub(super) now: UtcMillis,
     order_key: SigningKey,
 }
@@ -34,7 +36,7 @@ impl Bench {
         let account = account("srv", Some(public));
         let state = State::new(csp.plant(&account, &Hardware::default()).unwrap());
         let order_key = SigningKey::from_pem(&pair.key_pem).unwrap();
-        Self { state, csp, account, events: Vec::new(), now: UtcMillis(1_000), order_key }
+        Self { state, csp, account, events: Vec::new(), user: NoUser, now: UtcMillis(1_000), order_key }
     }
 
     /// The same device, asked by another server.
@@ -51,6 +53,9 @@ impl Bench {
             encoding: Encoding::Xml,
             now: self.now,
             events: &mut self.events,
+            ui: &mut self.user,
+            cancelled: false,
+            atomic_octets: usize::MAX,
         }
     }
 

@@ -4,9 +4,9 @@
 //! Promise: every command gets its Status, in the order of the commands, a container's before its children's. An
 //! Atomic either stands whole or leaves the tree as it was.
 
-use postern_wire::syncml::{Command, Data, Group, Item, Meta, Request};
+use postern_wire::syncml::{Command, Data, Group, Item, Meta, Request, Status, Style, Version, command_len};
 
-use super::Manager;
+use super::{Manager, dialogue::bypasses};
 use crate::{codes::Code, event::Event};
 
 /// The answer to one Item of a command, or to a command without Items.
@@ -22,8 +22,27 @@ pub struct Answer {
     pub target: Option<String>,
     /// SourceRef.
     pub source: Option<String>,
+    /// Items of the Status.
+    pub items: Vec<Item>,
     /// What a Get read.
     pub results: Vec<Item>,
+}
+
+impl Answer {
+    /// The Status that says it.
+    #[must_use]
+    pub fn status(&self, msg_ref: u32) -> Status {
+        Status {
+            msg_ref: Some(msg_ref),
+            cmd_ref: self.cmd_ref,
+            cmd: self.cmd.clone(),
+            target_refs: self.target.iter().cloned().collect(),
+            source_refs: self.source.iter().cloned().collect(),
+            code: self.code.0,
+            items: self.items.clone(),
+            ..Status::default()
+        }
+    }
 }
 
 /// How commands are to be run.
@@ -51,6 +70,7 @@ impl Manager<'_> {
     }
 
     fn run_into(&mut self, command: &Command, run: Run, answers: &mut Vec<Answer>) {
+        let run = if self.cancelled && run == Run::Execute { Run::Refuse(Code::NOT_EXECUTED) } else { run };
         match command {
             Command::Add(request)
             | Command::Replace(request)
@@ -61,12 +81,11 @@ impl Manager<'_> {
             Command::Sequence(group) => self.sequence(group, run, answers),
             Command::Atomic(group) => self.atomic(group, run, answers),
             Command::Alert(alert) => {
-                let code = match (run, alert.code) {
-                    (Run::Refuse(code), _) => code,
-                    (Run::Execute, 1222) => Code::OK,
-                    (Run::Execute, _) => Code::UNSUPPORTED,
+                let answer = match run {
+                    Run::Refuse(code) => plain(alert.cmd_id, "Alert", code),
+                    Run::Execute => self.alert(alert),
                 };
-                answers.push(plain(alert.cmd_id, "Alert", code));
+                answers.push(answer);
             }
             Command::Unknown { name, cmd_id } => {
                 let code = match run {
@@ -104,6 +123,7 @@ impl Manager<'_> {
                         code,
                         target: item.target.as_ref().map(|target| target.uri.clone()),
                         source: item.source.as_ref().map(|source| source.uri.clone()),
+                        items: Vec::new(),
                         results,
                     });
                 }
@@ -138,19 +158,26 @@ impl Manager<'_> {
         Ok(Done::Code(Code::OK))
     }
 
-    /// A child's failure does not stop the rest.
-    fn sequence(&mut self, group: &Group, run: Run, answers: &mut Vec<Answer>) {
+    /// A child's failure does not stop the rest; the user's refusal does.
+    fn sequence(&mut self, group: &Group, mut run: Run, answers: &mut Vec<Answer>) {
         let code = match run {
             Run::Execute => Code::OK,
             Run::Refuse(code) => code,
         };
         answers.push(plain(group.cmd_id, "Sequence", code));
         for child in &group.commands {
+            let start = answers.len();
             self.run_into(child, run, answers);
+            let refused = matches!(child, Command::Alert(_))
+                && answers[start..].iter().any(|answer| bypasses(answer.code));
+            if run == Run::Execute && refused {
+                run = Run::Refuse(Code::NOT_EXECUTED);
+            }
         }
     }
 
-    /// All or nothing: the first failing child keeps its code, those before it become 216, those behind it 215.
+    /// All or nothing: the first failing child keeps its code, those before it become 216, those behind it 215. The
+    /// answers have to fit one message, or nothing stands either (517).
     fn atomic(&mut self, group: &Group, run: Run, answers: &mut Vec<Answer>) {
         if let Run::Refuse(code) = run {
             answers.push(plain(group.cmd_id, "Atomic", code));
@@ -160,10 +187,10 @@ impl Manager<'_> {
         let before = self.state.snapshot();
         let container = answers.len();
         answers.push(plain(group.cmd_id, "Atomic", Code::OK));
-        let mut failed = false;
+        let mut failed = None;
         for child in &group.commands {
             let start = answers.len();
-            if failed {
+            if failed.is_some() {
                 self.run_into(child, Run::Refuse(Code::NOT_EXECUTED), answers);
                 continue;
             }
@@ -177,19 +204,22 @@ impl Manager<'_> {
                     }
                 }
             }
-            failed = answers[start..].iter().any(|answer| !answer.code.is_success());
-            if failed {
-                for done in &mut answers[container + 1..] {
-                    if done.code.is_success() {
-                        done.code = Code::ROLLED_BACK;
-                        done.results.clear();
-                    }
-                }
+            if answers[start..].iter().any(|answer| !answer.code.is_success()) {
+                failed = Some(Code::ATOMIC_FAILED);
             }
         }
-        if failed {
+        let style = Style { encoding: self.encoding, ..Style::xml(Version::V1_2) };
+        let octets = |answer: &Answer| command_len(&Command::Status(answer.status(u32::MAX)), &style);
+        if failed.is_none() && answers[container..].iter().map(octets).sum::<usize>() > self.atomic_octets {
+            failed = Some(Code::ATOMIC_TOO_LARGE);
+        }
+        if let Some(code) = failed {
             self.state.go_back(before);
-            answers[container].code = Code::ATOMIC_FAILED;
+            answers[container].code = code;
+            for done in answers[container + 1..].iter_mut().filter(|done| done.code.is_success()) {
+                done.code = Code::ROLLED_BACK;
+                done.items.clear();
+            }
         }
     }
 }
@@ -231,6 +261,14 @@ fn name(command: &Command) -> &'static str {
     }
 }
 
-fn plain(cmd_ref: u32, cmd: &str, code: Code) -> Answer {
-    Answer { cmd_ref, cmd: cmd.to_owned(), code, target: None, source: None, results: Vec::new() }
+pub(super) fn plain(cmd_ref: u32, cmd: &str, code: Code) -> Answer {
+    Answer {
+        cmd_ref,
+        cmd: cmd.to_owned(),
+        code,
+        target: None,
+        source: None,
+        items: Vec::new(),
+        results: Vec::new(),
+    }
 }

@@ -12,6 +12,7 @@ use super::*;
 use crate::{
     csp::{self, Hardware},
     enrolment::Enrolment,
+    interaction::NoUser,
     keys::{SigningKey, new_request},
     tree::Tree,
 };
@@ -23,6 +24,7 @@ struct Bench {
     account: Account,
     order_key: SigningKey,
     events: Vec<Event>,
+    user: NoUser,
     now: UtcMillis,
 }
 
@@ -34,7 +36,7 @@ impl Bench {
         let csp = Providers::default();
         let state = State::new(csp.plant(&account, &Hardware::default()).unwrap());
         let order_key = SigningKey::from_pem(&pair.key_pem).unwrap();
-        Self { state, csp, account, order_key, events: Vec::new(), now: UtcMillis(1_000) }
+        Self { state, csp, account, order_key, events: Vec::new(), user: NoUser, now: UtcMillis(1_000) }
     }
 
     /// The same device, asked by another server.
@@ -51,6 +53,9 @@ impl Bench {
             encoding: Encoding::Xml,
             now: self.now,
             events: &mut self.events,
+            ui: &mut self.user,
+            cancelled: false,
+            atomic_octets: usize::MAX,
         }
     }
 

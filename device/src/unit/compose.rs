@@ -64,6 +64,14 @@ impl Unit {
         Ok(Composed { msg_id: self.msg_id, body: octets, hmac })
     }
 
+    /// Octets that commands may have in a message of their own, beside the SyncHdr Status.
+    pub(super) fn room(&self) -> usize {
+        let style = self.settings.style();
+        let status =
+            self.header_status.clone().map_or(0, |status| command_len(&Command::Status(status), &style));
+        self.peer_message.saturating_sub(frame_len(&self.header(&style), true, &style) + status)
+    }
+
     fn header(&self, style: &Style) -> SyncHdr {
         let cred = self.own.cred(&self.account);
         let name = cred.is_some().then(|| self.account.own_credentials().0.to_owned());

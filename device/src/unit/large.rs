@@ -128,6 +128,7 @@ fn answer(request: &Request, replaces: bool, item: &Item, code: Code) -> Answer 
         code,
         target: item.target.as_ref().map(|target| target.uri.clone()),
         source: None,
+        items: Vec::new(),
         results: Vec::new(),
     }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says by panicking what went wrong")]
 
 mod alerts;
+mod dialogue;
 mod hostile;
 mod https;
 mod mac;

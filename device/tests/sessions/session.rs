@@ -214,13 +214,6 @@ fn cli_23_resp_uri_is_followed_within_the_origin_and_nowhere_else() {
 }
 
 #[test]
-fn cli_29_interaction_with_a_user_is_not_supported() {
-    let mut rig = Rig::new(AuthType::Basic);
-    rig.session(vec![send(vec![alert(1100), alert(1999)]), nothing()]).0.unwrap();
-    assert_eq!(statuses(&rig.seen.messages()[1]), pairs(&[("SyncHdr", 212), ("Alert", 406), ("Alert", 406)]));
-}
-
-#[test]
 fn items_with_one_outcome_share_a_status_and_others_have_their_own() {
     let many = |uris: &[&str]| {
         let Command::Get(mut request) = get(uris[0]) else { unreachable!() };

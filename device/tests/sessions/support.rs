@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use postern_device::{
     Account, Device, DeviceError, Enrolment, SessionReport, Settings,
+    interaction::Scripted as User,
     keys::{SigningKey, new_request},
     state::Storage,
     transport::{Answered, Request, Transport, TransportError},
@@ -147,6 +148,7 @@ pub(crate) struct Rig {
     pub(crate) storage: Storage,
     pub(crate) signer: Option<Signer>,
     pub(crate) mac: Option<MacOf>,
+    pub(crate) user: Option<User>,
     pub(crate) seen: Seen,
     counter: u8,
 }
@@ -177,6 +179,7 @@ impl Rig {
             storage: Storage::Memory,
             signer: None,
             mac: None,
+            user: None,
             seen: Seen::default(),
             counter: 0,
         }
@@ -215,7 +218,11 @@ impl Rig {
             encoding: self.settings.unit.encoding,
         };
         let account = Arc::new(Account::new(&self.enrolment, None).unwrap());
-        Device::new(account, self.settings.clone(), self.storage.clone(), transport).unwrap()
+        let device = Device::new(account, self.settings.clone(), self.storage.clone(), transport).unwrap();
+        match &self.user {
+            Some(user) => device.with_user(user.clone()),
+            None => device,
+        }
     }
 
     /// One session of a fresh device object.
@@ -287,8 +294,15 @@ pub(crate) fn answer(to: &Message, code: u32, commands: Vec<Command>, is_final: 
     }
 }
 
+/// Numbers a command; the children of a container get numbers in a space of their own.
 fn set_id(command: &mut Command, id: u32) {
     match command {
+        Command::Atomic(group) | Command::Sequence(group) => {
+            group.cmd_id = id;
+            for (child, number) in group.commands.iter_mut().zip(1..) {
+                set_id(child, id * 100 + number);
+            }
+        }
         Command::Status(status) => status.cmd_id = id,
         Command::Alert(alert) => alert.cmd_id = id,
         Command::Get(request)
