@@ -9,6 +9,8 @@ mod common;
 #[cfg(test)]
 mod ids;
 #[cfg(test)]
+mod mac;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod redelivery;
