@@ -10,6 +10,7 @@ mod common;
 mod ids;
 #[cfg(test)]
 mod mac;
+mod notification;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
