@@ -24,6 +24,7 @@
 pub mod auth;
 pub mod bootstrap;
 pub mod ddf;
+mod elements;
 pub mod link;
 pub mod mo;
 pub mod notification;

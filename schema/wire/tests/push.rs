@@ -18,20 +18,24 @@ use postern_wire::{
 use serde_json::Value;
 
 fn vectors(topic: &str) -> Value {
-    let text = std::fs::read_to_string(own_data().join(format!("omadm/{topic}/vectors.json"))).unwrap();
-    serde_json::from_str(&text).unwrap()
+    let text = std::fs::read_to_string(own_data().join(format!("omadm/{topic}/vectors.json")))
+        .expect("a vector of the project");
+    serde_json::from_str(&text).expect("a vector of the project")
 }
 
 fn hex(text: &Value) -> Vec<u8> {
-    HEXLOWER.decode(text.as_str().unwrap().as_bytes()).unwrap()
+    HEXLOWER
+        .decode(text.as_str().expect("a vector of the project").as_bytes())
+        .expect("a vector of the project")
 }
 
 fn notifications() -> Vec<(String, Value)> {
-    vectors("notify").as_object().unwrap().clone().into_iter().collect()
+    vectors("notify").as_object().expect("a vector of the project").clone().into_iter().collect()
 }
 
 fn bootstrap(method: SecurityMethod, mac: &str) -> Push {
-    let document = std::fs::read(own_data().join("omadm/bootstrap/cp_w7_v13.wbxml")).unwrap();
+    let document =
+        std::fs::read(own_data().join("omadm/bootstrap/cp_w7_v13.wbxml")).expect("a vector of the project");
     let mac = postern_wire::push::Mac::from_hex(mac);
     Push::bootstrap(PushMedia::ConnectivityWbxml, Some(Security { method, mac }), document)
 }
@@ -65,7 +69,7 @@ fn not_07_one_short_message_to_port_2948_holds_a_notification() {
         let expected = hex(&vector["sms_user_data_with_udh_hex"]);
         let ports = Ports { destination: 2948, source: 0xC002 };
         let user_data = split(&hex(&vector["wsp_push_hex"]), ports, 9).unwrap();
-        assert_eq!(user_data, [expected.clone()], "{name}");
+        assert_eq!(user_data, std::slice::from_ref(&expected), "{name}");
         assert!(
             expected.len() == vector["sms_user_data_len"].as_u64().unwrap() as usize && expected.len() <= 140
         );
