@@ -12,10 +12,13 @@
 //!
 //! Follows OMA-TS-DM_{Protocol,RepPro,Security,Notification,Bootstrap,StdObj,TND}-V1_2_1 and OMA-TS-DM_TNDS-V1_2.
 
+pub mod account;
 pub mod codec;
 pub mod http;
+pub mod operator;
 pub mod report;
 pub mod run;
+pub mod server;
 pub mod table;
 pub mod tamper;
 pub mod variant;

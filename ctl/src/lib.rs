@@ -62,7 +62,7 @@ fn dispatch(command: Command, connection: &Connection, output: &mut Output<'_>) 
     }
     match command {
         Command::Syncml(action) => return action.run(output),
-        Command::Conformance(action) => return action.run(output),
+        Command::Conformance(action) => return action.run(connection, output),
         _ => {}
     }
     let client = Client::new(connection)?;

@@ -9,7 +9,6 @@ pub mod command;
 pub mod destructive;
 pub mod effect;
 pub mod nonce;
-pub mod notification;
 pub mod operations;
 pub mod probe;
 pub mod queue;

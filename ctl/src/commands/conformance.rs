@@ -5,10 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::{
+    args::Connection,
+    client::Client,
     conformance::{
+        account::Account,
+        operator::{Operator, Postern, Program},
         report::{self, Report},
         run::{self, Choice},
-        table,
+        server, table,
     },
     failure::{Exit, Failure},
     files,
@@ -20,8 +24,29 @@ use crate::{
 pub enum Action {
     /// The cases on octets, against this program's own codec. Needs no network.
     Codec(Cases),
+    /// The cases that play a client, against a server of OMA DM.
+    ///
+    /// With --url and --token-file (those of Postern's admin API) each case has a test device of its own; with
+    /// --operator a program of yours enrols and queues; with --account alone, what needs an operator does not apply.
+    Server(ServerCases),
     /// The table of cases, without running any.
     List(Cases),
+}
+
+/// Arguments of `conformance server`.
+#[derive(Debug, Args)]
+pub struct ServerCases {
+    /// The DM server's address, where --account has none: https://HOST[:PORT]/PATH.
+    pub server: Option<String>,
+    /// The test device's account in TOML or JSON: server_uri, device_id, server_id, auth, user, password, server_password, ca_pem.
+    #[arg(long, value_name = "FILE")]
+    pub account: Option<PathBuf>,
+    /// A program that enrols test devices and queues commands: the verb as its argument, JSON on stdin and stdout.
+    #[arg(long, value_name = "CMD", conflicts_with = "account")]
+    pub operator: Option<String>,
+    /// Which cases.
+    #[command(flatten)]
+    pub cases: Cases,
 }
 
 /// Which cases.
@@ -43,12 +68,13 @@ pub struct Cases {
 
 impl Action {
     /// Does it.
-    pub fn run(self, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    pub fn run(self, connection: &Connection, output: &mut Output<'_>) -> Result<Exit, Failure> {
         match self {
             Self::Codec(cases) => {
                 let report = run::codec(&cases.choice()?);
                 cases.tell(&report, output)
             }
+            Self::Server(server) => server.run(connection, output),
             Self::List(cases) => {
                 let choice = cases.choice()?;
                 let rows = table::rows().filter(|row| choice.takes(row));
@@ -66,6 +92,50 @@ impl Action {
             }
         }
     }
+}
+
+impl ServerCases {
+    fn run(self, connection: &Connection, output: &mut Output<'_>) -> Result<Exit, Failure> {
+        let choice = self.cases.choice()?;
+        let account = match &self.account {
+            Some(path) => {
+                let mut account = Account::read(path)
+                    .map_err(|what| Failure::invalid("account", format!("{}: {what}", path.display())))?;
+                account.server_uri = self.server.clone().unwrap_or(account.server_uri);
+                Some(account)
+            }
+            None => None,
+        };
+        let operator: Option<Box<dyn Operator>> = match (&self.operator, connection.url.is_some()) {
+            (Some(path), _) => Some(Box::new(Program { path: path.clone() })),
+            (None, true) => {
+                let operator = Postern::new(Client::new(connection)?);
+                Some(Box::new(
+                    operator.map_err(|error| Failure::new(Exit::Refused, "internal", error.to_string()))?,
+                ))
+            }
+            (None, false) => None,
+        };
+        if account.is_none() && operator.is_none() {
+            return Err(Failure::usage(
+                "give --account, --operator, or --url and --token-file of Postern's admin API",
+            ));
+        }
+        let peer = self.server.clone().or_else(|| account.as_ref().map(|account| account.server_uri.clone()));
+        let peer = peer.or_else(|| connection.url.clone()).unwrap_or_default();
+        let mut target = server::Target { account, operator, run: run_id(), enrolled: 0 };
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let report = run::server(&choice, peer, &mut target, &mut |line| {
+            output.remark(&format!("{} {}", line.id, line.verdict));
+        });
+        self.cases.tell(&report, output)
+    }
+}
+
+/// Tells the devices of this run from those of every other.
+#[expect(clippy::disallowed_methods, reason = "the edge: a number that tells this run from all others")]
+fn run_id() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0
 }
 
 impl Cases {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     codec,
     report::{Line, Report, Run, Side},
+    server,
     table::{Case, Row, rows},
     tamper::Tamper,
     variant::Variant,
@@ -55,6 +56,24 @@ pub fn codec(choice: &Choice) -> Report {
         Some(choice.line(row, case, |run, variant, tamper| run(&mut codec::Bench::new(variant, tamper))))
     });
     Report::new(Side::Codec, "postern-wire".to_owned(), cases.collect())
+}
+
+/// Runs the cases against a server. `progress` is told each line when its case has ended.
+pub fn server(
+    choice: &Choice,
+    peer: String,
+    target: &mut server::Target,
+    progress: &mut dyn FnMut(&Line),
+) -> Report {
+    let mut cases = Vec::new();
+    for row in rows().filter(|row| choice.takes(row)) {
+        let Some(case) = &row.server else { continue };
+        let line = choice
+            .line(row, case, |run, variant, tamper| run(&mut server::Bench::new(variant, target, tamper)));
+        progress(&line);
+        cases.push(line);
+    }
+    Report::new(Side::Server, peer, cases)
 }
 
 #[cfg(test)]

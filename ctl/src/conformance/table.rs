@@ -13,7 +13,7 @@ mod srv;
 
 use serde::Serialize;
 
-use super::{codec, tamper::Tamper, variant::Variants, verdict::Outcome};
+use super::{codec, server, tamper::Tamper, variant::Variants, verdict::Outcome};
 
 /// Who owes a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -44,6 +44,9 @@ pub struct Case<F> {
     pub mutant: Tamper,
 }
 
+/// A case against a server.
+pub type ServerCase = Case<fn(&mut server::Bench<'_>) -> Outcome>;
+
 /// A case on octets.
 pub type CodecCase = Case<fn(&mut codec::Bench) -> Outcome>;
 
@@ -59,6 +62,8 @@ pub struct Row {
     pub rule: &'static str,
     /// The case on octets.
     pub codec: Option<CodecCase>,
+    /// The case against a server.
+    pub server: Option<ServerCase>,
     /// A deviation from the standard that the rule states, explained.
     pub deviation: Option<&'static str>,
 }
@@ -76,12 +81,21 @@ pub fn row(id: &str) -> Option<&'static Row> {
 
 /// A row without cases.
 const fn rule(id: &'static str, obligation: Obligation, section: &'static str, rule: &'static str) -> Row {
-    Row { id, obligation, section, rule, codec: None, deviation: None }
+    Row { id, obligation, section, rule, codec: None, server: None, deviation: None }
 }
 
 impl Row {
     const fn codec(self, variants: Variants, run: fn(&mut codec::Bench) -> Outcome, mutant: Tamper) -> Self {
         Self { codec: Some(Case { run, variants, mutant }), ..self }
+    }
+
+    const fn server(
+        self,
+        variants: Variants,
+        run: fn(&mut server::Bench<'_>) -> Outcome,
+        mutant: Tamper,
+    ) -> Self {
+        Self { server: Some(Case { run, variants, mutant }), ..self }
     }
 
     const fn deviates(self, how: &'static str) -> Self {

@@ -4,13 +4,16 @@
 //! own; [`Passing::nth`] tells it how far the case has come. A case that passes with its mutant in between would
 //! prove nothing, and the tests refuse it.
 
-use postern_wire::syncml::{
-    self, DecodeError, DecodeErrorKind, Decoded, Limits, MediaType, Message, Place, Repairs, Style, SyncHdr,
-    Version,
+use postern_wire::{
+    auth,
+    syncml::{
+        self, Command, DecodeError, DecodeErrorKind, Decoded, Item, Limits, Location, MediaType, Message,
+        Meta, Place, Repairs, Request, Status, Style, SyncHdr, Version,
+    },
 };
 use serde_json::Value;
 
-use super::http::{Request, Response, field};
+use super::http::{self, HttpsUrl, Response, connect, field};
 
 /// Alters one thing that passes.
 pub type Tamper = fn(&mut Passing<'_>);
@@ -26,7 +29,7 @@ pub struct Passing<'a> {
 /// The kinds of things.
 pub enum Thing<'a> {
     /// An HTTP request, of a case to a server or of a client to a case.
-    Request(&'a mut Request),
+    Request(&'a mut http::Request),
     /// An HTTP answer, of a server to a case or of a case to a client.
     Answer(&'a mut Response),
     /// What the operator of a server answered to a verb.
@@ -137,4 +140,54 @@ fn rewrite(headers: &[(String, String)], body: &mut Vec<u8>, alter: impl FnOnce(
     if let Ok(octets) = syncml::encode(&decoded.message, &decoded.style) {
         *body = octets;
     }
+}
+
+/// Alters the Status for SyncHdr.
+pub fn header(alter: impl Fn(&mut Status)) -> impl FnOnce(&mut Message) {
+    move |message| {
+        each_status(message, |status| {
+            if status.cmd_ref == 0 {
+                alter(status);
+            }
+        });
+    }
+}
+
+/// Alters each Status.
+pub fn each_status(message: &mut Message, alter: impl Fn(&mut Status)) {
+    for command in &mut message.body {
+        if let Command::Status(status) = command {
+            alter(status);
+        }
+    }
+}
+
+/// A Get that no rule wants where a mutant puts it.
+#[must_use]
+pub fn a_get() -> Command {
+    let target = Some(Location::uri("./DevInfo/Mod"));
+    Command::Get(Request {
+        cmd_id: 77,
+        items: vec![Item { target, ..Item::default() }],
+        ..Request::default()
+    })
+}
+
+/// A challenge with a nonce that is always the same.
+#[must_use]
+pub fn challenge() -> Meta {
+    Meta {
+        format: Some("b64".to_owned()),
+        type_: Some(auth::TYPE_MD5.to_owned()),
+        next_nonce: Some(auth::encode_nonce(b"0123456789abcdef")),
+        ..Meta::default()
+    }
+}
+
+/// Connects to the RespURI of a request, as a server would that believes it.
+pub fn call_back(passing: &mut Passing<'_>) {
+    passing.request(|message| {
+        let url = message.header.resp_uri.as_deref().and_then(HttpsUrl::parse);
+        let _ = url.map(|url| connect(&url));
+    });
 }

@@ -5,7 +5,6 @@ mod alerts;
 mod dialogue;
 mod hostile;
 mod https;
-mod large;
 mod mac;
 mod proof;
 mod session;

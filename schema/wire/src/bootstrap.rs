@@ -2,8 +2,8 @@
 //!
 //! - [`cp`]: the OMA CP profile: a provisioning document with a w7 application, in XML or WBXML.
 //! - [`profile`]: the DM profile: a DM message that adds the account to `./Inbox`.
-//! - [`mac`]: how both prove where they come from.
+//!
+//! Both prove where they come from by an HMAC-SHA1 over the document's exact octets.
 
 pub mod cp;
-pub mod mac;
 pub mod profile;

@@ -2,7 +2,6 @@
 //! recorder, so that a test sees exactly what crossed.
 
 mod admission;
-mod listen;
 mod relay;
 mod site;
 mod state;

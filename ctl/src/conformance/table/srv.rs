@@ -1,8 +1,16 @@
 //! SRV: what a server does (part 10.2).
 
+use postern_wire::syncml::Command;
+use serde_json::json;
+
 use super::{
     Obligation::{M, M3, M4, O, Q},
     Row, rule,
+};
+use crate::conformance::{
+    server::{srv_breaks, srv_session},
+    tamper::{a_get, call_back, each_status, header},
+    variant::Variants::{All, Encodings, Once},
 };
 
 pub(super) const ROWS: &[Row] = &[
@@ -11,40 +19,48 @@ pub(super) const ROWS: &[Row] = &[
         M,
         "PRO 8.4",
         "A client-initiated session is opened: Status for SyncHdr, Alert and Replace, and Final.",
-    ),
+    )
+        .server(All, srv_session::opens, |p| p.answer(|m| m.is_final = false)),
     rule(
         "SRV-02",
         M3,
         "PRO 8.3",
         "A session that a notification asked for is opened with 1200 and the notification's id.",
     ),
-    rule("SRV-03", M, "REP 10", "An unknown VerDTD gets 505, an unknown VerProto 513, and no commands."),
+    rule("SRV-03", M, "REP 10", "An unknown VerDTD gets 505, an unknown VerProto 513, and no commands.")
+        .server(Encodings, srv_session::version_refused, |p| p.answer(header(|s| s.code = 200))),
     rule(
         "SRV-04",
         M,
         "PRO 8.4",
         "A reply has Target and Source swapped, the same SessionID, and MsgIDs from 1 up.",
-    ),
+    )
+        .server(All, srv_session::header_fields, |p| p.answer(|m| m.header.msg_id = 1)),
     rule(
         "SRV-05",
         M,
         "PRO 8.4",
         "Every command gets one Status with its MsgRef, CmdRef and Cmd, SyncHdr's first.",
-    ),
+    )
+        .server(All, srv_session::a_status_each, |p| p.answer(|m| each_status(m, |s| s.cmd_ref += s.cmd_ref.min(1)))),
     rule(
         "SRV-06",
         M,
         "REP 6.5.1",
         "A Status is never answered, and Results only where the answer is not 200.",
-    ),
+    )
+        .server(Encodings, srv_session::no_status_for_status, |p| p.answer(|m| m.body.push(srv_session::stray_status()))),
     rule(
         "SRV-07",
         M,
         "PRO 8.4",
         "With nothing queued, the reply is Status and Final, and the session is over.",
-    ),
-    rule("SRV-08", M, "STD 5.3.2", "DevInfo is kept, whatever the order of its items."),
-    rule("SRV-09", Q, "PRO 8.3", "A first package without DevInfo is served, or refused with 412."),
+    )
+        .server(Once, srv_session::nothing_queued, |p| p.answer(|m| m.is_final = false)),
+    rule("SRV-08", M, "STD 5.3.2", "DevInfo is kept, whatever the order of its items.")
+        .server(Encodings, srv_session::dev_info, |p| p.operator("device", |v| v["facts"] = json!([]))),
+    rule("SRV-09", Q, "PRO 8.3", "A first package without DevInfo is served, or refused with 412.")
+        .server(Once, srv_session::without_dev_info, |p| p.http(|answer| answer.status = 500)),
     rule(
         "SRV-10",
         M,
@@ -80,20 +96,24 @@ pub(super) const ROWS: &[Row] = &[
         M,
         "PRO 6.2",
         "While the client's package goes on, the reply is Status and Alert 1222, without Final and commands.",
-    ),
-    rule("SRV-16", M, "PRO 8.6", "An alert inside an unfinished package gets its Status at once."),
+    )
+        .server(All, srv_session::multi_message_package, |p| p.answer(|m| m.is_final = true)),
+    rule("SRV-16", M, "PRO 8.6", "An alert inside an unfinished package gets its Status at once.")
+        .server(Encodings, srv_session::alert_inside_package, |p| p.answer(|m| m.body.retain(|c| !matches!(c, Command::Status(s) if s.cmd == "Alert")))),
     rule(
         "SRV-17",
         M,
         "PRO 6.1",
         "No new command goes out before the client's package is complete; one without Status is not taken for done.",
-    ),
+    )
+        .server(Once, srv_session::waits_for_status, |p| p.answer(|m| if !m.is_final { m.body.push(a_get()) })),
     rule(
         "SRV-18",
         M,
         "PRO 6.2",
         "Every message of the server has Final, but for large objects and Alert 1222.",
-    ),
+    )
+        .server(Once, srv_session::always_final, |p| p.answer(|m| m.is_final = false)),
     rule("SRV-19", M, "PRO 5", "No message is longer than the client's MaxMsgSize."),
     rule(
         "SRV-20",
@@ -161,39 +181,47 @@ pub(super) const ROWS: &[Row] = &[
         "REP 6.6.6",
         "An Exec answered 202 stays open until its alert comes, in a later session too.",
     ),
-    rule("SRV-46", O, "PRO 8.1", "An Alert 1223 gets its Status and no command, and ends the session."),
+    rule("SRV-46", O, "PRO 8.1", "An Alert 1223 gets its Status and no command, and ends the session.")
+        .server(Encodings, srv_breaks::client_aborts, |p| p.answer(|m| m.body.push(a_get()))),
     rule(
         "SRV-47",
         O,
         "PRO 8.1",
         "A session that the operator ends is ended with 1223 and Final; its commands wait for the next.",
-    ),
+    )
+        .server(Once, srv_breaks::server_aborts, |p| p.answer(|m| m.is_final = false)),
     rule(
         "SRV-48",
         Q,
         "PRO 8.1",
         "Commands of a session that broke off are not taken for done; they are looked after in the next.",
-    ),
+    )
+        .server(Once, srv_breaks::client_is_lost, |p| p.operator("command", |v| v["state"] = json!("succeeded"))),
     rule(
         "SRV-49",
         Q,
         "REP 5.5",
         "A message that is sent again gets the same reply, and nothing is done twice.",
-    ),
-    rule("SRV-50", Q, "PRO 8", "A new session takes the place of the old one; its commands go out again."),
+    )
+        .server(Encodings, srv_breaks::repeated, |p| if p.nth % 2 == 0 { p.answer(|m| m.header.msg_id += 1) }),
+    rule("SRV-50", Q, "PRO 8", "A new session takes the place of the old one; its commands go out again.")
+        .server(Once, srv_breaks::parallel, |p| p.answer(|m| each_status(m, |s| if s.msg_ref > Some(2) { s.code = 200 }))),
     rule(
         "SRV-51",
         Q,
         "PRO 8",
         "A message of no open session is served as a new one or refused; no harm is done.",
-    ),
+    )
+        .server(Once, srv_breaks::wrong_session, |p| p.http(|answer| answer.status = 500)),
     rule(
         "SRV-52",
         O,
         "REP 6.1.15",
         "A RespURI of the server can be followed, and the first address still serves.",
-    ),
-    rule("SRV-53", M, "REP 6.1.15", "A client's RespURI never makes the server call there."),
+    )
+        .server(Once, srv_breaks::resp_uri_out, |p| p.answer(|m| m.header.resp_uri = Some("https://127.0.0.1:9/nowhere".to_owned()))),
+    rule("SRV-53", M, "REP 6.1.15", "A client's RespURI never makes the server call there.")
+        .server(Encodings, srv_breaks::resp_uri_in, call_back),
     rule(
         "SRV-54",
         O,
@@ -236,5 +264,6 @@ pub(super) const ROWS: &[Row] = &[
         "PRO 8",
         "Commands that depend on each other go out in a Sequence or one package after the other.",
     ),
-    rule("SRV-66", M, "HTTP 1.2.1", "POST is served, chunked too and over one connection; GET gets 405."),
+    rule("SRV-66", M, "HTTP 1.2.1", "POST is served, chunked too and over one connection; GET gets 405.")
+        .server(Encodings, srv_session::http, |p| p.http(|answer| answer.status = 200)),
 ];
