@@ -439,9 +439,6 @@ pub enum EnrolError {
     /// The enrolment to be replaced does not exist or is retired.
     #[error("there is no live enrolment {0}")]
     Unknown(EnrolmentId),
-    /// This authentication comes later.
-    #[error("authentication by {0} is not served yet")]
-    NotServed(AuthType),
     /// The device is enrolled.
     #[error("the device is enrolled as {0}; enrol it again with a new generation, or retire it")]
     Duplicate(EnrolmentId),

@@ -25,7 +25,7 @@ use actix_web::web;
 use postern_wire::{link::ReportBatch, terms::UtcMillis};
 use uuid::Uuid;
 
-pub use lists::Lists;
+pub use lists::{Lists, Wake};
 pub use state::GatewayStatus;
 
 use state::{Hub, Phase};

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use postern_store::{Store, StoreError, Tx, WriteError, commands, idempotency, sessions, tokens};
+use postern_store::{
+    Store, StoreError, Tx, WriteError, commands, idempotency, notifications, sessions, tokens,
+};
 use postern_wire::terms::UtcMillis;
 
 use crate::{ca::DAY_MS, inside::Inside};
@@ -47,6 +49,7 @@ async fn purge_old(inside: &Inside) -> Result<(), WriteError> {
         let before = now.plus(-days * DAY_MS);
         by_and_by(&inside.store, before, commands::purge).await?;
         by_and_by(&inside.store, before, sessions::purge).await?;
+        by_and_by(&inside.store, before, notifications::purge).await?;
     }
     Ok(())
 }

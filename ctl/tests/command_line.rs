@@ -55,15 +55,6 @@ fn a_wrong_command_line_ends_with_64_and_help_with_0() {
 }
 
 #[test]
-fn hmac_is_refused_with_its_reason_before_any_core_is_asked() {
-    let ran = posternctl(["device", "enrol", "--device-id", "IMEI:1", "--auth", "hmac"]);
-
-    assert_eq!(ran.exit, Exit::Invalid);
-    assert!(ran.err.contains("not in this version"), "{}", ran.err);
-    assert!(ran.err.contains("[not-yet]"), "{}", ran.err);
-}
-
-#[test]
 fn an_auth_type_with_a_certificate_needs_a_csr_and_has_no_password() {
     let missing = posternctl(["device", "enrol", "--device-id", "IMEI:1", "--auth", "signed"]);
     let both =

@@ -12,6 +12,7 @@ mod devinfo;
 mod dmacc;
 mod lawmo;
 mod process;
+mod scomo;
 mod settings;
 mod wipe;
 
@@ -31,6 +32,7 @@ use authority::obey;
 pub use completion::{Asker, Completion, KEPT as COMPLETIONS_KEPT, Mark};
 pub use devinfo::{LEAVES as DEVINFO_LEAVES, ROOT as DEVINFO};
 pub use lawmo::{Lawmo, LockState, Operation as LawmoOperation, WipeItem};
+pub use scomo::{Fetch, FetchError, Fetching, Scomo, Wanted, Web};
 pub use wipe::RUN as WIPE;
 
 /// What the simulated hardware is.

@@ -291,7 +291,11 @@ impl<T: Transport> Device<T> {
             self.tell(&Event::Received { octets: answered.body.len() });
 
             let encoding = self.settings.unit.encoding;
-            let limits = Limits { message_octets: self.settings.unit.max_message, ..Limits::default() };
+            let limits = Limits {
+                message_octets: self.settings.unit.max_message,
+                text_octets: self.settings.unit.max_message,
+                ..Limits::default()
+            };
             let decoded = decode(&answered.body, encoding, &limits)?;
             let mut events = Vec::new();
             let received =

@@ -127,6 +127,9 @@ impl Manager<'_> {
         self.all_or_nothing(|manager| {
             let (leaf, parents) = missing.split_first().ok_or(Code::EXISTS)?;
             for parent in parents.iter().rev() {
+                if manager.state.tree.get(parent).is_some() {
+                    continue; // the provider planted it beside the one before
+                }
                 manager.state.tree.insert(parent, Node::interior())?;
                 manager.changed(Verb::Add, parent)?;
             }

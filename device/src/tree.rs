@@ -157,6 +157,12 @@ impl Tree {
         }
     }
 
+    /// Whether a value of so many octets may find room beside what there is.
+    #[must_use]
+    pub fn has_room(&self, octets: u64) -> bool {
+        usize::try_from(octets).is_ok_and(|octets| self.octets.saturating_add(octets) <= MAX_OCTETS)
+    }
+
     /// How many nodes there are, the root included.
     #[must_use]
     pub const fn node_count(&self) -> usize {

@@ -9,6 +9,7 @@ mod alerts;
 mod auth;
 mod compose;
 mod large;
+mod outgoing;
 mod settings;
 
 use std::{collections::VecDeque, sync::Arc};
@@ -119,11 +120,13 @@ pub struct Unit {
     server_final: bool,
     /// Our package is not: the last message had no Final.
     package_open: bool,
-    /// The Results at the head of the outbox was begun in an earlier message.
-    chunking: bool,
+    /// A Results that was begun in an earlier message: what goes out next.
+    sending: Option<outgoing::Outgoing>,
     own: OwnProof,
     server: ServerStanding,
     large: Option<large::Incoming>,
+    /// The message that is being read holds a chunk of it.
+    chunk_came: bool,
     telling: alerts::Telling,
     commands: u32,
     /// Server messages in a row that brought nothing while there was nothing to send.
@@ -161,8 +164,9 @@ impl Unit {
             resending: false,
             server_final: true,
             package_open: false,
-            chunking: false,
+            sending: None,
             large: None,
+            chunk_came: false,
             telling: alerts::Telling::default(),
             commands: 0,
             standing_still: 0,
@@ -237,9 +241,6 @@ impl Unit {
             self.settle(message, state, events);
         }
         if again {
-            if self.chunking {
-                return Err(SessionError::Misfit("a challenge in the middle of a large object"));
-            }
             self.resending = true;
             self.server_final |= self.last_sent.1;
             return Ok(Step::Send);
@@ -260,7 +261,7 @@ impl Unit {
         let mut asked =
             message.body.iter().filter(|command| !matches!(command, Command::Status(_))).peekable();
         let any = asked.peek().is_some();
-        self.drop_finished_chunk(message);
+        self.chunk_answered(message);
         self.moves(message)?;
         if any && run != Run::Execute {
             self.server.count_failure()?;
@@ -268,6 +269,7 @@ impl Unit {
         let account = Arc::clone(&self.account);
         let encoding = self.settings.style().encoding;
         let csp = Arc::clone(&self.csp);
+        self.chunk_came = false;
         let mut manager = Manager {
             state,
             csp: &csp,
@@ -281,9 +283,7 @@ impl Unit {
         };
         for command in asked {
             let answers = match run {
-                Run::Execute if !manager.cancelled => {
-                    self.take_large(command, &mut manager, message.header.msg_id)
-                }
+                Run::Execute if !manager.cancelled => self.take_large(command, &mut manager),
                 _ => manager.run(command, run),
             };
             self.answer(message.header.msg_id, answers);
@@ -292,8 +292,11 @@ impl Unit {
             self.csp.collect(state, now);
             self.tell(state);
         }
+        if message.is_final && !self.chunk_came {
+            self.break_off(); // the package is over and the object is not
+        }
         self.server_final |= message.is_final && self.large.is_none();
-        let idle = !any && self.outbox.is_empty() && !self.package_open;
+        let idle = !any && self.outbox.is_empty() && self.sending.is_none() && !self.package_open;
         if idle && message.is_final {
             return Ok(Step::End(Ending::Complete));
         }
@@ -343,7 +346,7 @@ impl Unit {
             Command::Alert(alert) => alert.code == 1222,
             _ => false,
         };
-        let still = self.outbox.is_empty() && self.large.is_none() && message.body.iter().all(says_nothing);
+        let still = self.outbox.is_empty() && self.sending.is_none() && message.body.iter().all(says_nothing);
         self.standing_still = if still { self.standing_still + 1 } else { 0 };
         if self.standing_still >= STANDSTILL {
             return Err(SessionError::Misfit("both sides ask for the next message and neither has one"));

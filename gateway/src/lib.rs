@@ -7,6 +7,7 @@
 //! - [`config`]: the configuration file. What changes while it runs is `postern_wire::link::Settings`.
 //! - [`run`]: start, drain, stop.
 //! - `device_port`, `admission`, `relay`: a message's way from TLS to the link and back.
+//! - `listeners`: devices that wait for a notification.
 //! - `link_port`: where cores come to, and which of them is used.
 //! - `settings`, `lists`, `report`: what a core gives and what it is told.
 //! - `observe`, `observe_port`: health, readiness, metrics.
@@ -17,6 +18,7 @@ pub mod config;
 mod device_port;
 mod disk;
 mod link_port;
+mod listeners;
 mod lists;
 mod observe;
 mod observe_port;

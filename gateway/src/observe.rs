@@ -65,6 +65,7 @@ pub(crate) struct Counters {
     pub(crate) octets_out: Count,
     pub(crate) links_accepted: Count,
     pub(crate) links_refused: Count,
+    pub(crate) wakes_delivered: Count,
     pub(crate) wakes_without_listener: Count,
     connections: Gauge,
     in_flight: Gauge,
@@ -134,6 +135,7 @@ impl Counters {
 /// Figures that are not counters, at the moment of asking.
 pub(crate) struct Standing {
     pub(crate) ready: bool,
+    pub(crate) listeners: usize,
     pub(crate) links: usize,
     pub(crate) links_busy: u32,
     pub(crate) settings: u64,
@@ -159,6 +161,7 @@ pub(crate) fn metrics(counters: &Counters, standing: &Standing) -> String {
     figure("ready", "gauge", "1 when messages can be relayed.", i128::from(standing.ready));
     figure("connections", "gauge", "Open device connections.", size(counters.connections.get()));
     figure("in_flight", "gauge", "Messages being relayed.", size(counters.in_flight.get()));
+    figure("listeners", "gauge", "Devices that listen for a notification.", size(standing.listeners));
     figure("links", "gauge", "Request links of the core in use.", size(standing.links));
     figure("links_busy", "gauge", "Request links that carry a message.", standing.links_busy.into());
     figure("troubles", "gauge", "Things that are wrong; the log names them.", size(standing.troubles));
@@ -170,12 +173,13 @@ pub(crate) fn metrics(counters: &Counters, standing: &Standing) -> String {
     let ends = "When the certificate ends, seconds since 1970.";
     figure("device_certificate_not_after", "gauge", ends, seconds(standing.device_certificate_not_after_ms));
     figure("link_certificate_not_after", "gauge", ends, seconds(standing.link_certificate_not_after_ms));
-    let counts: [(&str, &str, &Count); 6] = [
+    let counts: [(&str, &str, &Count); 7] = [
         ("handshakes_total", "TLS handshakes with devices.", &counters.handshakes),
         ("octets_in_total", "Octets of messages from devices.", &counters.octets_in),
         ("octets_out_total", "Octets of replies to devices.", &counters.octets_out),
         ("links_accepted_total", "Links accepted from cores.", &counters.links_accepted),
         ("links_refused_total", "Connections to the link port that were refused.", &counters.links_refused),
+        ("wakes_delivered_total", "Notifications given to devices that listen.", &counters.wakes_delivered),
         (
             "wakes_without_listener_total",
             "Wake-ups for devices that do not listen.",

@@ -78,6 +78,7 @@ fn standing(shared: &Shared) -> Standing {
     let (blocked, routes) = shared.lists.load().versions();
     Standing {
         ready: core.is_some(),
+        listeners: shared.listeners.count(),
         links: core.as_ref().map_or(0, |core| core.request_links.load(Ordering::Relaxed)),
         links_busy: core.as_ref().map_or(0, |core| core.busy.load(Ordering::Relaxed)),
         settings: shared.settings.now().version,

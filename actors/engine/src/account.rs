@@ -19,9 +19,10 @@ pub struct Account {
     pub state: EnrolmentState,
     /// DevId that SyncHdr's Source names.
     pub device_id: String,
-    /// How the device proves itself. Only this scheme is ever asked for (clients.md AM-06).
+    /// How the device proves itself. Only this scheme is ever asked for (clients.md AM-06), but where a password account
+    /// proved itself by MAC once: then its floor is `mac`, and MAC is asked for.
     pub auth: AuthType,
-    /// User and password hash, for `basic` and `md5`.
+    /// User and password hash, for `basic`, `md5` and `hmac`.
     pub credential: Option<Credential>,
     /// Our own credentials towards the device, if it wants any.
     pub server: Option<ServerAccount>,
@@ -40,12 +41,12 @@ pub struct Account {
     pub device_info: Option<[u8; 32]>,
 }
 
-/// What a device proves itself with under `basic` and `md5`.
+/// What a device proves itself with under `basic`, `md5` and `hmac`.
 #[derive(Clone, Debug)]
 pub struct Credential {
     /// User name (AAuthName).
     pub user: String,
-    /// `B64(H(user:password))`: enough to check both schemes, and as secret as the password.
+    /// `B64(H(user:password))`: enough to check all three schemes, and as secret as the password.
     pub hash: SecretString,
 }
 
@@ -56,7 +57,7 @@ pub struct ServerAccount {
     pub server_id: String,
     /// The password, its own for each device (DM_Security 5.1).
     pub password: SecretString,
-    /// Basic or md5.
+    /// Basic, md5 or MAC.
     pub scheme: ServerScheme,
     /// The newest nonce that the device gave, decoded; empty at first.
     pub nonce: Vec<u8>,
@@ -69,6 +70,8 @@ pub enum ServerScheme {
     Basic,
     /// syncml:auth-md5.
     Md5,
+    /// syncml:auth-MAC: no Cred, but a header over each reply.
+    Mac,
 }
 
 /// Switches for what a device's model cannot do (clients.md 2, rule 15).

@@ -326,8 +326,6 @@ pub enum RefusedReason {
     TooManyAttempts,
     /// The message signature is missing or does not hold.
     SignatureInvalid,
-    /// The scheme is not supported yet.
-    SchemeUnsupported,
     /// SyncHdr's Source names another device.
     DeviceIdMismatch,
     /// The credentials name another user.
@@ -362,7 +360,6 @@ impl RefusedReason {
             Self::WrongScheme => "credentials-wrong-scheme",
             Self::TooManyAttempts => "too-many-attempts",
             Self::SignatureInvalid => "signature-invalid",
-            Self::SchemeUnsupported => "scheme-unsupported",
             Self::DeviceIdMismatch => "device-id-mismatch",
             Self::UserMismatch => "user-mismatch",
             Self::CertificateMismatch => "certificate-mismatch",

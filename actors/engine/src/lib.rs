@@ -9,6 +9,7 @@ pub mod command;
 pub mod destructive;
 pub mod effect;
 pub mod nonce;
+pub mod notification;
 pub mod operations;
 pub mod probe;
 pub mod queue;

@@ -18,6 +18,7 @@ mod repeat;
 mod serve;
 
 use postern_wire::{
+    auth::HmacHeader,
     syncml::{self, Decoded, Limits, MediaType},
     terms::{DmSessionId, EnrolmentState, ProofClass, UtcMillis},
 };
@@ -139,6 +140,8 @@ pub struct Session {
 /// What one message brings along while it is worked on.
 struct Turn<'a> {
     decoded: &'a Decoded,
+    /// The octets as transmitted: what a MAC covers.
+    body: &'a [u8],
     digest: [u8; 32],
     peer: &'a Peer,
     now: UtcMillis,
@@ -185,8 +188,9 @@ impl Session {
             Ok(decoded) => Decoded { style: decoded.style.with_family(media.family()), ..decoded },
             Err(error) => return refuse(effects, 400, RefusedReason::Malformed, error.to_string(), now),
         };
-        let digest = Sha256::digest(inbound.body).into();
-        let mut turn = Turn { decoded: &decoded, digest, peer: inbound.peer, now, random, effects };
+        let (body, peer) = (inbound.body, inbound.peer);
+        let digest = digest(body, peer);
+        let mut turn = Turn { decoded: &decoded, body, digest, peer, now, random, effects };
         let reply = self.take(&mut turn, queue);
         split(reply, turn.effects)
     }
@@ -283,6 +287,19 @@ impl Session {
     pub const fn config(&self) -> &SessionConfig {
         &self.config
     }
+}
+
+/// What makes two messages the same: the octets, and the MAC beside them, which proves them.
+fn digest(body: &[u8], peer: &Peer) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(body);
+    if let Some(HmacHeader { username, mac }) = &peer.hmac {
+        for part in [username, mac] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+    }
+    hash.finalize().into()
 }
 
 fn refuse(

@@ -215,7 +215,11 @@ fn account(shared: &Shared, row: &Enrolment, remembered: Remembered) -> Result<A
             )
         })?,
     };
-    let scheme = if row.auth == AuthType::Basic { ServerScheme::Basic } else { ServerScheme::Md5 };
+    let scheme = match row.auth {
+        AuthType::Basic => ServerScheme::Basic,
+        AuthType::Hmac => ServerScheme::Mac,
+        AuthType::Md5 | AuthType::Certificate | AuthType::Signed => ServerScheme::Md5,
+    };
     let server = server_password.map(|password| ServerAccount {
         server_id,
         password,

@@ -56,9 +56,6 @@ pub(crate) async fn enrol(shared: &Shared, device: NewEnrolment) -> Result<Done,
 
 fn check(device: &NewEnrolment) -> Result<(), EnrolError> {
     let invalid = |text: &str| Err(EnrolError::Invalid(text.to_owned()));
-    if device.auth == AuthType::Hmac {
-        return Err(EnrolError::NotServed(device.auth));
-    }
     let names =
         [Some(&device.device_id), device.name.as_ref(), device.owner.as_ref(), device.hardware_id.as_ref()];
     for name in names.into_iter().flatten() {
@@ -66,9 +63,9 @@ fn check(device: &NewEnrolment) -> Result<(), EnrolError> {
             return invalid("names are 1 to 256 octets without control characters");
         }
     }
-    let by_password = matches!(device.auth, AuthType::Basic | AuthType::Md5);
+    let by_password = matches!(device.auth, AuthType::Basic | AuthType::Md5 | AuthType::Hmac);
     if by_password && (device.user.as_deref().is_none_or(str::is_empty) || device.password.is_none()) {
-        return invalid("basic and md5 need a user and a password");
+        return invalid("basic, md5 and hmac need a user and a password");
     }
     if matches!(device.auth, AuthType::Certificate | AuthType::Signed) && device.certificate.is_none() {
         return invalid("certificate and signed need a certificate");

@@ -374,13 +374,7 @@ struct Asked {
 impl Asked {
     fn check(inside: &Inside, body: EnrolDevice) -> Result<Self, Refused> {
         let auth = body.auth.unwrap_or(AuthType::Md5);
-        if auth == AuthType::Hmac {
-            return Err(Refused::new(
-                Slug::NotYet,
-                "auth hmac comes with the next version; take md5, certificate or signed",
-            ));
-        }
-        let by_password = matches!(auth, AuthType::Basic | AuthType::Md5);
+        let by_password = matches!(auth, AuthType::Basic | AuthType::Md5 | AuthType::Hmac);
         let by_certificate = matches!(auth, AuthType::Certificate | AuthType::Signed);
         if by_certificate && body.csr_pem.is_none() {
             return Err(Refused::invalid(

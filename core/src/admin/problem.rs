@@ -190,7 +190,6 @@ impl From<EnrolError> for Refused {
         let detail = error.to_string();
         match error {
             EnrolError::Invalid(_) => Self::new(Slug::InvalidRequest, detail),
-            EnrolError::NotServed(_) => Self::new(Slug::NotYet, detail),
             EnrolError::Unknown(id) => Self::not_found("device", id),
             EnrolError::Duplicate(id) => {
                 Self::new(Slug::AlreadyExists, detail).item(id.to_string(), "enrolled")

@@ -42,6 +42,8 @@ pub struct Wake {
     pub route: RouteHash,
     /// Package 0, base64.
     pub package0: Arc<str>,
+    /// SHA-256 of the device's certificate in lower-case hex, where it has one: only a listener that showed it is woken.
+    pub certificate: Option<Arc<str>>,
 }
 
 struct Held {

@@ -58,7 +58,11 @@ async fn feed_until_closed(link: &Link, mut has: WatchQuery, lines: &mpsc::Sende
         let line = tokio::select! {
             _ = changed.changed() => None,
             wake = wakes.recv() => match wake {
-                Ok(wake) => Some(WatchLine::Wake { route: wake.route, package0: wake.package0.to_string() }),
+                Ok(wake) => Some(WatchLine::Wake {
+                    route: wake.route,
+                    package0: wake.package0.to_string(),
+                    certificate: wake.certificate.as_deref().map(str::to_owned),
+                }),
                 Err(RecvError::Lagged(lost)) => {
                     tracing::warn!(gateway = %name, lost, "wake-ups lost: the gateway reads too slowly");
                     None

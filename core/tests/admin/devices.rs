@@ -50,7 +50,6 @@ async fn an_ambiguous_name_is_refused_with_the_list() {
 async fn what_an_enrolment_cannot_have_is_refused() {
     let kit = Kit::start().await;
     for (body, status, slug) in [
-        (json!({"device_id": "d", "auth": "hmac"}), 422, "not-yet"),
         (json!({"device_id": "d", "auth": "certificate"}), 400, "invalid-request"),
         (json!({"device_id": "d", "auth": "signed", "csr_pem": "no"}), 422, "invalid-csr"),
         (json!({"device_id": "d", "auth": "smoke"}), 400, "invalid-request"),
@@ -63,6 +62,16 @@ async fn what_an_enrolment_cannot_have_is_refused() {
     }
     let all: Page<Device> = kit.admin.get("/api/1/devices").await.read(200);
     assert!(all.items.is_empty());
+}
+
+#[tokio::test]
+async fn a_device_is_enrolled_to_prove_itself_by_mac_with_user_and_password() {
+    let kit = Kit::start().await;
+    let body = json!({"device_id": "IMEI:1", "auth": "hmac", "user": "dev", "password": "devpw"});
+    let enrolled: Enrolled = kit.admin.post("/api/1/devices", body).await.read(201);
+    assert_eq!(enrolled.device.auth, postern_wire::terms::AuthType::Hmac);
+    assert_eq!(enrolled.enrolment.user.as_deref(), Some("dev"));
+    assert!(enrolled.enrolment.server_password.is_some());
 }
 
 #[tokio::test]

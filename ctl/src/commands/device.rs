@@ -269,12 +269,6 @@ impl Enrol {
         let with_certificate = matches!(self.auth, AuthType::Certificate | AuthType::Signed);
         let with_password =
             self.user.is_some() || self.password_file.is_some() || self.server_password_file.is_some();
-        if self.auth == AuthType::Hmac {
-            return Err(Failure::invalid(
-                "not-yet",
-                "auth type hmac is not in this version: enrol the device with md5, certificate or signed",
-            ));
-        }
         if with_certificate && self.csr.is_none() {
             return Err(Failure::invalid("csr-missing", format!("auth type {} needs --csr FILE", self.auth)));
         }

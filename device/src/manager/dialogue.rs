@@ -18,7 +18,7 @@ impl Manager<'_> {
     /// Answers an alert.
     pub(super) fn alert(&mut self, alert: &Alert) -> Answer {
         let (code, items) = match Kind::of(alert.code) {
-            None if alert.code == 1222 => (Code::OK, Vec::new()),
+            None if matches!(alert.code, 1222 | 1225) => (Code::OK, Vec::new()),
             None => (Code::UNSUPPORTED, Vec::new()),
             Some(kind) => match Prompt::of(kind, alert) {
                 Ok(prompt) => self.ask(&prompt).answer(),

@@ -107,6 +107,18 @@ impl Access {
         self.0 & Self::bit(verb) != 0
     }
 
+    /// As a state keeps it.
+    #[must_use]
+    pub(super) const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// As a state kept it; what is unknown in it is dropped.
+    #[must_use]
+    pub(super) const fn from_bits(bits: u8) -> Self {
+        Self(bits & 0b11_1111)
+    }
+
     const fn bit(verb: Verb) -> u8 {
         1 << match verb {
             Verb::Add => 0,
@@ -175,6 +187,12 @@ impl Node {
     #[must_use]
     pub fn permanent(self, verbs: &[Verb]) -> Self {
         Self { permanent: true, access: Access::of(verbs), ..self }
+    }
+
+    /// This node taking exactly `verbs`, and falling with what is above it.
+    #[must_use]
+    pub fn limited(self, verbs: &[Verb]) -> Self {
+        Self { access: Access::of(verbs), ..self }
     }
 
     /// This node with the given Type.

@@ -48,6 +48,10 @@ impl Path {
             Some(Query::Prop(name)) => Aspect::Property(name.to_owned()),
             Some(Query::List(what)) => Aspect::Listing(what.to_owned()),
         };
+        // white space around a URI is dropped: a name that begins or ends with it would have two addresses
+        if uri.segments().any(|name| name.trim() != name) {
+            return Err(Code::NOT_FOUND);
+        }
         Ok((Self(uri.segments().map(ToOwned::to_owned).collect()), aspect))
     }
 
@@ -116,6 +120,8 @@ mod tests {
             ("./A//B", Code::NOT_FOUND),
             ("./A/../B", Code::NOT_FOUND),
             ("./A\u{7}", Code::NOT_FOUND),
+            ("./A /B", Code::NOT_FOUND),
+            ("./\u{a0}A/B", Code::NOT_FOUND),
             ("./A?mode=x", Code::UNSUPPORTED),
         ] {
             assert_eq!(Path::parse(uri), Err(code), "{uri:?}");

@@ -2,12 +2,13 @@
 //! of them only what a server may have changed is kept.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use postern_wire::terms::Verb;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Tree,
     acl::Acl,
-    node::{Format, Node},
+    node::{Access, Format, Node},
     path::Path,
 };
 use crate::codes::Code;
@@ -30,6 +31,9 @@ pub struct SavedNode {
     text: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     base64: Option<String>,
+    /// AccessType, where a provider made it other than a server's own node has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    access: Option<u8>,
 }
 
 /// A saved tree that cannot be taken back.
@@ -47,7 +51,12 @@ impl Tree {
     #[must_use]
     pub fn save(&self) -> Vec<SavedNode> {
         let mut saved = Vec::new();
-        self.walk(&Path::root(), &mut |path, node| saved.push(SavedNode::of(path, node)));
+        self.walk(&Path::root(), &mut |path, node| {
+            let plain = node.acl.is_empty() && node.title.is_none() && !node.access.allows(Verb::Replace);
+            if !(node.permanent && plain && path != &Path::root()) {
+                saved.push(SavedNode::of(path, node));
+            }
+        });
         saved
     }
 
@@ -65,7 +74,10 @@ impl SavedNode {
     fn of(path: &Path, node: &Node) -> Self {
         let text = node.text().filter(|_| node.format != Format::Bin).map(ToOwned::to_owned);
         let base64 = text.is_none().then(|| BASE64.encode(&node.value));
+        let usual = if node.is_interior() { Node::interior() } else { Node::leaf(node.format, "") };
+        let access = (!node.permanent && node.access != usual.access).then(|| node.access.bits());
         Self {
+            access,
             uri: path.to_string(),
             permanent: node.permanent,
             format: node.format.as_str().to_owned(),
@@ -93,7 +105,7 @@ impl SavedNode {
                 if !acl_is_fixed {
                     node.acl = acl;
                 }
-                if node.access.allows(postern_wire::terms::Verb::Replace) && node.format == format {
+                if node.access.allows(Verb::Replace) && node.format == format {
                     node.value = value;
                 }
             });
@@ -102,7 +114,9 @@ impl SavedNode {
             return Ok(()); // no provider plants it any more
         }
         let fresh = if format == Format::Node { Node::interior() } else { Node::leaf(format, value) };
-        let node = Node { media_type: self.media_type.clone(), title: self.title.clone(), acl, ..fresh };
+        let access = self.access.map_or(fresh.access, Access::from_bits);
+        let node =
+            Node { media_type: self.media_type.clone(), title: self.title.clone(), acl, access, ..fresh };
         tree.insert(&path, node)
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 
 use postern_wire::syncml::{
-    Command, Data, Item, Location, Message, Meta, Results, Style, SyncHdr, command_len, encode, frame_len,
+    Command, Location, Message, Meta, Style, SyncHdr, command_len, encode, frame_len,
 };
 
-use super::{Code, SessionError, Unit, alert, large::carried_len};
+use super::{SessionError, Unit, alert, outgoing::Outgoing};
 use crate::state::State;
 
 /// A message ready to be sent.
@@ -27,9 +27,11 @@ impl Unit {
         let style = self.settings.style();
         if std::mem::take(&mut self.resending) {
             let (sent, _) = std::mem::take(&mut self.last_sent);
+            let chunk = self.sending.as_mut().map(Outgoing::take_back);
+            let is_chunk = |command: &Command| matches!(command, Command::Results(results) if Some(results.cmd_id) == chunk);
             sent.into_iter()
                 .rev()
-                .filter(|command| !is_next_message(command))
+                .filter(|command| !is_next_message(command) && !is_chunk(command))
                 .for_each(|command| self.outbox.push_front(command));
         }
         let status = self.header_status.take();
@@ -47,8 +49,9 @@ impl Unit {
             body,
         };
         // most messages fit whole: encode first, measure only those that do not
-        let mut octets = if self.chunking { Vec::new() } else { encode(&message, &style)? };
-        if octets.len() > self.peer_message || self.chunking {
+        let chunks = self.sending.is_some();
+        let mut octets = if chunks { Vec::new() } else { encode(&message, &style)? };
+        if octets.len() > self.peer_message || chunks {
             self.split(&mut message, usize::from(status_is_first), &style)?;
             octets = encode(&message, &style)?;
         }
@@ -92,51 +95,58 @@ impl Unit {
         }
     }
 
-    /// Cuts the message down to the server's MaxMsgSize; the rest goes back to the outbox. A Results that does
-    /// not even fit alone is sent in chunks.
+    /// Cuts the message down to the server's MaxMsgSize; the rest goes back to the outbox. Every Status goes first,
+    /// so that nothing new comes between the chunks of a Results that was begun; then its next chunk; and one that
+    /// does not even fit alone is begun.
     fn split(&mut self, message: &mut Message, keep: usize, style: &Style) -> Result<(), SessionError> {
         let limit = self.peer_message;
         let no_room = SessionError::NoRoom(limit);
         let mut room = limit.checked_sub(frame_len(&message.header, true, style)).ok_or(no_room.clone())?;
-        let mut due: VecDeque<Command> = std::mem::take(&mut message.body).into();
-        let mut goes_on = std::mem::take(&mut self.chunking);
-        while let Some(mut command) = due.pop_front() {
-            let length = command_len(&command, style);
-            if length <= room {
-                room -= length;
-                message.body.push(command);
-                goes_on &= message.body.len() <= keep;
-                continue;
+        let (statuses, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut message.body).into_iter().partition(is_status);
+        let mut due: VecDeque<Command> = statuses.into_iter().chain(others).collect();
+        number(due.make_contiguous());
+        let chunks = self.sending.is_some();
+        while let Some(next) = due.front().filter(|next| !chunks || is_status(next)) {
+            let length = command_len(next, style);
+            if length > room {
+                break;
             }
-            if message.body.len() <= keep {
-                let Command::Results(results) = &mut command else { return Err(no_room) };
-                let chunk = cut(results, goes_on, room, style).ok_or(no_room)?;
-                message.body.push(Command::Results(chunk));
-                self.chunking = true;
+            room -= length;
+            message.body.extend(due.pop_front());
+        }
+        if message.body.len() < keep {
+            return Err(no_room);
+        }
+        if !chunks && message.body.iter().all(is_status) {
+            self.begin(&mut due);
+        }
+        if let Some(sending) = self.sending.as_mut().filter(|_| !due.front().is_some_and(is_status)) {
+            let cmd_id = u32::try_from(message.body.len() + 1).unwrap_or(u32::MAX);
+            match sending.next(cmd_id, room, style) {
+                Some(chunk) => message.body.push(Command::Results(chunk)),
+                None if message.body.len() > keep => {}
+                None => return Err(no_room),
             }
-            due.push_front(command);
-            break;
+        }
+        if message.body.len() == keep && !due.is_empty() {
+            return Err(no_room);
         }
         // what stays behind asks for the next message by itself
         due.retain(|command| !is_next_message(command));
         self.outbox = due;
-        message.is_final &= self.outbox.is_empty();
+        let sent = self.sending.as_ref().is_none_or(Outgoing::is_sent);
+        message.is_final &= self.outbox.is_empty() && sent;
         Ok(())
     }
 
-    /// A chunk that the server did not keep (anything but 213) is not continued.
-    pub(super) fn drop_finished_chunk(&mut self, message: &Message) {
-        if !self.chunking {
-            return;
+    /// Begins the Results that is due next, if its value can be cut.
+    fn begin(&mut self, due: &mut VecDeque<Command>) {
+        if let Some(Command::Results(results)) = due.front_mut() {
+            self.sending = Outgoing::of(results);
         }
-        let Some(Command::Results(rest)) = self.outbox.front() else { return };
-        let refused = message.body.iter().any(|command| {
-            matches!(command, Command::Status(status) if status.cmd == "Results" && Code(status.code) != Code::CHUNK_KEPT
-                && status.cmd_ref != 0 && rest.cmd_id == status.cmd_ref)
-        });
-        if refused {
-            self.outbox.pop_front();
-            self.chunking = false;
+        if self.sending.is_some() {
+            due.pop_front();
         }
     }
 }
@@ -154,40 +164,10 @@ fn number(body: &mut [Command]) {
     }
 }
 
-/// Takes as much of a Results' value as fits `room`; the rest stays. The first chunk tells the whole size.
-fn cut(results: &mut Results, goes_on: bool, room: usize, style: &Style) -> Option<Results> {
-    let whole = results.items.first()?.clone();
-    let data = whole.data.as_ref()?;
-    let size = (!goes_on).then(|| carried_len(data));
-    let mut take = room.min(usize::try_from(carried_len(data)).unwrap_or(usize::MAX).saturating_sub(1));
-    loop {
-        let (head, tail) = halves(data, take)?;
-        let meta = Meta { size, ..whole.meta.clone() };
-        let chunk = Item { meta, data: Some(head), more_data: true, ..whole.clone() };
-        let chunk = Command::Results(Results { items: vec![chunk], ..results.clone() });
-        if let (true, Command::Results(chunk)) = (command_len(&chunk, style) <= room, chunk) {
-            results.items.first_mut()?.data = Some(tail);
-            return Some(chunk);
-        }
-        take = take / 4 * 3;
-    }
-}
-
-/// The first `take` octets (fewer, at a character's boundary) and the rest; `None` when nothing would be taken.
-fn halves(data: &Data, take: usize) -> Option<(Data, Data)> {
-    match data {
-        Data::Text(text) | Data::Markup(text) => {
-            let take = (1..=take.min(text.len())).rev().find(|at| text.is_char_boundary(*at))?;
-            let (head, tail) = text.split_at(take);
-            Some((Data::Text(head.to_owned()), Data::Text(tail.to_owned())))
-        }
-        Data::Binary(octets) => {
-            let (head, tail) = octets.split_at_checked(take).filter(|(head, _)| !head.is_empty())?;
-            Some((Data::Binary(head.to_vec()), Data::Binary(tail.to_vec())))
-        }
-    }
-}
-
 fn is_next_message(command: &Command) -> bool {
     matches!(command, Command::Alert(alert) if alert.code == 1222)
+}
+
+fn is_status(command: &Command) -> bool {
+    matches!(command, Command::Status(_))
 }

@@ -6,6 +6,7 @@ use super::Unit;
 use crate::{
     codes::Code,
     manager::{Answer, Manager, Run},
+    tree::Tree,
 };
 
 /// An object of which chunks have come.
@@ -30,25 +31,26 @@ pub(super) fn carried_len(data: &Data) -> u64 {
 
 impl Unit {
     /// Runs a command of SyncBody, unless it is a chunk that is kept.
-    pub(super) fn take_large(
-        &mut self,
-        command: &Command,
-        manager: &mut Manager<'_>,
-        msg_id: u32,
-    ) -> Vec<Answer> {
+    pub(super) fn take_large(&mut self, command: &Command, manager: &mut Manager<'_>) -> Vec<Answer> {
         let (Command::Add(request) | Command::Replace(request)) = command else {
-            self.break_off(msg_id);
+            if !matches!(command, Command::Alert(alert) if alert.code == 1222) {
+                self.break_off();
+            }
             return manager.run(command, Run::Execute);
         };
         let replaces = matches!(command, Command::Replace(_));
         let goes_on = self.large.as_ref().is_some_and(|large| large.is_continued_by(replaces, request));
         if self.large.is_some() && !goes_on {
-            self.break_off(msg_id);
+            self.break_off();
+        }
+        if let Some(answers) = self.too_large(command, request) {
+            return answers;
         }
         let Some((last, before)) = request.items.split_last().filter(|(last, _)| goes_on || last.more_data)
         else {
             return manager.run(command, Run::Execute);
         };
+        self.chunk_came = true;
         let remake = |items: Vec<Item>| {
             let request = Request { items, ..request.clone() };
             if replaces { Command::Replace(request) } else { Command::Add(request) }
@@ -57,7 +59,7 @@ impl Unit {
             [] => Vec::new(),
             before => manager.run(&remake(before.to_vec()), Run::Execute),
         };
-        match self.keep(replaces, request, last) {
+        match self.keep(replaces, request, last, &manager.state.tree) {
             Ok(Some(whole)) => answers.extend(manager.run(&remake(vec![whole]), Run::Execute)),
             Ok(None) => answers.push(answer(request, replaces, last, Code::CHUNK_KEPT)),
             Err(code) => {
@@ -69,12 +71,21 @@ impl Unit {
     }
 
     /// Adds a chunk; the whole Item when it was the last.
-    fn keep(&mut self, replaces: bool, request: &Request, item: &Item) -> Result<Option<Item>, Code> {
+    fn keep(
+        &mut self,
+        replaces: bool,
+        request: &Request,
+        item: &Item,
+        tree: &Tree,
+    ) -> Result<Option<Item>, Code> {
         let limit = self.settings.max_object;
         if self.large.is_none() {
             let announced = item.meta.size.or(request.meta.size).ok_or(Code::SIZE_REQUIRED)?;
             if announced > limit {
                 return Err(Code::TOO_LARGE);
+            }
+            if !tree.has_room(announced) {
+                return Err(Code::DEVICE_FULL); // rather than after the last chunk
             }
             let uri = item.target.as_ref().map(|target| target.uri.clone()).ok_or(Code::INCOMPLETE)?;
             let first = Item { data: None, more_data: false, ..item.clone() };
@@ -104,8 +115,16 @@ impl Unit {
         Ok(Some(Item { data: Some(data), ..large.first }))
     }
 
+    /// 413 for a command with an object, whole in this message, that is larger than our MaxObjSize.
+    fn too_large(&self, command: &Command, request: &Request) -> Option<Vec<Answer>> {
+        let limit = self.settings.max_object;
+        let is_large = |item: &Item| item.data.as_ref().is_some_and(|data| carried_len(data) > limit);
+        let large = request.items.iter().find(|item| is_large(item))?;
+        Some(vec![answer(request, matches!(command, Command::Replace(_)), large, Code::TOO_LARGE)])
+    }
+
     /// Alert 1225: the server left an object unfinished. What had come of it is dropped.
-    fn break_off(&mut self, _msg_id: u32) {
+    pub(super) fn break_off(&mut self) {
         let Some(large) = self.large.take() else { return };
         let item = Item { source: large.first.source, target: large.first.target, ..Item::default() };
         self.outbox.push_back(Command::Alert(Alert { code: 1225, items: vec![item], ..Alert::default() }));

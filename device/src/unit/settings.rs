@@ -48,7 +48,7 @@ impl Default for UnitSettings {
             max_message: 65_536,
             max_object: 1 << 20,
             peer_message: 65_536,
-            max_messages: 1_000,
+            max_messages: 10_000,
         }
     }
 }

@@ -5,6 +5,7 @@ mod alerts;
 mod dialogue;
 mod hostile;
 mod https;
+mod large;
 mod mac;
 mod proof;
 mod session;

@@ -15,12 +15,14 @@ use x509_parser::{
     certificate::X509Certificate, extensions::ParsedExtension, prelude::FromDer, time::ASN1Time,
 };
 
-use crate::lists::ListSet;
+use crate::{listeners::Fingerprint, lists::ListSet};
 
 /// A device's certificate as far as the gateway needs it.
 pub(crate) struct PeerCertificate {
     /// The value of Client-Cert (RFC 9440).
     pub(crate) client_cert: HeaderValue,
+    /// Which certificate exactly.
+    pub(crate) fingerprint: Fingerprint,
     /// Its name on the blocked list.
     pub(crate) name: CertificateName,
     subject: BlockedSubject,
@@ -38,6 +40,7 @@ impl PeerCertificate {
         client_cert.set_sensitive(true);
         Some(Self {
             client_cert,
+            fingerprint: Fingerprint::of(der),
             subject: BlockedSubject::Certificate(name.clone()),
             name,
             not_before: millis(certificate.validity().not_before),

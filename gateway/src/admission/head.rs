@@ -7,7 +7,7 @@ use actix_http::{
 use actix_web::http::{Method, Version};
 use postern_wire::{
     link::{Admission, BlockedSubject, RefusalReason, Settings},
-    route::{PREFIX, RouteHash, RouteId},
+    route::{LISTEN, PREFIX, RouteHash, RouteId},
     syncml::MediaType,
     terms::UtcMillis,
 };
@@ -58,6 +58,30 @@ pub(crate) fn judge(
     let (verdict, reason) = judge_peer(certificate, &hash, settings, lists, now).map_err(routed)?;
     let media = judge_content(&head.headers).map_err(routed)?;
     Ok(Passed { route, hash, media, verdict, reason, length })
+}
+
+/// Judges the head of a device that listens, as strictly as that of a message: its route, and the verdict on it.
+pub(crate) fn judge_listener(
+    head: &RequestHead,
+    certificate: Option<&PeerCertificate>,
+    settings: &Settings,
+    lists: &ListSet,
+    now: UtcMillis,
+) -> Result<RouteHash, Refused> {
+    let unrouted = |refusal| Refused { refusal, route: None };
+    let length = judge_form(head, settings).map_err(unrouted)?;
+    let route = RouteId::from_listen_path(head.uri.path())
+        .map_err(|_| unrouted(RefusalReason::RouteUnknown.into()))?;
+    if head.method != Method::GET {
+        return Err(unrouted(Refusal::with(RefusalReason::Method, LISTEN)));
+    }
+    if length.is_some_and(|length| length > 0) || head.headers.contains_key(TRANSFER_ENCODING) {
+        return Err(unrouted(Refusal::with(RefusalReason::Framing, "a listener has no body")));
+    }
+    let hash = route.hash();
+    judge_peer(certificate, &hash, settings, lists, now)
+        .map_err(|refusal| Refused { refusal, route: Some(hash) })?;
+    Ok(hash)
 }
 
 /// Size, Host and framing. actix-http has refused already: two Content-Lengths, one that is no number, one beside a

@@ -3,11 +3,13 @@
 use actix_http::{
     Response, StatusCode,
     body::BoxBody,
-    header::{ALLOW, CONTENT_TYPE, RETRY_AFTER},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
+use bytes::Bytes;
 use postern_wire::{
-    link::RefusalReason,
+    link::{PACKAGE0_MEDIA_TYPE, RefusalReason},
     problem::{self, ProblemDetails},
+    route::LISTEN,
 };
 
 use crate::admission::Refusal;
@@ -25,7 +27,8 @@ pub(crate) fn refusal(refusal: &Refusal, retry_after_s: u64, keep: bool) -> Resp
     let mut answer = Response::build(status);
     answer.insert_header((CONTENT_TYPE, problem::CONTENT_TYPE));
     if refusal.reason == RefusalReason::Method {
-        answer.insert_header((ALLOW, "POST"));
+        let listens = refusal.detail.as_deref() == Some(LISTEN);
+        answer.insert_header((ALLOW, if listens { "GET" } else { "POST" }));
     }
     if matches!(status.as_u16(), 429 | 502 | 503) {
         answer.insert_header((RETRY_AFTER, retry_after_s.to_string()));
@@ -34,6 +37,25 @@ pub(crate) fn refusal(refusal: &Refusal, retry_after_s: u64, keep: bool) -> Resp
         answer.force_close();
     }
     answer.body(serde_json::to_vec(&document).unwrap_or_default()).map_into_boxed_body()
+}
+
+/// The answer to a device that listened: package 0, or nothing yet. `keep` as for [`refusal`].
+pub(crate) fn listened(package0: Option<Bytes>, keep: bool) -> Response<BoxBody> {
+    let mut answer = Response::build(match package0 {
+        Some(_) => StatusCode::OK,
+        None => StatusCode::NO_CONTENT,
+    });
+    answer.insert_header((CACHE_CONTROL, "no-store"));
+    if !keep {
+        answer.force_close();
+    }
+    match package0 {
+        Some(octets) => {
+            answer.insert_header((CONTENT_TYPE, PACKAGE0_MEDIA_TYPE));
+            answer.body(octets).map_into_boxed_body()
+        }
+        None => answer.finish().map_into_boxed_body(),
+    }
 }
 
 /// The status and the sentence of a reason.
@@ -49,7 +71,7 @@ pub(crate) fn status_of(reason: RefusalReason) -> (StatusCode, &'static str) {
         R::TooSlow => (StatusCode::REQUEST_TIMEOUT, "The request came too slowly."),
         R::Host => (StatusCode::MISDIRECTED_REQUEST, "This server does not have that name."),
         R::Path | R::RouteUnknown => (StatusCode::NOT_FOUND, "There is nothing here."),
-        R::Method => (StatusCode::METHOD_NOT_ALLOWED, "Only POST is served here."),
+        R::Method => (StatusCode::METHOD_NOT_ALLOWED, "That method is not served here."),
         R::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Only SyncML messages are served here."),
         R::ContentEncoding => {
             (StatusCode::UNSUPPORTED_MEDIA_TYPE, "A body is taken only as it is, not compressed.")
@@ -61,7 +83,9 @@ pub(crate) fn status_of(reason: RefusalReason) -> (StatusCode, &'static str) {
         R::CertificateRequired => (StatusCode::FORBIDDEN, "A client certificate is needed."),
         R::AddressRate | R::RouteRate => (StatusCode::TOO_MANY_REQUESTS, "Too many requests."),
         R::LinkBroken => (StatusCode::BAD_GATEWAY, "The server behind did not answer."),
-        R::NoCore | R::LinksBusy | R::Draining => (StatusCode::SERVICE_UNAVAILABLE, "Come again later."),
+        R::NoCore | R::LinksBusy | R::Draining | R::ListenersFull => {
+            (StatusCode::SERVICE_UNAVAILABLE, "Come again later.")
+        }
         R::TlsHandshake | R::ConnectionsFull | R::ProxyHeader | R::Other => {
             (StatusCode::SERVICE_UNAVAILABLE, "Not now.")
         }

@@ -5,10 +5,10 @@ use std::{rc::Rc, sync::Arc};
 use actix_http::{HttpMessage, Request, Response, body::BoxBody};
 use postern_wire::{
     link::{self, Admission, RefusalReason, Settings},
-    route::RouteHash,
+    route::{LISTEN, RouteHash},
 };
 
-use super::{answer, serve::Connection};
+use super::{answer, listen, serve::Connection};
 use crate::{
     admission::{
         Refusal, body,
@@ -27,11 +27,16 @@ pub(crate) async fn handle(shared: Arc<Shared>, worker: usize, request: Request)
     connection.asked.set(true);
     let settings = shared.settings.now().clone();
     let mut progress = Progress { route: None, read: false };
-    match pass_on(&shared, worker, request, &connection, &settings, &mut progress).await {
-        Ok(reply) => {
+    let answered = if request.path().ends_with(LISTEN) {
+        listen::listen(&shared, &request, &connection, &settings, &mut progress).await
+    } else {
+        pass_on(&shared, worker, request, &connection, &settings, &mut progress).await.map(|reply| {
             judge_answer(&shared, &connection, &reply);
             reply.into_response()
-        }
+        })
+    };
+    match answered {
+        Ok(answer) => answer,
         Err(refusal) => {
             let name = connection.certificate.as_ref().map(|certificate| &certificate.name);
             let (reason, detail) = (refusal.reason, refusal.detail.as_deref());
@@ -45,10 +50,10 @@ pub(crate) async fn handle(shared: Arc<Shared>, worker: usize, request: Request)
 }
 
 /// How far a request came before it was refused.
-struct Progress {
-    route: Option<RouteHash>,
+pub(super) struct Progress {
+    pub(super) route: Option<RouteHash>,
     /// Its body was read whole: the connection can go on.
-    read: bool,
+    pub(super) read: bool,
 }
 
 async fn pass_on(
@@ -72,11 +77,7 @@ async fn pass_on(
         })?
     };
     progress.route = Some(passed.hash);
-    let rate = Rate { per_minute: settings.route.per_minute, burst: settings.route.burst };
-    let key = u128::from_be_bytes(*passed.hash.as_bytes());
-    if !shared.route_rates.take(key, rate, shared.uptime_ms()) {
-        return Err(RefusalReason::RouteRate.into());
-    }
+    take_of_route(shared, &passed.hash, settings)?;
     if shared.cores.active().is_none() {
         return Err(RefusalReason::NoCore.into());
     }
@@ -88,6 +89,17 @@ async fn pass_on(
     shared.counters.octets_in.add(octets.len() as u64);
     let message = message(shared, &request, connection, &passed, octets);
     relay::relay(shared, worker, message, settings).await
+}
+
+/// Takes one request of what the route may send.
+pub(super) fn take_of_route(shared: &Shared, route: &RouteHash, settings: &Settings) -> Result<(), Refusal> {
+    let rate = Rate { per_minute: settings.route.per_minute, burst: settings.route.burst };
+    let key = u128::from_be_bytes(*route.as_bytes());
+    if shared.route_rates.take(key, rate, shared.uptime_ms()) {
+        Ok(())
+    } else {
+        Err(RefusalReason::RouteRate.into())
+    }
 }
 
 /// The message as it crosses: the body as it came, headers by the allow-list, and ours.
@@ -130,5 +142,8 @@ fn judge_answer(shared: &Shared, connection: &Connection, reply: &Reply) {
 
 fn is_the_devices_fault(reason: RefusalReason) -> bool {
     use RefusalReason as R;
-    !matches!(reason, R::NoCore | R::LinksBusy | R::LinkBroken | R::Draining | R::RouteRate)
+    !matches!(
+        reason,
+        R::NoCore | R::LinksBusy | R::LinkBroken | R::Draining | R::RouteRate | R::ListenersFull
+    )
 }

@@ -5,11 +5,16 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
-use postern_wire::link::{
-    Ack, AckVerdict, BlockedDelta, LINE_OCTETS, ListKind, RoutesDelta, WATCH_PATH, WatchLine, WatchQuery,
+use postern_wire::{
+    link::{
+        Ack, AckVerdict, Admission, BlockedDelta, BlockedSubject, LINE_OCTETS, ListKind, PACKAGE0_OCTETS,
+        RoutesDelta, WATCH_PATH, WatchLine, WatchQuery,
+    },
+    route::RouteHash,
 };
 use tokio::time::timeout;
 
@@ -17,7 +22,10 @@ use super::{
     cores::{Core, Document, Target, reconsider, write_blocked},
     link::{LinkError, Sender, request},
 };
-use crate::shared::Shared;
+use crate::{
+    listeners::{Fingerprint, Wake},
+    shared::Shared,
+};
 
 /// So many parts of one version of a list may come: with the most entries a line, 64 million.
 const PARTS: usize = 8_192;
@@ -104,7 +112,9 @@ fn take_line(shared: &Shared, core: &Core, line: WatchLine, staged: &mut Staged)
                 core.acknowledge(Ack { kind: ListKind::Routes, version, verdict: AckVerdict::Applied });
             }
         }
-        WatchLine::Wake { .. } => shared.counters.wakes_without_listener.add(1),
+        WatchLine::Wake { route, package0, certificate } => {
+            wake(shared, route, &package0, certificate.as_deref());
+        }
         WatchLine::Drain => {
             tracing::info!(core = %core.id, "core drains");
             core.drain();
@@ -113,6 +123,25 @@ fn take_line(shared: &Shared, core: &Core, line: WatchLine, staged: &mut Staged)
     }
     reconsider(shared);
     Ok(())
+}
+
+/// Passes a package 0 on to the device that listens; one that cannot be read, or whose route is not to be heard, is
+/// dropped.
+fn wake(shared: &Shared, route: RouteHash, package0: &str, certificate: Option<&str>) {
+    let certificate = certificate.map(Fingerprint::from_hex);
+    let octets = STANDARD.decode(package0).ok().filter(|octets| octets.len() <= PACKAGE0_OCTETS);
+    let (Some(octets), false) = (octets, certificate == Some(None)) else {
+        return tracing::warn!(%route, "a wake-up cannot be read");
+    };
+    let lists = shared.lists.load();
+    if !lists.knows(&route) || lists.verdict(&BlockedSubject::Route(route)) == Admission::Refuse {
+        return tracing::info!(%route, "a wake-up for a route that is not served");
+    }
+    let keep_ms = shared.settings.now().listen.keep_s * 1_000;
+    let wake = Wake { package0: Bytes::from(octets), certificate: certificate.flatten() };
+    let woken = shared.listeners.wake(route, wake, shared.uptime_ms(), keep_ms);
+    let counters = &shared.counters;
+    if woken { counters.wakes_delivered.add(1) } else { counters.wakes_without_listener.add(1) }
 }
 
 fn stage<T>(parts: &mut Vec<T>, part: T) -> Result<(), LinkError> {

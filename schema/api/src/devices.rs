@@ -15,7 +15,7 @@ use crate::{groups::GroupRef, schema, time::Time};
 pub struct EnrolDevice {
     /// The DevId that the device gives in DevInfo and in its Source (`urn:uuid:…`, `IMEI:…`).
     pub device_id: String,
-    /// How the device will prove itself. Default: md5. `hmac` is refused until it is there.
+    /// How the device will prove itself. Default: md5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::AuthType>)]
     pub auth: Option<AuthType>,
@@ -29,10 +29,10 @@ pub struct EnrolDevice {
     /// Whose it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// The device's user name; made when absent. Only with basic and md5.
+    /// The device's user name; made when absent. Only with basic, md5 and hmac.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// The device's password; made when absent. Only with basic and md5.
+    /// The device's password; made when absent. Only with basic, md5 and hmac.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = Password)]
     pub password: Option<String>,
@@ -45,7 +45,7 @@ pub struct EnrolDevice {
     /// The ServerID that the device knows this server by; the core's configured one when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_id: Option<String>,
-    /// The password by which the server proves itself to the device; made when absent. Only with basic and md5.
+    /// The password by which the server proves itself to the device; made when absent. Only with basic, md5 and hmac.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = Password)]
     pub server_password: Option<String>,
@@ -83,13 +83,13 @@ pub struct EnrolmentFile {
     /// How the device proves itself.
     #[schema(value_type = schema::AuthType)]
     pub auth: AuthType,
-    /// The device's user name, with basic and md5.
+    /// The device's user name, with basic, md5 and hmac.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// The device's password, with basic and md5.
+    /// The device's password, with basic, md5 and hmac.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
-    /// The server's password, with basic and md5.
+    /// The server's password, with basic, md5 and hmac.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_password: Option<String>,
     /// The device's certificate and its issuer, when a CSR was given.

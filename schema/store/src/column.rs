@@ -12,8 +12,8 @@ use diesel::{
     sql_types::{BigInt, Binary, Bool, Nullable, SqlType, Text},
 };
 use postern_wire::terms::{
-    AuthType, CommandId, CommandState, Dialect, DmSessionId, EnrolmentId, EnrolmentState, Lane, OperationId,
-    OperationKind, ProofClass, Redelivery, Role, UtcMillis, Verb,
+    AuthType, CommandId, CommandState, Dialect, DmSessionId, EnrolmentId, EnrolmentState, Lane,
+    NotificationState, OperationId, OperationKind, ProofClass, Redelivery, Role, UtcMillis, Verb,
 };
 use uuid::Uuid;
 
@@ -230,6 +230,7 @@ terms!(
     Dialect,
     EnrolmentState,
     Lane,
+    NotificationState,
     OperationKind,
     ProofClass,
     Redelivery,

@@ -273,8 +273,45 @@ diesel::table! {
 diesel::table! {
     quirk_profiles (name) { name -> Text, document -> Text, set_by -> Text, at -> BigInt, revision -> BigInt, }
 }
+diesel::table! { push_addresses (enrolment) { enrolment -> Binary, address -> Nullable<Text>, bearer -> Nullable<Text>, at -> BigInt, } }
+diesel::table! {
+    notifications (id) {
+        id -> Binary,
+        enrolment -> Binary,
+        session_id -> BigInt,
+        state -> Text,
+        asked_by -> Nullable<Text>,
+        forced -> Nullable<Text>,
+        urgent -> Bool,
+        resync -> Bool,
+        bearer -> Nullable<Text>,
+        attempts -> BigInt,
+        handed -> BigInt,
+        cause -> Text,
+        created_at -> BigInt,
+        next_at -> Nullable<BigInt>,
+        last_at -> Nullable<BigInt>,
+        expires_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+        session -> Nullable<Binary>,
+        revision -> BigInt,
+    }
+}
+diesel::table! {
+    notification_steps (notification, position) {
+        notification -> Binary,
+        position -> BigInt,
+        enrolment -> Binary,
+        state -> Text,
+        bearer -> Nullable<Text>,
+        reference -> Nullable<Text>,
+        cause -> Text,
+        at -> BigInt,
+    }
+}
 
 diesel::joinable!(group_devices -> groups (group_id));
 diesel::allow_tables_to_appear_in_same_query!(groups, group_devices, group_groups, enrolments);
 diesel::allow_tables_to_appear_in_same_query!(commands_pending, commands_done, timeline);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, schedules);
+diesel::allow_tables_to_appear_in_same_query!(push_addresses, enrolments, notifications, commands_pending);

@@ -11,6 +11,7 @@ pub mod groups;
 pub mod idempotency;
 pub mod lists;
 pub mod meta;
+pub mod notifications;
 pub mod operations;
 pub mod quirks;
 pub mod recordings;

@@ -61,5 +61,9 @@ on_both! {
         who_was_not_seen_within_interval_jitter_and_grace_is_overdue,
         recorded_sessions_are_bounded_for_each_device_and_by_age,
         a_quirk_profile_takes_the_place_of_the_one_with_its_name;
+    notifications: a_device_has_one_open_notification_at_most, a_notification_changed_in_between_is_a_conflict,
+        a_report_finds_its_notification_by_the_bearers_reference, due_notifications_come_the_longest_due_first,
+        a_queued_command_that_no_notification_took_up_is_found_once, an_address_is_set_and_forgotten,
+        old_notifications_are_purged_with_their_steps;
     texts: hostile_text_comes_back_the_same_on_both;
 }

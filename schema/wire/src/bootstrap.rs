@@ -2,8 +2,8 @@
 //!
 //! - [`cp`]: the OMA CP profile: a provisioning document with a w7 application, in XML or WBXML.
 //! - [`profile`]: the DM profile: a DM message that adds the account to `./Inbox`.
-//!
-//! Both prove where they come from by an HMAC-SHA1 over the document's exact octets.
+//! - [`mac`]: how both prove where they come from.
 
 pub mod cp;
+pub mod mac;
 pub mod profile;

@@ -7,7 +7,9 @@
 //! - [`signature`]: our device's and the core's message signatures (RFC 9421 over RFC 9530 digests).
 //! - [`order`]: the signed order that destructive providers obey.
 //! - [`ddf`]: descriptions of management objects (OMA-TS-DM_TND 1.2.1, section 9).
+//! - [`mo`]: the registry of management objects, built-in and imported.
 //! - [`tnds`]: parts of the management tree as documents (OMA-TS-DM_TNDS 1.2).
+//! - [`tree`]: what is known of one device's tree, and how to come to know it.
 //! - [`uri`]: addresses in the management tree (OMA-TS-DM_TND 1.2.1, section 6).
 //! - [`route`]: the path segment of one enrolment and the hash of it that a gateway may know.
 //! - [`link`]: what core and gateway say to each other, settings and lists among it.
@@ -23,7 +25,9 @@
 pub mod auth;
 pub mod bootstrap;
 pub mod ddf;
+mod elements;
 pub mod link;
+pub mod mo;
 pub mod notification;
 pub mod order;
 pub mod problem;
@@ -33,4 +37,5 @@ pub mod signature;
 pub mod syncml;
 pub mod terms;
 pub mod tnds;
+pub mod tree;
 pub mod uri;

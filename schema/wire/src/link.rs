@@ -10,6 +10,9 @@
 //! * *request*: the gateway posts device messages to `/dm/1/<route>`, body byte for byte, and pings an idle link
 //!   with [`PING_PATH`].
 //!
+//! A device that listens (`GET /dm/1/<route>/listen`) is held at the gateway and never crosses a link: [`WatchLine::Wake`]
+//! brings it its package 0.
+//!
 //! Anything else on a link is 404. Promise: types and their limits only; no socket, no clock.
 
 mod headers;
@@ -29,7 +32,9 @@ pub use lists::{BlockedDelta, BlockedEntry, BlockedSubject, CertificateName, Rou
 pub use report::{
     Ack, AckVerdict, Heartbeat, LinkCounts, ListKind, Refusal, RefusalReason, ReportAnswer, ReportBatch,
 };
-pub use settings::{AddressLimit, LinkCountLimits, Network, RouteLimit, Settings, SettingsError};
+pub use settings::{
+    AddressLimit, LinkCountLimits, ListenLimits, Network, RouteLimit, Settings, SettingsError,
+};
 pub use watch::{WatchLine, WatchQuery};
 
 /// The ALPN protocol of a link; both ends refuse any other.
@@ -52,6 +57,10 @@ pub const SICK_AFTER_BEATS: u64 = 3;
 pub const LINE_OCTETS: usize = 1024 * 1024;
 /// The most entries of one part of a list.
 pub const ENTRIES_A_LINE: usize = 8_192;
+/// The most octets of a package 0 (OMA-TS-DM_Notification 6: 24 octets, at most 255 of server id, vendor data).
+pub const PACKAGE0_OCTETS: usize = 1_024;
+/// The media type of package 0 as a listening device gets it.
+pub const PACKAGE0_MEDIA_TYPE: &str = "application/vnd.syncml.notification";
 /// The most octets of a hello, a report or an answer to one.
 pub const CONTROL_OCTETS: usize = 512 * 1024;
 /// The SAN URI of a core's link certificate begins so; its id follows.

@@ -1,6 +1,7 @@
 //! What a server pushes to a device that holds no connection, and the framings that carry it there.
 //!
 //! - [`Push`]: a body with the headers that every framing carries: media type, SEC and MAC, application id.
+//! - [`content_type`]: media types with their parameters SEC and MAC, as text.
 //! - [`wsp`]: the WSP connectionless push PDU (OMA-TS-DM_Notification 1.2.1, 7.1; WAP-230-WSP 8.2.4).
 //! - [`sms`]: user data headers, segments and their reassembly (3GPP TS 23.040, 9.2.3.24).
 //! - [`pap`]: the Push Access Protocol that a push proxy gateway speaks (OMA-WAP-TS-PAP 2.0).
@@ -9,6 +10,7 @@
 //! Promise: what is written is read back the same, and every reader is bounded. Sockets and retries are not here:
 //! they belong to the adapters.
 
+pub mod content_type;
 pub mod pap;
 pub mod smpp;
 pub mod sms;
@@ -16,7 +18,7 @@ pub mod wsp;
 
 use std::fmt;
 
-use data_encoding::{HEXUPPER, HEXUPPER_PERMISSIVE};
+pub use content_type::{BadContentType, Mac, PushMedia, Security, SecurityMethod};
 
 /// What is pushed.
 #[derive(Clone, PartialEq, Eq)]
@@ -53,13 +55,7 @@ impl Push {
     /// The media type with its parameters, as a MIME header carries it.
     #[must_use]
     pub fn content_type(&self) -> String {
-        let Some(security) = &self.security else { return self.media.name().to_owned() };
-        let mut text = format!("{}; SEC={}", self.media.name(), security.method.name(&self.media));
-        if let Some(mac) = &security.mac {
-            text.push_str("; MAC=");
-            text.push_str(&mac.to_string());
-        }
-        text
+        content_type::write(&self.media, self.security.as_ref())
     }
 }
 
@@ -72,67 +68,6 @@ impl fmt::Debug for Push {
             .field("application", &self.application)
             .field("body_octets", &self.body.len())
             .finish()
-    }
-}
-
-/// Media types that are pushed. The codes are WSP's well-known ones.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PushMedia {
-    /// Package 0: `application/vnd.syncml.notification`, 0x44.
-    Notification,
-    /// OMA CP in WBXML: `application/vnd.wap.connectivity-wbxml`, 0x36.
-    ConnectivityWbxml,
-    /// OMA CP in XML: `text/vnd.wap.connectivity-xml`, 0x35.
-    ConnectivityXml,
-    /// A DM message in WBXML: `application/vnd.syncml.dm+wbxml`, 0x42.
-    DmWbxml,
-    /// A DM message in XML: `application/vnd.syncml.dm+xml`, 0x43.
-    DmXml,
-    /// Any other, without parameters.
-    Other(String),
-}
-
-impl PushMedia {
-    const KNOWN: [(Self, u8, &'static str); 5] = [
-        (Self::Notification, 0x44, "application/vnd.syncml.notification"),
-        (Self::ConnectivityWbxml, 0x36, "application/vnd.wap.connectivity-wbxml"),
-        (Self::ConnectivityXml, 0x35, "text/vnd.wap.connectivity-xml"),
-        (Self::DmWbxml, 0x42, "application/vnd.syncml.dm+wbxml"),
-        (Self::DmXml, 0x43, "application/vnd.syncml.dm+xml"),
-    ];
-
-    /// Its name, without parameters.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Other(name) => name,
-            known => Self::KNOWN.iter().find(|(media, _, _)| media == known).map_or("", |(_, _, name)| name),
-        }
-    }
-
-    /// WSP's well-known code.
-    #[must_use]
-    pub fn code(&self) -> Option<u8> {
-        Self::KNOWN.iter().find(|(media, _, _)| media == self).map(|(_, code, _)| *code)
-    }
-
-    /// The media type of a well-known code.
-    #[must_use]
-    pub fn from_code(code: u8) -> Option<Self> {
-        Self::KNOWN.iter().find(|(_, known, _)| *known == code).map(|(media, _, _)| media.clone())
-    }
-
-    /// The media type of a name without parameters; case does not matter.
-    #[must_use]
-    pub fn from_name(name: &str) -> Self {
-        let known = Self::KNOWN.iter().find(|(_, _, known)| known.eq_ignore_ascii_case(name));
-        known.map_or_else(|| Self::Other(name.to_ascii_lowercase()), |(media, _, _)| media.clone())
-    }
-
-    /// Whether SEC takes its values from the DM profile (OMA-TS-DM_Security 5.7.2) and not from OMA CP.
-    #[must_use]
-    pub fn is_dm_profile(&self) -> bool {
-        matches!(self, Self::DmWbxml | Self::DmXml)
     }
 }
 
@@ -180,122 +115,20 @@ impl fmt::Display for Application {
     }
 }
 
-/// How a bootstrap proves that it comes from somebody who knows a secret of the device's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Security {
-    /// With which secret: the parameter SEC.
-    pub method: SecurityMethod,
-    /// The parameter MAC; USERPINMAC carries none.
-    pub mac: Option<Mac>,
-}
-
-/// The secret that keys a bootstrap's MAC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SecurityMethod {
-    /// The network's secret: NETWPIN in OMA CP, NETWORKID in the DM profile.
-    NetworkPin,
-    /// A PIN that the user was told: USERPIN in both.
-    UserPin,
-    /// Both: USERNETWPIN in OMA CP, USERPIN_NETWORKID in the DM profile.
-    UserNetworkPin,
-    /// A PIN that holds its own check digits: USERPINMAC, only in OMA CP.
-    UserPinMac,
-}
-
-impl SecurityMethod {
-    /// All of them, in the order of their WSP codes.
-    pub const ALL: [Self; 4] = [Self::NetworkPin, Self::UserPin, Self::UserNetworkPin, Self::UserPinMac];
-
-    /// The value of SEC as text, for this media type.
-    #[must_use]
-    pub fn name(self, media: &PushMedia) -> &'static str {
-        match (self, media.is_dm_profile()) {
-            (Self::NetworkPin, false) => "NETWPIN",
-            (Self::NetworkPin, true) => "NETWORKID",
-            (Self::UserPin, _) => "USERPIN",
-            (Self::UserNetworkPin, false) => "USERNETWPIN",
-            (Self::UserNetworkPin, true) => "USERPIN_NETWORKID",
-            (Self::UserPinMac, _) => "USERPINMAC",
-        }
-    }
-
-    /// The method of a text value, of either profile; case does not matter.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        let spelt = |method: &Self, media: PushMedia| method.name(&media).eq_ignore_ascii_case(name);
-        Self::ALL
-            .into_iter()
-            .find(|method| spelt(method, PushMedia::ConnectivityWbxml) || spelt(method, PushMedia::DmWbxml))
-    }
-
-    /// The value of SEC as a WSP short integer.
-    #[must_use]
-    pub fn code(self) -> u8 {
-        match self {
-            Self::NetworkPin => 0,
-            Self::UserPin => 1,
-            Self::UserNetworkPin => 2,
-            Self::UserPinMac => 3,
-        }
-    }
-
-    /// The method of a WSP short integer.
-    #[must_use]
-    pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|method| method.code() == code)
-    }
-}
-
-/// HMAC-SHA1 over a bootstrap document. Written as 40 upper-case hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mac(pub [u8; 20]);
-
-impl Mac {
-    /// Reads hexadecimal digits of either case.
-    #[must_use]
-    pub fn from_hex(text: &str) -> Option<Self> {
-        let octets = HEXUPPER_PERMISSIVE.decode(text.as_bytes()).ok()?;
-        Some(Self(octets.try_into().ok()?))
-    }
-}
-
-impl fmt::Display for Mac {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&HEXUPPER.encode(&self.0))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_media_type_and_a_security_method_are_read_back_from_every_spelling() {
-        for (media, code, name) in PushMedia::KNOWN {
-            assert_eq!(PushMedia::from_code(code), Some(media.clone()));
-            assert_eq!(PushMedia::from_name(&name.to_ascii_uppercase()), media);
-            for method in SecurityMethod::ALL {
-                assert_eq!(SecurityMethod::from_name(method.name(&media)), Some(method));
-                assert_eq!(SecurityMethod::from_code(method.code()), Some(method));
-            }
-        }
-        assert_eq!(PushMedia::from_name("text/X-y"), PushMedia::Other("text/x-y".to_owned()));
-        assert_eq!(Application::from_text("7"), Application::SyncmlDm);
-        assert_eq!(Application::from_text("X-WAP-application:syncml.DM"), Application::SyncmlDm);
-    }
-
-    #[test]
-    fn the_content_type_names_the_secret_in_the_words_of_its_profile() {
-        let security = Some(Security { method: SecurityMethod::NetworkPin, mac: Some(Mac([0xAB; 20])) });
-        let mac = "AB".repeat(20);
-        for (media, expected) in [
-            (
-                PushMedia::ConnectivityWbxml,
-                format!("application/vnd.wap.connectivity-wbxml; SEC=NETWPIN; MAC={mac}"),
-            ),
-            (PushMedia::DmWbxml, format!("application/vnd.syncml.dm+wbxml; SEC=NETWORKID; MAC={mac}")),
+    fn an_application_is_known_by_its_uri_and_by_its_code() {
+        for (text, application) in [
+            ("7", Application::SyncmlDm),
+            ("X-WAP-application:syncml.DM", Application::SyncmlDm),
+            ("300", Application::Code(300)),
+            ("x-wap-application:wml.ua", Application::Name("x-wap-application:wml.ua".to_owned())),
         ] {
-            assert_eq!(Push::bootstrap(media, security.clone(), vec![1]).content_type(), expected);
+            assert_eq!(Application::from_text(text), application);
+            assert_eq!(Application::from_text(&application.to_string()), application);
         }
     }
 

@@ -12,6 +12,9 @@ use sha2::{Digest as _, Sha256};
 /// What stands before the route in a device's URL.
 pub const PREFIX: &str = "/dm/1/";
 
+/// What stands behind the route where a device listens for a notification.
+pub const LISTEN: &str = "/listen";
+
 /// One enrolment's route: 16 random octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouteId([u8; 16]);
@@ -53,6 +56,21 @@ impl RouteId {
     pub fn from_path(path_and_query: &str) -> Result<Self, BadRoute> {
         let path = path_and_query.split('?').next().unwrap_or_default();
         Self::parse(path.strip_prefix(PREFIX).ok_or(BadRoute)?)
+    }
+
+    /// Reads the path where a device listens: `/dm/1/<route>/listen`.
+    ///
+    /// # Errors
+    /// [`BadRoute`].
+    pub fn from_listen_path(path_and_query: &str) -> Result<Self, BadRoute> {
+        let path = path_and_query.split('?').next().unwrap_or_default();
+        Self::from_path(path.strip_suffix(LISTEN).ok_or(BadRoute)?)
+    }
+
+    /// The path where the device listens.
+    #[must_use]
+    pub fn listen_path(&self) -> String {
+        format!("{PREFIX}{self}{LISTEN}")
     }
 
     /// The request path.

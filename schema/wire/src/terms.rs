@@ -201,6 +201,35 @@ terms! {
 }
 
 terms! {
+    /// The life of a notification job: package 0 to one device until a session answers it. Only `Wanted`, `Sent` and
+    /// `Delivered` are open.
+    NotificationState {
+        /// To be sent, now or when its wait is over.
+        Wanted = "wanted",
+        /// A bearer has taken it; no session yet.
+        Sent = "sent",
+        /// The bearer reports that the device has it; no session yet.
+        Delivered = "delivered",
+        /// The session with its id came.
+        Answered = "answered",
+        /// The device came by itself, or nothing waits for it any more.
+        Unneeded = "unneeded",
+        /// No bearer could carry it.
+        Failed = "failed",
+        /// It was sent, and no session came in its time.
+        Expired = "expired",
+    }
+}
+
+impl NotificationState {
+    /// Whether something may still become of it.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Wanted | Self::Sent | Self::Delivered)
+    }
+}
+
+terms! {
     /// What may be done with a command whose fate is unknown.
     Redelivery {
         /// Safe to send again: Get, Replace, Delete, lock, a wipe within its generation.

@@ -15,8 +15,10 @@ use serde_json::Value;
 const SERVER: &str = "com.mgmtsrv.manage";
 
 fn vectors() -> Vec<(String, Value)> {
-    let text = std::fs::read_to_string(own_data().join("omadm/notify/vectors.json")).unwrap();
-    let vectors: serde_json::Map<String, Value> = serde_json::from_str(&text).unwrap();
+    let text = std::fs::read_to_string(own_data().join("omadm/notify/vectors.json"))
+        .expect("a vector of the project");
+    let vectors: serde_json::Map<String, Value> =
+        serde_json::from_str(&text).expect("a vector of the project");
     vectors.into_iter().collect()
 }
 
@@ -25,20 +27,20 @@ fn text<'v>(vector: &'v Value, key: &str) -> &'v str {
 }
 
 fn hex(vector: &Value, key: &str) -> Vec<u8> {
-    HEXLOWER.decode(text(vector, key).as_bytes()).unwrap()
+    HEXLOWER.decode(text(vector, key).as_bytes()).expect("a vector of the project")
 }
 
 fn session(number: u16) -> SessionId {
-    SessionId::new(number).unwrap()
+    SessionId::new(number).expect("a vector of the project")
 }
 
 /// The trigger that a vector describes in words.
 fn described(vector: &Value) -> Trigger {
     Trigger {
-        ui_mode: UiMode::ALL[vector["ui_mode"].as_u64().unwrap() as usize],
+        ui_mode: UiMode::ALL[vector["ui_mode"].as_u64().expect("a vector of the project") as usize],
         initiator: if vector["initiator"] == 1 { Initiator::Server } else { Initiator::Client },
         ..Trigger::new(
-            SessionId::from_hex(text(vector, "session_id_hex")).unwrap(),
+            SessionId::from_hex(text(vector, "session_id_hex")).expect("a vector of the project"),
             text(vector, "server_id"),
         )
     }
@@ -46,7 +48,7 @@ fn described(vector: &Value) -> Trigger {
 
 fn sealed(trigger: Trigger, nonce: &[u8]) -> Package0 {
     let hash = user_password_hash(&trigger.server_id, "srvsecret");
-    Package0::seal(trigger, &hash, nonce).unwrap()
+    Package0::seal(trigger, &hash, nonce).expect("a vector of the project")
 }
 
 #[test]

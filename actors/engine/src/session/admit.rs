@@ -1,5 +1,8 @@
 //! Who speaks, and may it? (OMA-TS-DM_Security 1.2.1, 5.3; docs/ARCHITECTURE.md "Sessions", "Nonces").
 //!
+//! A MAC (5.4) is over the exact octets of the body; with it each message proves itself, and one that does not is refused
+//! without another challenge.
+//!
 //! Promise: the scheme is the enrolment's and no other; route, Source LocURI, credentials and certificate name
 //! one enrolment or the message is refused; a nonce is used once; compares take constant time.
 
@@ -11,15 +14,15 @@ use postern_wire::{
 use secrecy::ExposeSecret;
 
 use super::{RefusedReason, Session, Turn};
-use crate::account::{Account, Signature};
+use crate::account::{Account, Credential, Signature};
 
 /// A message whose sender is the enrolment's device.
 #[derive(Debug)]
 pub(super) struct Proof {
     /// How strongly.
     pub(super) class: ProofClass,
-    /// Whether credentials with a nonce were used: the next nonce is due.
-    pub(super) nonce_used: bool,
+    /// The scheme that used up a nonce: the next one of its kind is due.
+    pub(super) nonce_used: Option<AuthType>,
     /// Whether it goes on in the open session.
     pub(super) continues: bool,
 }
@@ -47,7 +50,10 @@ impl Session {
         let (class, nonce_used) = match (self.shown(header, turn), bound) {
             (Ok(shown), _) => shown,
             (Err(RefusedReason::CredentialsMissing), Some(open)) if self.is_proved_by_session() => {
-                (open.class, false)
+                (open.class, None)
+            }
+            (Err(reason @ RefusedReason::CredentialsMissing), Some(_)) if self.scheme() == AuthType::Hmac => {
+                return Err(Denial { reason, retry: false }); // SEC 5.4.3: once by MAC, always by MAC
             }
             (Err(reason), _) => {
                 let elsewhere = same.is_some_and(|open| open.binding != binding) && header.msg_id > 1;
@@ -65,50 +71,84 @@ impl Session {
 
     /// Credentials were accepted for the session (212), so its later messages need none.
     const fn is_proved_by_session(&self) -> bool {
-        matches!(self.account.auth, AuthType::Basic | AuthType::Md5)
+        matches!(self.scheme(), AuthType::Basic | AuthType::Md5)
             && !self.account.quirks.credentials_each_message
+    }
+
+    /// The scheme in force: a password account that has proved itself by MAC is held to it.
+    pub(super) const fn scheme(&self) -> AuthType {
+        match (self.account.auth, self.account.floor) {
+            (AuthType::Md5, ProofClass::Mac) => AuthType::Hmac,
+            (auth, _) => auth,
+        }
     }
 
     /// Only credentials can be asked for again; a certificate or signature is there or is not.
     const fn may_retry(&self) -> bool {
-        matches!(self.account.auth, AuthType::Basic | AuthType::Md5)
+        matches!(self.scheme(), AuthType::Basic | AuthType::Md5 | AuthType::Hmac)
     }
 
-    /// What this message itself proves: the class, and whether a nonce was used for it.
-    fn shown(&self, header: &SyncHdr, turn: &Turn<'_>) -> Result<(ProofClass, bool), RefusedReason> {
-        match self.account.auth {
-            AuthType::Basic => basic(&self.account, header).map(|()| (ProofClass::Basic, false)),
-            AuthType::Md5 => self.md5(header, turn).map(|()| (ProofClass::Md5, true)),
+    /// What this message itself proves: the class, and the scheme that used a nonce for it.
+    fn shown(
+        &self,
+        header: &SyncHdr,
+        turn: &Turn<'_>,
+    ) -> Result<(ProofClass, Option<AuthType>), RefusedReason> {
+        match self.scheme() {
+            AuthType::Basic => basic(&self.account, header).map(|()| (ProofClass::Basic, None)),
+            // MAC covers the body, so a client that can do it is welcome to.
+            AuthType::Md5 if header.cred.is_none() && turn.peer.hmac.is_some() => self.mac(turn),
+            AuthType::Md5 => self.md5(header, turn).map(|()| (ProofClass::Md5, Some(AuthType::Md5))),
             AuthType::Certificate => match &turn.peer.certificate {
-                Some(certificate) if certificate.names_enrolment => Ok((ProofClass::Certificate, false)),
+                Some(certificate) if certificate.names_enrolment => Ok((ProofClass::Certificate, None)),
                 Some(_) => Err(RefusedReason::CertificateMismatch),
                 None => Err(RefusedReason::CredentialsMissing),
             },
             AuthType::Signed => match turn.peer.signature {
-                Signature::Valid => Ok((ProofClass::Signed, false)),
+                Signature::Valid => Ok((ProofClass::Signed, None)),
                 Signature::Absent | Signature::Invalid => Err(RefusedReason::SignatureInvalid),
             },
-            // The header x-syncml-hmac is verified here when its issue is built; until then nothing enrols so.
-            AuthType::Hmac => Err(RefusedReason::SchemeUnsupported),
+            AuthType::Hmac if header.cred.is_some() && turn.peer.hmac.is_none() => {
+                Err(RefusedReason::WrongScheme)
+            }
+            AuthType::Hmac => self.mac(turn),
         }
+    }
+
+    fn mac(&self, turn: &Turn<'_>) -> Result<(ProofClass, Option<AuthType>), RefusedReason> {
+        let given = turn.peer.hmac.as_ref().ok_or(RefusedReason::CredentialsMissing)?;
+        let Credential { user, hash } =
+            self.account.credential.as_ref().ok_or(RefusedReason::CredentialsWrong)?;
+        let mac = auth::decode_base64(&given.mac).unwrap_or_default();
+        let right = self.answers(turn, |nonce| {
+            let wanted = auth::mac(hash.expose_secret(), nonce, turn.body);
+            auth::equal(&auth::decode_base64(&wanted).unwrap_or_default(), &mac)
+        });
+        let named = auth::equal(given.username.as_bytes(), user.as_bytes());
+        if right & named {
+            Ok((ProofClass::Mac, Some(AuthType::Hmac)))
+        } else {
+            Err(RefusedReason::CredentialsWrong)
+        }
+    }
+
+    /// Whether a digest is over one of the nonces that the device may use now.
+    fn answers(&self, turn: &Turn<'_>, is_over: impl Fn(&[u8]) -> bool) -> bool {
+        let stored = self.account.nonce_key.client_nonce(self.account.enrolment, self.account.nonce_counter);
+        let candidate = self.candidates.iter().find(|candidate| candidate.is_for(turn));
+        let challenge = candidate.and_then(|candidate| candidate.nonce);
+        challenge.is_some_and(|nonce| is_over(&nonce)) | is_over(&stored)
     }
 
     fn md5(&self, header: &SyncHdr, turn: &Turn<'_>) -> Result<(), RefusedReason> {
         let data = cred(header, auth::TYPE_MD5)?;
         let hash =
             self.account.credential.as_ref().ok_or(RefusedReason::CredentialsWrong)?.hash.expose_secret();
-        let stored = self.account.nonce_key.client_nonce(self.account.enrolment, self.account.nonce_counter);
-        let challenge = self
-            .candidates
-            .iter()
-            .find(|candidate| candidate.is_for(turn))
-            .and_then(|candidate| candidate.nonce);
         let given = auth::decode_base64(data).unwrap_or_default();
-        let answers = |nonce: &[u8]| {
+        let right = self.answers(turn, |nonce| {
             let wanted = auth::decode_base64(&auth::md5_digest(hash, nonce)).unwrap_or_default();
-            !given.is_empty() && auth::equal(&wanted, &given)
-        };
-        let right = challenge.is_some_and(|nonce| answers(&nonce)) | answers(&stored);
+            auth::equal(&wanted, &given)
+        });
         if right { Ok(()) } else { Err(RefusedReason::CredentialsWrong) }
     }
 

@@ -49,7 +49,7 @@ impl Composer {
                 uri: request.target.uri.clone(),
                 name: server.map(|server| server.server_id.clone()),
             },
-            cred: server.map(credentials),
+            cred: server.and_then(credentials),
             meta: Meta {
                 max_msg_size: Some(config.max_msg_size),
                 max_obj_size: Some(config.max_obj_size),
@@ -195,8 +195,8 @@ pub(super) fn text_item(text: &str) -> Item {
     Item { data: Some(Data::from(text)), ..Item::default() }
 }
 
-/// Our credentials towards the device, in every message (AM-10).
-fn credentials(server: &ServerAccount) -> Cred {
+/// Our credentials towards the device, in every message (AM-10); a MAC is a header, never Cred.
+fn credentials(server: &ServerAccount) -> Option<Cred> {
     let password = server.password.expose_secret();
     let (type_, data) = match server.scheme {
         ServerScheme::Basic => (auth::TYPE_BASIC, auth::basic(&server.server_id, password)),
@@ -204,6 +204,7 @@ fn credentials(server: &ServerAccount) -> Cred {
             let hash = auth::user_password_hash(&server.server_id, password);
             (auth::TYPE_MD5, auth::md5_digest(&hash, &server.nonce))
         }
+        ServerScheme::Mac => return None,
     };
-    Cred { meta: challenge(type_, None), data: Data::Text(data) }
+    Some(Cred { meta: challenge(type_, None), data: Data::Text(data) })
 }

@@ -81,9 +81,13 @@ impl Session {
         let (code, chal) = if candidate.over {
             (403, None)
         } else {
-            let nonce = (self.account.auth == AuthType::Md5).then(|| turn.random.nonce());
+            let (type_, with_nonce) = match self.scheme() {
+                AuthType::Md5 => (auth::TYPE_MD5, true),
+                AuthType::Hmac => (auth::TYPE_MAC, true),
+                _ => (auth::TYPE_BASIC, false),
+            };
+            let nonce = with_nonce.then(|| turn.random.nonce());
             candidate.nonce = nonce;
-            let type_ = if nonce.is_some() { auth::TYPE_MD5 } else { auth::TYPE_BASIC };
             let code = match reason {
                 RefusedReason::CredentialsMissing | RefusedReason::NotTheSessionsPeer => 407,
                 _ => 401,

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
+use secrecy::ExposeSecret as _;
+
 use postern_wire::{
-    auth,
+    auth::{self, HmacHeader},
     syncml::{Command, Status},
-    terms::{CommandId, CommandState, DmSessionId, ProofClass, UtcMillis},
+    terms::{AuthType, CommandId, CommandState, DmSessionId, ProofClass, UtcMillis},
 };
 
 use super::{
@@ -15,7 +17,10 @@ use super::{
     collect::{self, InFlight},
     compose::{self, Composer},
 };
-use crate::{account::ServerScheme, queue::Queue};
+use crate::{
+    account::{ServerAccount, ServerScheme},
+    queue::Queue,
+};
 
 /// The open session.
 #[derive(Debug)]
@@ -82,10 +87,12 @@ impl Session {
     /// Works on a message of the enrolment's device.
     pub(super) fn serve(&mut self, proof: &Proof, turn: &mut Turn<'_>, queue: &mut Queue) -> Reply {
         let account = &mut self.account;
-        let chal = proof.nonce_used.then(|| {
+        let by_mac = proof.nonce_used == Some(AuthType::Hmac);
+        let chal = proof.nonce_used.is_some().then(|| {
             account.nonce_counter = account.nonce_counter.wrapping_add(1);
             let nonce = account.nonce_key.client_nonce(account.enrolment, account.nonce_counter);
-            compose::challenge(auth::TYPE_MD5, Some(&nonce))
+            let type_ = if by_mac { auth::TYPE_MAC } else { auth::TYPE_MD5 };
+            compose::challenge(type_, Some(&nonce))
         });
         if proof.class > account.floor {
             account.floor = proof.class;
@@ -109,9 +116,11 @@ impl Session {
         open.max_obj = header.meta.max_obj_size.or(open.max_obj);
         turn.effects.push(Effect::Seen { at: turn.now });
         let next = self.understand(&mut open, turn, queue);
-        let code = if self.account.quirks.credentials_each_message { 200 } else { 212 };
+        // 200 says that the next message has to prove itself too, which by MAC each one does.
+        let code = if by_mac || self.account.quirks.credentials_each_message { 200 } else { 212 };
         let status = compose::header_status(turn, code, chal);
-        let (reply, end) = self.reply(&mut open, &status, next, turn, queue);
+        let (mut reply, end) = self.reply(&mut open, &status, next, turn, queue);
+        self.sign(&mut reply);
         open.last = Some(Stored::new(turn, &reply));
         match end {
             None => self.open = Some(open),
@@ -126,6 +135,11 @@ impl Session {
 
     /// Opens a session in the place of any other, or takes one up that went on while the core was started again.
     fn begin(&mut self, proof: &Proof, turn: &mut Turn<'_>, queue: &mut Queue) -> Open {
+        if let Some(server) = &mut self.account.server
+            && proof.nonce_used == Some(AuthType::Hmac)
+        {
+            server.scheme = ServerScheme::Mac;
+        }
         let replaced = self.open.is_some();
         turn.effects.extend(self.close(queue, CloseReason::Replaced, turn.now));
         self.ended = None;
@@ -238,7 +252,7 @@ impl Session {
             open.server_refusals += u32::from(open.answered);
             verdict = match (&mut self.account.server, asks) {
                 (None, _) => Server::Hopeless,
-                (Some(server), Some(ServerScheme::Basic)) if server.scheme == ServerScheme::Md5 => {
+                (Some(server), Some(ServerScheme::Basic)) if server.scheme != ServerScheme::Basic => {
                     Server::Hopeless
                 }
                 _ if open.server_refusals > self.config.server_attempts => Server::Hopeless,
@@ -249,6 +263,18 @@ impl Session {
             };
         }
         verdict
+    }
+
+    /// Puts our MAC beside a reply, where that is how we prove ourselves (AM-09).
+    fn sign(&self, reply: &mut Reply) {
+        let Reply::Message { body, hmac, .. } = reply else { return };
+        if let Some(ServerAccount { server_id, password, scheme: ServerScheme::Mac, nonce }) =
+            &self.account.server
+        {
+            let hash = auth::user_password_hash(server_id, password.expose_secret());
+            let mac = auth::mac(&hash, nonce, body);
+            *hmac = Some(HmacHeader { username: server_id.clone(), mac }.to_string());
+        }
     }
 
     /// Puts the reply together; the second value is why the session ends with it.
@@ -328,6 +354,7 @@ fn scheme(type_: &str) -> Option<ServerScheme> {
     match type_.trim() {
         type_ if type_.eq_ignore_ascii_case(auth::TYPE_BASIC) => Some(ServerScheme::Basic),
         type_ if type_.eq_ignore_ascii_case(auth::TYPE_MD5) => Some(ServerScheme::Md5),
+        type_ if type_.eq_ignore_ascii_case(auth::TYPE_MAC) => Some(ServerScheme::Mac),
         _ => None,
     }
 }

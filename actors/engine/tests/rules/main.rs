@@ -9,6 +9,9 @@ mod common;
 #[cfg(test)]
 mod ids;
 #[cfg(test)]
+mod mac;
+mod notification;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod redelivery;

@@ -483,6 +483,7 @@ pub fn purge(tx: &mut Tx, id: EnrolmentId) -> Result<(), StoreError> {
     crate::meta::bury_route(tx, &row.route)?;
     super::refusals::forget(tx, id)?;
     super::settings::forget(tx, super::settings::Scope::Device(id))?;
+    super::notifications::forget(tx, id)?;
     each!(tx.conn, c => {
         let commands = commands_done::table.filter(commands_done::enrolment.eq(db(id))).select(commands_done::id);
         diesel::delete(timeline::table.filter(timeline::command.eq_any(commands))).execute(c)?;

@@ -6,6 +6,7 @@ pub(crate) mod enrolments;
 pub(crate) mod epochs;
 pub(crate) mod groups;
 pub(crate) mod migrations;
+pub(crate) mod notifications;
 pub(crate) mod people;
 pub(crate) mod perimeter;
 pub(crate) mod secrets;

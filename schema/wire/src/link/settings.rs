@@ -35,6 +35,8 @@ pub struct Settings {
     pub address: AddressLimit,
     /// The limit for a route.
     pub route: RouteLimit,
+    /// How many devices may listen, and how long.
+    pub listen: ListenLimits,
     /// How many request links are kept.
     pub links: LinkCountLimits,
     /// A message waits so long for a free link, milliseconds. Default 5,000; 0 to 60,000.
@@ -63,6 +65,7 @@ impl Default for Settings {
             connections: 20_000,
             address: AddressLimit::default(),
             route: RouteLimit::default(),
+            listen: ListenLimits::default(),
             links: LinkCountLimits::default(),
             link_wait_ms: 5_000,
             reply_timeout_s: 30,
@@ -102,6 +105,24 @@ pub struct RouteLimit {
 impl Default for RouteLimit {
     fn default() -> Self {
         Self { per_minute: 600, burst: 300 }
+    }
+}
+
+/// What devices that listen for a notification (`GET /dm/1/<route>/listen`) may take of a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListenLimits {
+    /// Devices that listen at once; 0: none may. Each holds a connection. Default 10,000; 0 to 1,000,000.
+    pub devices: usize,
+    /// A listener is answered 204 after so many seconds without a notification. Default 300; 1 to 3,600.
+    pub poll_s: u64,
+    /// A notification whose device does not listen is kept for so many seconds. Default 60; 0 (not at all) to 600.
+    pub keep_s: u64,
+}
+
+impl Default for ListenLimits {
+    fn default() -> Self {
+        Self { devices: 10_000, poll_s: 300, keep_s: 60 }
     }
 }
 
@@ -181,6 +202,9 @@ impl Settings {
         within("address.burst", self.address.burst.into(), 1, 1_000_000)?;
         within("route.per_minute", self.route.per_minute.into(), 1, 1_000_000)?;
         within("route.burst", self.route.burst.into(), 1, 1_000_000)?;
+        within("listen.devices", self.listen.devices as u64, 0, 1_000_000)?;
+        within("listen.poll_s", self.listen.poll_s, 1, 3_600)?;
+        within("listen.keep_s", self.listen.keep_s, 0, 600)?;
         within("links.min", self.links.min.into(), 1, 1_024)?;
         within("links.max", self.links.max.into(), self.links.min.into(), 1_024)?;
         within("link_wait_ms", self.link_wait_ms, 0, 60_000)?;

@@ -65,8 +65,11 @@ pub enum WatchLine {
     Wake {
         /// Which device.
         route: RouteHash,
-        /// Package 0, base64.
+        /// Package 0, base64; at most [`super::PACKAGE0_OCTETS`] octets.
         package0: String,
+        /// SHA-256 of the certificate that the device has, lower-case hex: only a listener that showed it is woken.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certificate: Option<String>,
     },
     /// This core goes away: give it nothing new, let what runs finish.
     Drain,
