@@ -21,9 +21,11 @@ pub struct Account {
     pub server_id: String,
     /// NAME: what the user sees.
     pub name: Option<String>,
+    /// AAuthPref of the DM profile: the type that the server wants first. OMA CP cannot say it.
+    pub preferred: Option<String>,
     /// TO-PROXY: ids of proxies that lead to the server.
     pub proxies: Vec<String>,
-    /// TO-NAPID: ids of access points that lead to the server.
+    /// TO-NAPID: ids of access points that lead to the server; in the DM profile, the URIs of their nodes (ConRef).
     pub access_points: Vec<String>,
     /// INIT: the device opens a session at once.
     pub init: bool,
@@ -197,6 +199,7 @@ impl Account {
         Ok(Self {
             server_id: server_id.ok_or(BadAccount::Missing("PROVIDER-ID"))?,
             name: text(application, "NAME")?,
+            preferred: None,
             proxies: texts("TO-PROXY")?,
             access_points: texts("TO-NAPID")?,
             init: application.parms("INIT").next().is_some(),
