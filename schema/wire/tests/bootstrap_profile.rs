@@ -68,7 +68,7 @@ fn boo_08_it_is_wbxml_that_adds_a_tnds_tree_with_its_acl_to_the_inbox() {
     assert_eq!(add.items[0].target.as_ref().unwrap().uri, "./Inbox");
     assert!(decoded.message.is_final);
     let trees = read(&message, Encoding::Wbxml).unwrap();
-    assert_eq!(trees, [tree.clone()]);
+    assert_eq!(trees, std::slice::from_ref(&tree));
     let object = &tree.nodes[0];
     assert_eq!(object.properties.type_.as_ref().unwrap().as_str(), DMACC);
     assert_eq!(

@@ -136,7 +136,8 @@ fn put_media(media: &PushMedia, out: &mut Vec<u8>) -> Result<(), BadPush> {
 
 /// Text with its NUL: visible ASCII and spaces, which is all that the headers here ever need.
 fn put_text(text: &str, out: &mut Vec<u8>) -> Result<(), BadPush> {
-    if text.is_empty() || text.bytes().any(|octet| !(0x20..0x7F).contains(&octet)) {
+    // A leading quotation mark would be taken for WSP's own.
+    if text.is_empty() || text.starts_with('"') || text.bytes().any(|octet| !(0x20..0x7F).contains(&octet)) {
         return Err(BadPush::Text);
     }
     out.extend_from_slice(text.as_bytes());
