@@ -34,6 +34,61 @@ macro_rules! each {
 }
 pub(crate) use each;
 
+/// Inserts rows by statements of three shapes (16 rows, 4, one), so that both backends keep them prepared: parsing
+/// one takes longer than running it. Gives the first error.
+macro_rules! insert {
+    ($conn:expr, $table:expr, $rows:expr) => {{
+        let mut rows = $rows;
+        loop {
+            let from = match rows.len() {
+                0 => break Ok(()),
+                len => len - [16, 4, 1].into_iter().find(|some| *some <= len).unwrap_or(1),
+            };
+            let some = rows.split_off(from);
+            let done = match <Box<[_; 16]>>::try_from(some) {
+                Ok(sixteen) => {
+                    $crate::conn::each!($conn, c => diesel::insert_into($table).values(sixteen).execute(c))
+                }
+                Err(some) => match <Box<[_; 4]>>::try_from(some) {
+                    Ok(four) => {
+                        $crate::conn::each!($conn, c => diesel::insert_into($table).values(four).execute(c))
+                    }
+                    Err(some) => some.into_iter().try_fold(0, |done, one| {
+                        let more =
+                            $crate::conn::each!($conn, c => diesel::insert_into($table).values(one).execute(c))?;
+                        Ok(done + more)
+                    }),
+                },
+            };
+            if let Err(error) = done {
+                break Err(error);
+            }
+        }
+    }};
+}
+pub(crate) use insert;
+
+/// Runs a query for each of `keys` on SQLite, which would parse an `IN (…)` list of every length anew, and for all of
+/// them at once on PostgreSQL, which takes an array: `for_keys!(tx.conn, c, keys, table::id => |filter| query)`.
+macro_rules! for_keys {
+    ($conn:expr, $keys:expr, $column:path, |$filter:ident, $c:ident| $body:expr) => {
+        match &mut $conn {
+            $crate::conn::Conn::Sqlite($c) => $keys
+                .into_iter()
+                .map(|key| {
+                    let $filter = $column.eq(key);
+                    $body
+                })
+                .collect::<Result<Vec<_>, _>>(),
+            $crate::conn::Conn::Postgres($c) => {
+                let $filter = $column.eq_any($keys);
+                $body.map(|done| vec![done])
+            }
+        }
+    };
+}
+pub(crate) use for_keys;
+
 /// What a connection is opened for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {

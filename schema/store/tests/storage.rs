@@ -26,6 +26,7 @@ macro_rules! on_both {
 
 on_both! {
     migrations: a_fresh_database_is_migrated_once, both_backends_have_the_same_tables,
+        the_tables_of_a_check_in_have_no_partial_index,
         cores_that_start_together_migrate_once_and_one_is_active;
     writes: a_write_is_acknowledged_only_after_commit, a_failed_job_does_not_take_its_batch_with_it,
         a_job_that_panics_fails_alone, a_swallowed_error_does_not_lose_the_batch,

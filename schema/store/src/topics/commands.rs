@@ -14,7 +14,7 @@ use postern_wire::terms::{
 use super::{enrolments, timeline};
 use crate::{
     column::{Db, db, row},
-    conn::each,
+    conn::{each, for_keys, insert as insert_rows},
     errors::StoreError,
     tables::{commands_done as done, commands_pending as pending},
     tx::{Reader, Tx},
@@ -251,20 +251,13 @@ pub fn count_finished(r: &mut Reader, state: CommandState) -> Result<i64, StoreE
 
 /// Adds queued commands, in one statement for each few hundred, with their timeline and the counts of their devices.
 pub fn insert(tx: &mut Tx, commands: Vec<Command>) -> Result<(), StoreError> {
-    /// 29 columns each: stays under SQLite's 32,766 bound values.
-    const CHUNK: usize = 500;
     let mut per_device: BTreeMap<EnrolmentId, i64> = BTreeMap::new();
     let mut events = Vec::with_capacity(commands.len());
     for command in &commands {
         *per_device.entry(command.enrolment).or_default() += 1;
         events.push(event(command));
     }
-    let mut commands = commands;
-    while !commands.is_empty() {
-        let rest = commands.split_off(commands.len().min(CHUNK));
-        each!(tx.conn, c => diesel::insert_into(pending::table).values(commands).execute(c))?;
-        commands = rest;
-    }
+    insert_rows!(tx.conn, pending::table, commands)?;
     for (enrolment, more) in per_device {
         enrolments::add_pending(tx, enrolment, more)?;
     }
@@ -343,9 +336,9 @@ pub fn finish(tx: &mut Tx, ends: &[Finish]) -> Result<Vec<CommandId>, StoreError
     }
     let ids: Vec<CommandId> = rows.iter().map(|command| command.id).collect();
     let events = rows.iter().map(|command| timeline::Event { at: now, ..event(command) }).collect();
-    each!(tx.conn, c => diesel::insert_into(done::table).values(rows).execute(c))?;
-    let keys = octets(&ids);
-    each!(tx.conn, c => diesel::delete(pending::table.filter(pending::id.eq_any(keys))).execute(c))?;
+    insert_rows!(tx.conn, done::table, rows)?;
+    for_keys!(tx.conn, octets(&ids), pending::id, |those, c| diesel::delete(pending::table.filter(those))
+        .execute(c))?;
     for (enrolment, fewer) in per_device {
         enrolments::add_pending(tx, enrolment, -fewer)?;
     }
@@ -413,8 +406,8 @@ fn step_all(
     let now = tx.now();
     let keys = octets(ids);
     let session = place.map(|(session, _)| session);
-    let changed: Vec<(Db<CommandId>, i64)> = if state == CommandState::Sent {
-        each!(tx.conn, c => diesel::update(pending::table.filter(pending::id.eq_any(keys)))
+    let changed: Vec<Vec<(Db<CommandId>, i64)>> = if state == CommandState::Sent {
+        for_keys!(tx.conn, keys, pending::id, |those, c| diesel::update(pending::table.filter(those))
             .set((
                 pending::state.eq(db(state)),
                 pending::cause.eq(cause),
@@ -428,7 +421,7 @@ fn step_all(
             .returning((pending::id, pending::revision))
             .get_results(c))?
     } else {
-        each!(tx.conn, c => diesel::update(pending::table.filter(pending::id.eq_any(keys)))
+        for_keys!(tx.conn, keys, pending::id, |those, c| diesel::update(pending::table.filter(those))
             .set((
                 pending::state.eq(db(state)),
                 pending::cause.eq(cause),
@@ -437,8 +430,8 @@ fn step_all(
             .returning((pending::id, pending::revision))
             .get_results(c))?
     };
-    let mut events = Vec::with_capacity(changed.len());
-    for (id, revision) in changed {
+    let mut events = Vec::with_capacity(ids.len());
+    for (id, revision) in changed.into_iter().flatten() {
         let command = CommandId::try_from(id).map_err(|e| StoreError::Damaged(e.to_string()))?;
         events.push(timeline::Event { command, revision, state, cause: cause.to_owned(), session, at: now });
     }
@@ -449,10 +442,11 @@ fn step_all(
 
 fn pending_rows(tx: &mut Tx, ids: impl Iterator<Item = CommandId>) -> Result<Vec<Command>, StoreError> {
     let keys: Vec<Vec<u8>> = ids.map(|id| id.0.as_bytes().to_vec()).collect();
-    Ok(each!(tx.conn, c => pending::table
-        .filter(pending::id.eq_any(keys))
-        .order(pending::id)
-        .load(c))?)
+    let found: Vec<Vec<Command>> =
+        for_keys!(tx.conn, keys, pending::id, |those, c| pending::table.filter(those).load(c))?;
+    let mut rows: Vec<Command> = found.into_iter().flatten().collect();
+    rows.sort_by_key(|command| command.id);
+    Ok(rows)
 }
 
 fn event(command: &Command) -> timeline::Event {

@@ -5,7 +5,7 @@ use postern_wire::terms::{CommandId, EnrolmentId, ProofClass, UtcMillis};
 
 use crate::{
     column::{db, row},
-    conn::each,
+    conn::{each, insert as insert_rows},
     errors::StoreError,
     tables::results::dsl as t,
     tx::{Reader, Tx},
@@ -48,9 +48,5 @@ pub fn of(r: &mut Reader, command: CommandId) -> Result<Vec<ResultItem>, StoreEr
 
 /// Adds results. A second set for the same command and position is a `Conflict`.
 pub fn insert(tx: &mut Tx, items: Vec<ResultItem>) -> Result<(), StoreError> {
-    if items.is_empty() {
-        return Ok(());
-    }
-    each!(tx.conn, c => diesel::insert_into(t::results).values(items).execute(c))?;
-    Ok(())
+    Ok(insert_rows!(tx.conn, t::results, items)?)
 }

@@ -5,7 +5,7 @@ use postern_wire::terms::{CommandId, CommandState, DmSessionId, UtcMillis};
 
 use crate::{
     column::{db, row},
-    conn::each,
+    conn::{each, insert as insert_rows},
     errors::StoreError,
     tables::timeline::dsl as t,
     tx::{Reader, Tx},
@@ -39,9 +39,5 @@ pub fn of(r: &mut Reader, command: CommandId) -> Result<Vec<Event>, StoreError> 
 }
 
 pub(crate) fn add(tx: &mut Tx, events: Vec<Event>) -> Result<(), StoreError> {
-    if events.is_empty() {
-        return Ok(());
-    }
-    each!(tx.conn, c => diesel::insert_into(t::timeline).values(events).execute(c))?;
-    Ok(())
+    Ok(insert_rows!(tx.conn, t::timeline, events)?)
 }

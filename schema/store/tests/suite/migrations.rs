@@ -45,3 +45,37 @@ pub(crate) fn both_backends_have_the_same_tables(_ground: &Ground) {
         assert_eq!(text("sqlite").replace("BLOB", "BYTEA"), text("postgres"), "{name:?}");
     }
 }
+
+/// SQLite parses a statement again at each binding while its table has such an index (measured: half of a read).
+pub(crate) fn the_tables_of_a_check_in_have_no_partial_index(_ground: &Ground) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
+    let mut names: Vec<_> = std::fs::read_dir(folder)
+        .expect("the migrations")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    names.sort();
+    let mut partial = std::collections::BTreeMap::new();
+    for name in names {
+        let text = std::fs::read_to_string(name.join("up.sql")).expect("a file");
+        for statement in text.split(';') {
+            let words: Vec<&str> = statement
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("--"))
+                .flat_map(str::split_whitespace)
+                .collect();
+            match words.as_slice() {
+                ["DROP", "INDEX", index] => drop(partial.remove(*index)),
+                ["CREATE", "INDEX", index, "ON", table, rest @ ..]
+                | ["CREATE", "UNIQUE", "INDEX", index, "ON", table, rest @ ..]
+                    if rest.contains(&"WHERE") =>
+                {
+                    partial.insert((*index).to_owned(), (*table).to_owned());
+                }
+                _ => {}
+            }
+        }
+    }
+    for table in ["enrolments", "commands_pending", "commands_done", "timeline", "results", "sessions"] {
+        assert!(!partial.values().any(|other| other == table), "{table}: {partial:?}");
+    }
+}
