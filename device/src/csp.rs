@@ -10,6 +10,7 @@ mod completion;
 mod devdetail;
 mod devinfo;
 mod dmacc;
+mod inbox;
 mod lawmo;
 mod process;
 mod scomo;
@@ -176,6 +177,7 @@ impl Default for Providers {
             .with(devinfo::DevInfo)
             .with(devdetail::DevDetail)
             .with(dmacc::DmAcc)
+            .with(inbox::Inbox)
             .with(wipe::WipeProvider)
             .with(Lawmo::default())
             .with(settings::Settings)

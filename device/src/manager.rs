@@ -7,6 +7,7 @@
 mod dialogue;
 mod execute;
 mod property;
+mod subtree;
 mod value;
 
 use postern_wire::{
@@ -65,6 +66,7 @@ impl Manager<'_> {
                 let data = Some(Data::Text(value));
                 Ok(vec![Item { source: Some(Location::uri(uri)), data, ..Item::default() }])
             }
+            Aspect::Listing(what) if what.starts_with("TNDS") => self.list_tnds(uri, &path, &what),
             Aspect::Listing(what) => self.list(&path, &what),
             Aspect::Node => {
                 self.permit(Verb::Get, &path, node)?;
@@ -105,10 +107,28 @@ impl Manager<'_> {
         if aspect != Aspect::Node {
             return Err(Code::NOT_ALLOWED);
         }
-        if self.state.tree.get(&path).is_some() {
+        if subtree::is_tnds(meta) {
+            return self.add_tnds(&path, meta, data);
+        }
+        if path.names().first().is_some_and(|name| name == subtree::INBOX) {
+            return Err(if path.names().len() == 1 { Code::EXISTS } else { Code::BAD_FORMAT });
+        }
+        let missing = self.may_add(&path)?;
+        let parent = path.parent().ok_or(Code::EXISTS)?;
+        let new = self.new_node(&parent, Carried::of(meta, data)?)?;
+        self.all_or_nothing(|manager| {
+            manager.make_parents(&missing)?;
+            manager.state.tree.insert(&path, new)?;
+            manager.changed(Verb::Add, &path)
+        })
+    }
+
+    /// Whether this server may add a node there; the parents that have to come with it, the nearest first.
+    fn may_add(&self, path: &Path) -> Result<Vec<Path>, Code> {
+        if self.state.tree.get(path).is_some() {
             return Err(Code::EXISTS);
         }
-        let mut missing = vec![path.clone()];
+        let mut missing = Vec::new();
         let mut above = path.parent().ok_or(Code::EXISTS)?;
         let ancestor = loop {
             match self.state.tree.get(&above) {
@@ -123,19 +143,18 @@ impl Manager<'_> {
             return Err(Code::NOT_ALLOWED);
         }
         self.permit(Verb::Add, &above, ancestor)?;
-        let new = self.new_node(&above, Carried::of(meta, data)?)?;
-        self.all_or_nothing(|manager| {
-            let (leaf, parents) = missing.split_first().ok_or(Code::EXISTS)?;
-            for parent in parents.iter().rev() {
-                if manager.state.tree.get(parent).is_some() {
-                    continue; // the provider planted it beside the one before
-                }
-                manager.state.tree.insert(parent, Node::interior())?;
-                manager.changed(Verb::Add, parent)?;
+        Ok(missing)
+    }
+
+    fn make_parents(&mut self, missing: &[Path]) -> Result<(), Code> {
+        for parent in missing.iter().rev() {
+            if self.state.tree.get(parent).is_some() {
+                continue; // the provider planted it beside the one before
             }
-            manager.state.tree.insert(leaf, new)?;
-            manager.changed(Verb::Add, leaf)
-        })
+            self.state.tree.insert(parent, Node::interior())?;
+            self.changed(Verb::Add, parent)?;
+        }
+        Ok(())
     }
 
     /// Does a change, or leaves tree and memories as they were.
@@ -150,11 +169,30 @@ impl Manager<'_> {
 
     /// Tells a node's provider that the tree has taken a change.
     fn changed(&mut self, verb: Verb, path: &Path) -> Result<(), Code> {
+        self.stamp(path)?;
         let change = Change { verb, path, account: self.account, now: self.now };
         self.csp.of(path).changed(self.state, &change)
     }
 
-    /// The node that Add makes. TND 7.7.1.3: a server that could not replace it gets an own list on it.
+    /// TStamp and VerNo of a node that has changed.
+    fn stamp(&mut self, path: &Path) -> Result<(), Code> {
+        let now = self.now;
+        match self.state.tree.update(path, |node| node.stamp(now)) {
+            Err(Code::NOT_FOUND) => Ok(()), // it was deleted
+            done => done,
+        }
+    }
+
+    /// TND 7.7.1.3: on an interior node that a server could not replace it gets a list of its own.
+    fn acl_of_new(&self, parent: &Path) -> Acl {
+        let server = &self.account.server_id;
+        if self.state.tree.effective_acl(parent).allows(Verb::Replace, server) {
+            return Acl::default();
+        }
+        Acl::default().granting(server, &[Verb::Add, Verb::Delete, Verb::Replace])
+    }
+
+    /// The node that Add makes.
     fn new_node(&self, parent: &Path, carried: Carried) -> Result<Node, Code> {
         let media_type = carried.media_type;
         if carried.format.unwrap_or(Format::Chr) != Format::Node {
@@ -169,12 +207,7 @@ impl Manager<'_> {
         if carried.value.is_some_and(|value| !value.is_empty()) {
             return Err(Code::BAD_FORMAT);
         }
-        let server = &self.account.server_id;
-        let acl = if self.state.tree.effective_acl(parent).allows(Verb::Replace, server) {
-            Acl::default()
-        } else {
-            Acl::default().granting(server, &[Verb::Add, Verb::Delete, Verb::Replace])
-        };
+        let acl = self.acl_of_new(parent);
         Ok(Node::interior().guarded_by(acl).of_type(media_type))
     }
 
@@ -191,6 +224,9 @@ impl Manager<'_> {
             Aspect::Listing(_) => return Err(Code::NOT_ALLOWED),
             Aspect::Property(name) => return self.replace_property(&path, &name, data),
             Aspect::Node => {}
+        }
+        if subtree::is_tnds(meta) {
+            return self.replace_tnds(&path, meta, data);
         }
         if node.is_interior() {
             return Err(Code::NOT_ALLOWED);
@@ -288,16 +324,17 @@ impl Manager<'_> {
                 if *path == Path::root() && acl.is_empty() {
                     return Err(Code::NOT_ALLOWED);
                 }
-                self.state.tree.update(path, |node| node.acl = acl)
+                self.state.tree.update(path, |node| node.acl = acl)?;
+                self.stamp(path)
             }
             property::Writable::Title => {
                 self.require(Verb::Replace, path)?;
                 if value.len() > property::TITLE_OCTETS {
                     return Err(Code::TOO_LARGE);
                 }
-                self.state
-                    .tree
-                    .update(path, |node| node.title = Some(value).filter(|title| !title.is_empty()))
+                let title = Some(value).filter(|title| !title.is_empty());
+                self.state.tree.update(path, |node| node.title = title)?;
+                self.stamp(path)
             }
             property::Writable::Name => {
                 let node = self.state.tree.get(path).ok_or(Code::NOT_FOUND)?;

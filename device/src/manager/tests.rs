@@ -8,6 +8,8 @@ use postern_wire::{
 use proptest::{prelude::*, proptest};
 use uuid::Uuid;
 
+mod subtree;
+
 use super::*;
 use crate::{
     csp::{self, Hardware},
@@ -305,7 +307,7 @@ fn cli_24_listings_show_what_this_server_may_read() {
     let leaf = |data: Option<&str>| ("./Settings/a/x".to_owned(), None, data.map(ToOwned::to_owned));
     assert_eq!(shown(&mut bench, "./Settings?list=Struct"), [&tops[..], &[leaf(None)]].concat());
     assert_eq!(shown(&mut bench, "./Settings?list=StructData"), [&tops[..], &[leaf(Some("1"))]].concat());
-    assert_eq!(bench.manager().get("./Settings?list=TNDS"), Err(Code::UNSUPPORTED));
+    assert_eq!(bench.manager().get("./Settings?list=Everything"), Err(Code::UNSUPPORTED));
 }
 
 #[test]
@@ -320,15 +322,21 @@ fn cli_25_properties_are_read_and_changed_by_their_rules() {
     }
     assert_eq!(bench.read("./DevInfo?prop=Type"), Ok("urn:oma:mo:oma-dm-devinfo:1.0".into()));
     for (uri, code) in [
-        ("./Settings/a?prop=TStamp", Code::UNSUPPORTED),
-        ("./Settings/a?prop=VerNo", Code::UNSUPPORTED),
+        ("./DevInfo/Man?prop=TStamp", Code::UNSUPPORTED), // no server has changed it
+        ("./DevInfo/Man?prop=VerNo", Code::UNSUPPORTED),
+        ("./Settings/a?prop=Colour", Code::UNSUPPORTED),
         ("./Settings?prop=Size", Code::UNSUPPORTED),
     ] {
         assert_eq!(bench.read(uri), Err(code), "{uri}");
     }
     for (uri, value, code) in [
         ("./Settings/a?prop=Format", "int", Code::NOT_ALLOWED),
-        ("./Settings/a?prop=VerNo", "1", Code::UNSUPPORTED),
+        ("./Settings/a?prop=VerNo", "1", Code::NOT_ALLOWED),
+        ("./Settings/a?prop=TStamp", "20010711T163817Z", Code::NOT_ALLOWED),
+        ("./Settings/a?prop=Size", "1", Code::NOT_ALLOWED),
+        ("./Settings/a?prop=Type", "text/html", Code::NOT_ALLOWED),
+        ("./Settings/a?prop=Colour", "1", Code::UNSUPPORTED),
+        ("./Settings/a?prop=Title", &"t".repeat(256), Code::TOO_LARGE),
         ("./Settings/a?prop=Name", "b", Code::EXISTS),
         ("./Settings/a?prop=Name", "x/y", Code::BAD_FORMAT),
         ("./DevInfo/Man?prop=Name", "x", Code::NOT_ALLOWED),
@@ -340,6 +348,26 @@ fn cli_25_properties_are_read_and_changed_by_their_rules() {
     assert_eq!(bench.replace("./Settings/a?prop=Name", "c"), Ok(()));
     assert_eq!(bench.replace("./Settings/c?prop=Title", "T"), Ok(()));
     assert_eq!(bench.read("./Settings/c?prop=Title"), Ok("T".into()));
+}
+
+#[test]
+fn cli_25_tstamp_and_verno_follow_each_change() {
+    let mut bench = Bench::new();
+    let read = |bench: &mut Bench| {
+        (bench.read("./Settings/a?prop=TStamp").unwrap(), bench.read("./Settings/a?prop=VerNo").unwrap())
+    };
+    bench.now = UtcMillis(994_869_497_000);
+    bench.add("./Settings/a", "1").unwrap();
+    assert_eq!(read(&mut bench), ("20010711T163817Z".into(), "0".into()));
+    bench.now = bench.now.plus(1_000);
+    bench.replace("./Settings/a", "2").unwrap();
+    bench.replace("./Settings/a?prop=ACL", "Get=*&Replace=srv").unwrap();
+    bench.replace("./Settings/a?prop=Title", "T").unwrap();
+    assert_eq!(read(&mut bench), ("20010711T163818Z".into(), "3".into()));
+    let (path, _) = Path::parse("./Settings/a").unwrap();
+    bench.state.tree.update(&path, |node| node.version = u16::MAX).unwrap();
+    bench.replace("./Settings/a", "3").unwrap();
+    assert_eq!(read(&mut bench).1, "0", "it wraps");
 }
 
 /// The tree of TND 7.7.1.6.

@@ -21,12 +21,9 @@ pub(crate) struct Carried {
 }
 
 impl Carried {
-    /// Reads Meta and Data. 415: unknown Format, broken base64, or a TNDS tree, which is not taken here.
+    /// Reads Meta and Data. 415: unknown Format or broken base64.
     pub(crate) fn of(meta: &Meta, data: Option<&Data>) -> Result<Self, Code> {
         let format = meta.format.as_deref().map(Format::parse).transpose()?;
-        if meta.type_.as_deref().is_some_and(|text| text.starts_with("application/vnd.syncml.dmtnds+")) {
-            return Err(Code::BAD_FORMAT);
-        }
         let base64 = meta.format.as_deref().is_some_and(|text| text.trim().eq_ignore_ascii_case("b64"));
         let value = match data {
             Some(Data::Text(text)) if base64 => Some(decode_base64(text).ok_or(Code::BAD_FORMAT)?),

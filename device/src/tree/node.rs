@@ -1,8 +1,11 @@
 //! One node of the management tree: its value and properties.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use postern_wire::terms::Verb;
+use postern_wire::{
+    terms::{UtcMillis, Verb},
+    tnds,
+};
 
 use super::acl::Acl;
 use crate::codes::Code;
@@ -64,6 +67,40 @@ impl Format {
             Self::Date => "date",
             Self::Time => "time",
             Self::Float => "float",
+        }
+    }
+
+    /// The format in a TNDS document.
+    #[must_use]
+    pub const fn in_tnds(self) -> tnds::Format {
+        match self {
+            Self::Node => tnds::Format::Node,
+            Self::Chr => tnds::Format::Chr,
+            Self::Bin => tnds::Format::Bin,
+            Self::Bool => tnds::Format::Bool,
+            Self::Int => tnds::Format::Int,
+            Self::Null => tnds::Format::Null,
+            Self::Xml => tnds::Format::Xml,
+            Self::Date => tnds::Format::Date,
+            Self::Time => tnds::Format::Time,
+            Self::Float => tnds::Format::Float,
+        }
+    }
+
+    /// The format that a TNDS document names.
+    #[must_use]
+    pub const fn of_tnds(format: tnds::Format) -> Self {
+        match format {
+            tnds::Format::Node => Self::Node,
+            tnds::Format::Chr => Self::Chr,
+            tnds::Format::Bin | tnds::Format::B64 => Self::Bin,
+            tnds::Format::Bool => Self::Bool,
+            tnds::Format::Int => Self::Int,
+            tnds::Format::Null => Self::Null,
+            tnds::Format::Xml => Self::Xml,
+            tnds::Format::Date => Self::Date,
+            tnds::Format::Time => Self::Time,
+            tnds::Format::Float => Self::Float,
         }
     }
 
@@ -133,8 +170,9 @@ impl Access {
     }
 }
 
-/// A node. Children are shared between copies of a tree until one of them changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A node. Children are shared between copies of a tree until one of them changes. Debug leaves the value of a node
+/// without Get out: it is a secret.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Node {
     /// Format.
     pub format: Format,
@@ -150,9 +188,25 @@ pub struct Node {
     pub access: Access,
     /// Planted by a provider: never deleted or renamed by a server, not even with what is above it.
     pub permanent: bool,
+    /// TStamp: when a server changed it last; none for what no server has changed.
+    pub stamped: Option<UtcMillis>,
+    /// VerNo: how often, modulo 2^16.
+    pub version: u16,
     /// No server changes the node's list, and what inherits it neither.
     pub acl_is_fixed: bool,
     pub(super) children: BTreeMap<String, Arc<Node>>,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = if self.access.allows(Verb::Get) { self.value.as_slice() } else { b"..." };
+        f.debug_struct("Node")
+            .field("format", &self.format)
+            .field("value", &String::from_utf8_lossy(value))
+            .field("acl", &self.acl.to_text())
+            .field("children", &self.children)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Node {
@@ -167,6 +221,8 @@ impl Node {
             acl: Acl::default(),
             access: Access::of(&[Verb::Add, Verb::Delete, Verb::Get, Verb::Replace]),
             permanent: false,
+            stamped: None,
+            version: 0,
             acl_is_fixed: false,
             children: BTreeMap::new(),
         }
@@ -211,6 +267,12 @@ impl Node {
     #[must_use]
     pub fn with_fixed_acl(self, acl: Acl) -> Self {
         Self { acl, acl_is_fixed: true, ..self }
+    }
+
+    /// Notes a change.
+    pub fn stamp(&mut self, now: UtcMillis) {
+        self.version = if self.stamped.is_some() { self.version.wrapping_add(1) } else { self.version };
+        self.stamped = Some(now);
     }
 
     /// Whether the node is interior.

@@ -2,6 +2,7 @@
 //! of them only what a server may have changed is kept.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use postern_wire::terms::UtcMillis;
 use postern_wire::terms::Verb;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,10 @@ pub struct SavedNode {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     acl: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    stamped: Option<UtcMillis>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    version: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     base64: Option<String>,
@@ -52,7 +57,8 @@ impl Tree {
     pub fn save(&self) -> Vec<SavedNode> {
         let mut saved = Vec::new();
         self.walk(&Path::root(), &mut |path, node| {
-            let plain = node.acl.is_empty() && node.title.is_none() && !node.access.allows(Verb::Replace);
+            let untouched = node.title.is_none() && node.stamped.is_none();
+            let plain = node.acl.is_empty() && untouched && !node.access.allows(Verb::Replace);
             if !(node.permanent && plain && path != &Path::root()) {
                 saved.push(SavedNode::of(path, node));
             }
@@ -84,6 +90,8 @@ impl SavedNode {
             media_type: node.media_type.clone(),
             title: node.title.clone(),
             acl: node.acl.to_text(),
+            stamped: node.stamped,
+            version: node.version,
             text: text.filter(|text| !text.is_empty()),
             base64,
         }
@@ -102,6 +110,7 @@ impl SavedNode {
         if tree.get(&path).is_some() {
             return tree.update(&path, |node| {
                 node.title = self.title.clone();
+                (node.stamped, node.version) = (self.stamped, self.version);
                 if !acl_is_fixed {
                     node.acl = acl;
                 }
@@ -115,8 +124,20 @@ impl SavedNode {
         }
         let fresh = if format == Format::Node { Node::interior() } else { Node::leaf(format, value) };
         let access = self.access.map_or(fresh.access, Access::from_bits);
-        let node =
-            Node { media_type: self.media_type.clone(), title: self.title.clone(), acl, access, ..fresh };
+        let node = Node {
+            media_type: self.media_type.clone(),
+            title: self.title.clone(),
+            acl,
+            access,
+            stamped: self.stamped,
+            version: self.version,
+            ..fresh
+        };
         tree.insert(&path, node)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(version: &u16) -> bool {
+    *version == 0
 }
