@@ -5,6 +5,7 @@
 
 mod fleet;
 mod new_csr;
+mod pace;
 mod run;
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode};

@@ -13,8 +13,10 @@ mod dmacc;
 mod inbox;
 mod lawmo;
 mod process;
+mod schedule;
 mod scomo;
 mod settings;
+mod syncacc;
 mod wipe;
 
 use std::{fmt, pin::Pin};
@@ -33,7 +35,9 @@ use authority::obey;
 pub use completion::{Asker, Completion, KEPT as COMPLETIONS_KEPT, Mark};
 pub use devinfo::{LEAVES as DEVINFO_LEAVES, ROOT as DEVINFO};
 pub use lawmo::{Lawmo, LockState, Operation as LawmoOperation, WipeItem};
+pub use schedule::Schedule;
 pub use scomo::{Fetch, FetchError, Fetching, Scomo, Wanted, Web};
+pub use syncacc::{Database, SyncAccount};
 pub use wipe::RUN as WIPE;
 
 /// What the simulated hardware is.
@@ -179,7 +183,14 @@ impl Default for Providers {
             .with(dmacc::DmAcc)
             .with(inbox::Inbox)
             .with(wipe::WipeProvider)
-            .with(Lawmo::default())
+            .with(Lawmo::default().with_item(WipeItem {
+                name: "Accounts".to_owned(),
+                subtree: path(&["SyncAcc"]),
+                memory: None,
+                folder: None,
+            }))
+            .with(Schedule::default())
+            .with(syncacc::SyncAcc)
             .with(settings::Settings)
     }
 }

@@ -16,7 +16,7 @@ use postern_wire::{
 
 use crate::{
     codes::Code,
-    csp::{Hardware, Providers},
+    csp::{Hardware, Providers, Schedule},
     enrolment::{Account, ServerProof},
     event::{Event, Observer},
     interaction::{NoUser, UserInterface},
@@ -249,6 +249,21 @@ impl<T: Transport> Device<T> {
         self.transport.close();
         self.work(now).await?;
         outcome
+    }
+
+    /// When the next session is due by the schedule that the server set.
+    #[must_use]
+    pub fn due(&self, now: UtcMillis) -> UtcMillis {
+        Schedule::due(&self.state, now)
+    }
+
+    /// Plans the next session, and keeps when that is.
+    pub fn plan(&mut self, now: UtcMillis, random: Random<'_>) -> Result<UtcMillis, DeviceError> {
+        let mut octets = [0; 4];
+        random(&mut octets);
+        let next = Schedule::plan(&mut self.state, now, u32::from_be_bytes(octets));
+        self.storage_keeps()?;
+        Ok(next)
     }
 
     /// Does what servers' Execs left to do, a step at a time, and keeps the state after each. What ended is then among

@@ -1,13 +1,17 @@
 //! `postern-device run`: one device with a state folder.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use secrecy::SecretString;
 
-use super::{EncodingName, Failure, Output, key_file, print, with_causes};
+use super::{
+    EncodingName, Failure, Output, key_file,
+    pace::{Pace, sleep_until},
+    print, with_causes,
+};
 use crate::{
-    device::{Device, DeviceError, Settings},
+    device::{Device, Settings},
     edge,
     enrolment::{Account, Enrolment},
     event::{Event, Observer},
@@ -17,9 +21,6 @@ use crate::{
     unit::UnitSettings,
 };
 
-/// The first wait after a failed session; doubled up to the interval.
-const FIRST_WAIT: Duration = Duration::from_secs(5);
-
 #[derive(Debug, Args)]
 pub(super) struct Run {
     /// The enrolment file.
@@ -28,9 +29,9 @@ pub(super) struct Run {
     /// The folder of the device's state; made if it is not there.
     #[arg(long)]
     state: PathBuf,
-    /// Seconds between check-ins.
-    #[arg(long, default_value_t = 900)]
-    interval: u64,
+    /// Seconds between check-ins, instead of the schedule that the server sets (8 hours until it does).
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
+    interval: Option<u32>,
     /// Check in once and end.
     #[arg(long)]
     once: bool,
@@ -80,33 +81,27 @@ impl Run {
     }
 
     async fn check_in(&self, mut device: Device) -> Result<(), Failure> {
-        let mut failures = 0;
-        loop {
-            let outcome = device.check_in(edge::now(), &mut |octets| edge::random(octets)).await;
+        let mut random = |octets: &mut [u8]| edge::random(octets);
+        let mut pace = Pace::default();
+        let at_once = self.once || self.interval.is_some();
+        let mut next = if at_once { edge::now() } else { device.due(edge::now()) };
+        while sleep_until(next).await {
+            let outcome = device.check_in(edge::now(), &mut random).await;
             if let Err(error) = &outcome {
                 tracing::warn!(error = %with_causes(error), "check-in failed");
             }
             if self.once {
                 return outcome.map(drop).map_err(|error| Failure::of_session(&error));
             }
-            failures = if outcome.is_ok() { 0 } else { failures + 1 };
-            let wait = self.wait(outcome.err().as_ref(), failures);
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                _ = tokio::signal::ctrl_c() => return Ok(()),
-            }
+            let now = edge::now();
+            let planned = device.plan(now, &mut random).map_err(|error| Failure::of_session(&error))?;
+            let regular = self.interval.map_or(planned, |seconds| now.plus(i64::from(seconds) * 1_000));
+            let untold = !device.state().completions.is_empty();
+            let mut part = [0];
+            random(&mut part);
+            next = pace.next(now, regular, outcome.err().as_ref(), untold, part[0]);
         }
-    }
-
-    /// The interval after a success; after failures sooner, but never before the server wants to be asked.
-    fn wait(&self, error: Option<&DeviceError>, failures: u32) -> Duration {
-        let interval = Duration::from_secs(self.interval.max(1));
-        let Some(error) = error else { return interval };
-        let backoff = FIRST_WAIT.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(interval);
-        let mut jitter = [0];
-        edge::random(&mut jitter);
-        let backoff = backoff.mul_f64(0.75 + f64::from(jitter[0]) / 512.0);
-        backoff.max(Duration::from_secs(error.retry_after().unwrap_or_default().min(86_400)))
+        Ok(())
     }
 }
 
