@@ -87,6 +87,8 @@ pub struct Quirks {
     pub max_commands_per_message: Option<u32>,
     /// Largest message in octets, also where the device announces more or nothing (LD-21).
     pub max_message_octets: Option<u32>,
+    /// It cannot put a value together from chunks (LD-19).
+    pub no_large_objects: bool,
     /// Its Source LocURI changes at each check-in (PT-02): identity is the certificate or signature alone.
     pub volatile_device_id: bool,
     /// Credentials are demanded in each message (status 200) instead of once a session (212).

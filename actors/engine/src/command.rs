@@ -5,6 +5,8 @@
 
 use postern_wire::terms::{CommandState, Redelivery, Verb};
 
+use crate::queue::Body;
+
 use CommandState::{Cancelled, Expired, Failed, InDoubt, Queued, Sent, Succeeded, Superseded};
 
 /// What can happen to a command.
@@ -83,13 +85,21 @@ pub const fn is_pending(state: CommandState) -> bool {
     matches!(state, Queued | Sent)
 }
 
+/// The redelivery class of a command: of a container, the most careful one of what is inside it.
+#[must_use]
+pub fn redelivery(body: &Body) -> Redelivery {
+    let inside = body.children().iter().map(redelivery).max();
+    inside.unwrap_or_else(|| default_redelivery(body.verb()))
+}
+
 /// The redelivery class of a command of this verb, unless its planner knows better.
 #[must_use]
 pub const fn default_redelivery(verb: Verb) -> Redelivery {
     match verb {
-        Verb::Get | Verb::Replace | Verb::Delete => Redelivery::Repeat,
+        // A question that was lost is asked again.
+        Verb::Get | Verb::Replace | Verb::Delete | Verb::Alert => Redelivery::Repeat,
         Verb::Add | Verb::Copy => Redelivery::ProbeFirst,
-        Verb::Exec | Verb::Atomic | Verb::Sequence | Verb::Alert => Redelivery::AtMostOnce,
+        Verb::Exec | Verb::Atomic | Verb::Sequence => Redelivery::AtMostOnce,
     }
 }
 
@@ -147,6 +157,22 @@ causes! {
     TooLargeForDevice = "too-large-for-device",
     /// The value that the device holds is larger than what this server takes (413, or a chunked object).
     ObjectTooLarge = "object-too-large",
+    /// Fewer or more octets came than Size had said (424).
+    SizeMismatch = "size-mismatch",
+    /// Something else came before the last chunk (1225).
+    ObjectBrokenOff = "object-broken-off",
+    /// All unfinished objects together are larger than this server holds.
+    SpoolFull = "spool-full",
+    /// The device took the first chunk for the whole value: a part of it stands at the node (LD-19).
+    NoLargeObjects = "no-large-objects",
+    /// The Atomic failed and the device took back what it had done (507, 216).
+    RolledBack = "rolled-back",
+    /// The Atomic failed and the device could not take back what it had done (516).
+    RollbackFailed = "rollback-failed",
+    /// Some of an Atomic failed and the device did not take the rest back (LD-17).
+    NotRolledBack = "not-rolled-back",
+    /// The answer to the Atomic does not fit a message of the device (517).
+    AtomicTooLarge = "atomic-too-large",
     /// No such node (404).
     NotFound = "not-found",
     /// The node does not allow the command (405).
@@ -222,7 +248,8 @@ pub const fn judge(verb: Verb, code: u32, sends: u32) -> Verdict {
             404 | 410 => Cause::NotFound,
             405 => Cause::NotAllowed,
             406 | 501 => Cause::NotSupported,
-            411 | 413 | 416 | 424 => Cause::TooLargeForDevice,
+            411 | 413 | 416 => Cause::TooLargeForDevice,
+            424 => Cause::SizeMismatch,
             414 => Cause::UriTooLong,
             415 => Cause::BadFormat,
             418 => Cause::AlreadyExists,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use postern_wire::{
     syncml::Data,
-    terms::{CommandId, CommandState, DmSessionId, ProofClass, UtcMillis},
+    terms::{CommandId, CommandState, DmSessionId, ProofClass, UtcMillis, Verb},
 };
 use sha2::{Digest, Sha256};
 
@@ -202,7 +202,9 @@ impl Effect {
 /// The status of one item of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ItemStatus {
-    /// The item's target URI.
+    /// The verb of the command that it is of: the command itself, or one inside it.
+    pub verb: Verb,
+    /// The item's target URI; empty for a container and an alert.
     pub uri: String,
     /// The code, where the device gave one.
     pub code: Option<u32>,

@@ -14,3 +14,5 @@ pub mod operations;
 pub mod probe;
 pub mod queue;
 pub mod session;
+pub mod spool;
+pub mod user;

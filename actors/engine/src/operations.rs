@@ -76,6 +76,8 @@ pub fn planner(kind: OperationKind) -> Option<&'static dyn Planner> {
 pub struct Plan {
     /// The commands, at least one.
     pub commands: Vec<PlannedCommand>,
+    /// Whether each has to wait for the one before, whatever the order said.
+    pub ordered: bool,
 }
 
 /// One command of a plan, not yet committed.
@@ -140,6 +142,14 @@ pub enum PlanError {
         uri: String,
         /// What is wrong.
         problem: &'static str,
+    },
+    /// A container holds a command that may not stand in it.
+    #[error("{inside} may not stand in {container}")]
+    Composition {
+        /// The container.
+        container: Verb,
+        /// What is in it.
+        inside: Verb,
     },
     /// A URI is not one of the management tree.
     #[error("{uri:?} is not a management tree URI: {problem}")]
@@ -258,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_newer_setting_takes_the_place_of_one_that_was_never_sent() {
-        let plan = Plan { commands: vec![planned("./B", "new")] };
+        let plan = Plan { commands: vec![planned("./B", "new")], ..Plan::default() };
         let Coalesced { insert, supersede } =
             coalesce(&waiting(OperationKind::Policy), OperationKind::Policy, plan);
         assert_eq!((insert.len(), supersede), (1, vec![CommandId(Uuid::from_u128(2))]));
@@ -267,7 +277,7 @@ mod tests {
     #[test]
     fn what_a_person_typed_and_what_another_kind_wants_is_left_alone() {
         for kind in [OperationKind::Raw, OperationKind::Inventory] {
-            let plan = Plan { commands: vec![planned("./B", "new")] };
+            let plan = Plan { commands: vec![planned("./B", "new")], ..Plan::default() };
             assert!(coalesce(&waiting(kind), OperationKind::Raw, plan.clone()).supersede.is_empty());
             assert!(coalesce(&waiting(kind), OperationKind::Policy, plan).supersede.is_empty());
         }
@@ -279,7 +289,7 @@ mod tests {
         let mut command = planned("./A", "old").into_pending(id, &order(OperationKind::Policy), UtcMillis(1));
         command.sends = 1;
         let queue = Queue::load(vec![command], 10);
-        let plan = Plan { commands: vec![planned("./A", "new")] };
+        let plan = Plan { commands: vec![planned("./A", "new")], ..Plan::default() };
         assert!(coalesce(&queue, OperationKind::Policy, plan).supersede.is_empty());
     }
 

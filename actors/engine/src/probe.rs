@@ -13,11 +13,23 @@ use crate::{
 /// The nodes to read for a command; `None` where reading cannot tell.
 #[must_use]
 pub fn uris(body: &Body) -> Option<Vec<String>> {
+    let body = subject(body)?;
     let [item] = body.items() else { return None };
     match body.verb() {
         Verb::Add | Verb::Replace | Verb::Delete => Some(vec![item.target.clone()]),
         Verb::Copy => Some(vec![item.target.clone(), item.source.clone()?]),
         Verb::Get | Verb::Exec | Verb::Atomic | Verb::Sequence | Verb::Alert => None,
+    }
+}
+
+/// What is probed of a command. Of an Atomic one Add tells for all, because it is all or nothing.
+fn subject(body: &Body) -> Option<&Body> {
+    match body {
+        Body::Plain { .. } => Some(body),
+        Body::Atomic(children) => {
+            children.iter().find(|child| child.verb() == Verb::Add && child.items().len() == 1)
+        }
+        Body::Sequence(_) | Body::UserAlert { .. } => None,
     }
 }
 
@@ -27,7 +39,9 @@ pub fn decide(body: &Body, codes: &[Option<u32>], found: &[&ResultItem]) -> (Eve
     const DONE: (Event, Cause) = (Event::ProbedDone, Cause::FoundByProbe);
     const UNDONE: (Event, Cause) = (Event::ProbedUndone, Cause::NotFoundByProbe);
     const UNCLEAR: (Event, Cause) = (Event::ProbedUnclear, Cause::ProbeUnclear);
-    let Some(item) = body.items().first() else { return UNCLEAR };
+    let Some((body, item)) = subject(body).and_then(|body| Some((body, body.items().first()?))) else {
+        return UNCLEAR;
+    };
     match (body.verb(), codes) {
         (Verb::Delete, [Some(404)]) => DONE,
         (Verb::Delete, [Some(200)]) => UNDONE,

@@ -10,12 +10,17 @@
 
 mod admit;
 mod answer;
+mod build;
 mod collect;
 mod compose;
 mod deny;
+mod download;
 mod fill;
+mod flight;
 mod repeat;
 mod serve;
+mod upload;
+mod verdict;
 
 use postern_wire::{
     auth::HmacHeader,
@@ -28,7 +33,7 @@ pub use crate::{
     account::{Account, Peer},
     effect::{CloseReason, Decision, Effect, Outcome, RefusedReason, Reply},
 };
-use crate::{nonce::Nonce, queue::Queue};
+use crate::{nonce::Nonce, queue::Queue, spool::Spool};
 use deny::Candidate;
 use repeat::{Ended, Stored};
 use serve::Open;
@@ -56,8 +61,10 @@ pub struct SessionConfig {
     pub largest_reply_octets: u64,
     /// MaxMsgSize that we announce, in octets. 256 KiB.
     pub max_msg_size: u64,
-    /// MaxObjSize that we announce, in octets (AM-18: always). 1 MiB.
+    /// MaxObjSize that we announce, in octets (AM-18: always), and hold of one device. 8 MiB.
     pub max_obj_size: u64,
+    /// What unfinished objects of all devices may take up together. 256 MiB.
+    pub spool: Spool,
     /// Milliseconds that a command accepted with 202 waits for its alert (`Queue::expire`). 7 days.
     pub completion_ms: i64,
     /// Beginnings of the generic alert types that are taken (SRV-39), without prefix; an alert that belongs to an
@@ -90,7 +97,8 @@ impl Default for SessionConfig {
             reply_octets: 32 * 1024,
             largest_reply_octets: 1024 * 1024,
             max_msg_size: 256 * 1024,
-            max_obj_size: 1024 * 1024,
+            max_obj_size: 8 * 1024 * 1024,
+            spool: Spool::new(256 * 1024 * 1024),
             completion_ms: 7 * 24 * 3_600_000,
             alert_types: ALERT_TYPES,
             limits: Limits::default(),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use postern_engine::{
-    command::{Event, is_pending},
-    effect::{AlertItem, Effect, RefusedReason, ResultItem},
+    command::{Cause, Event, is_pending},
+    effect::{AlertItem, Effect, ItemStatus, RefusedReason, ResultItem},
 };
 use postern_store::{
     StoreError, Tx, WriteError,
@@ -25,6 +25,10 @@ use crate::{CheckIn, counters::Counters, later::Note, payload, shared::Shared};
 
 /// Results of a command that was accepted first stand behind those that came with the acceptance.
 const AFTER_ACCEPTANCE: i64 = 10_000;
+/// The codes of its parts stand behind all results.
+const AFTER_RESULTS: i64 = 20_000;
+/// The type of a row that holds the status code of a part of a command.
+const STATUS_TYPE: &str = "application/vnd.syncml.status";
 /// Commands that are recorded as sent by one statement: each row carries the references of all of them.
 const SENT_TOGETHER: usize = 16;
 
@@ -115,10 +119,17 @@ impl Commit {
                     })),
                 }
             }
-            Effect::CommandMoved { command, event, state, cause, code, results, class, at, .. } => {
+            Effect::CommandMoved { command, event, state, cause, code, items, results, class, at } => {
                 self.touched.push(command);
-                let first = if accepted.contains(&command) { AFTER_ACCEPTANCE } else { 0 };
-                let rows = result_rows(self.enrolment, command, results, first, class, at);
+                let later = accepted.contains(&command);
+                let first = if later { AFTER_ACCEPTANCE } else { 0 };
+                let mut rows = result_rows(self.enrolment, command, results, first, class, at);
+                if !is_pending(state) && !later {
+                    rows.extend(status_rows(self.enrolment, command, &items, class, at));
+                }
+                if cause == Cause::RollbackFailed {
+                    tracing::error!(device = %self.enrolment, %command, "an Atomic failed and could not be taken back");
+                }
                 if !rows.is_empty() {
                     self.keep_results(rows);
                 }
@@ -243,6 +254,38 @@ fn result_rows(
             at,
         })
         .collect()
+}
+
+/// The codes of a command's parts, where there are several: each child of a container, each item of several that did not all succeed.
+/// They stand behind the results, as values of type [`STATUS_TYPE`] under the part's node or verb.
+fn status_rows(
+    enrolment: EnrolmentId,
+    command: CommandId,
+    items: &[ItemStatus],
+    proof: ProofClass,
+    at: UtcMillis,
+) -> Vec<ResultRow> {
+    let container = items.first().is_some_and(|item| !item.verb.is_on_the_tree());
+    let all_well = items.iter().all(|item| matches!(item.code, Some(200..=299)));
+    if items.len() < 2 || (all_well && !container) {
+        return Vec::new();
+    }
+    let row = |(position, item): (i64, &ItemStatus)| {
+        let named = if item.uri.is_empty() { item.verb.as_str() } else { &item.uri };
+        Some(ResultRow {
+            command,
+            position,
+            enrolment,
+            source_uri: Some(named.to_owned()),
+            format: Some("int".to_owned()),
+            media_type: Some(STATUS_TYPE.to_owned()),
+            data: item.code?.to_string().into_bytes(),
+            sealed: false,
+            proof,
+            at,
+        })
+    };
+    (AFTER_RESULTS..).zip(items).filter_map(row).collect()
 }
 
 fn octets(data: Data) -> Vec<u8> {

@@ -176,6 +176,7 @@ fn plan(
         Ok(planned) => planned,
         Err(refused) => return Ok(Err(refusal(refused))),
     };
+    let ordered = order.ordered || planned.ordered;
     let Coalesced { insert, supersede } = coalesce(&queue, order.kind, planned);
     let now = tx.now();
     let superseded: Vec<_> = supersede.into_iter().filter_map(|old| queue.supersede(old, now).ok()).collect();
@@ -185,7 +186,7 @@ fn plan(
     let rows = (0..)
         .zip(insert)
         .map(|(position, command)| {
-            let content = Content { body: command.body, ordered: order.ordered };
+            let content = Content { body: command.body, ordered };
             let id = CommandId(tx.fresh_id());
             row(&device, order, operation, id, position, &content, command.redelivery, now)
         })

@@ -1,7 +1,8 @@
 //! Commands typed by an admin: checked against the tree's grammar and the table of protected URIs.
 //!
 //! What is planned says the same as what was typed; only an Add or Copy of several items becomes several
-//! commands, so that each one's fate can be probed, and a Get of several where the model takes one item each.
+//! commands, so that each one's fate can be probed, a Get of several where the model takes one item each, a Replace of
+//! several where one is large, and a Sequence where the model has none. What a container holds is judged like the rest.
 
 use postern_wire::{
     auth,
@@ -10,9 +11,10 @@ use postern_wire::{
     uri::{Query, TreeUri},
 };
 
-use super::{Order, Plan, PlanError, PlannedCommand, Planner, Target};
+use super::{Order, Plan, PlanError, PlannedCommand, Planner, Target, data_octets};
 use crate::{
-    command::default_redelivery,
+    account::Quirks,
+    command::{default_redelivery, redelivery},
     destructive,
     queue::{Body, BodyItem},
 };
@@ -30,26 +32,125 @@ impl Planner for Raw {
         if order.commands.is_empty() {
             return Err(PlanError::Empty);
         }
-        let mut commands = Vec::new();
+        let mut plan = Plan::default();
         for body in &order.commands {
-            let Body::Plain { verb, items, correlator } = body else {
-                return Err(PlanError::Model { problem: "structured commands are not sent yet" });
-            };
-            let (verb, items) = (*verb, plain(*verb, items)?);
-            let correlator = correlator.clone().filter(|_| verb == Verb::Exec);
-            let redelivery = default_redelivery(verb);
+            one(body, target.quirks, &mut plan)?;
+        }
+        Ok(plan)
+    }
+}
+
+/// Commands that a container holds at most.
+const CHILDREN: usize = 64;
+/// Octets of a value that goes in a command of its own, so that it can be cut where it does not fit a message.
+const LARGE: usize = 1000;
+
+/// One command as typed, put into those that go out.
+fn one(body: &Body, quirks: Quirks, plan: &mut Plan) -> Result<(), PlanError> {
+    let body = match body {
+        Body::Plain { verb, items, correlator } => {
+            let items = plain(*verb, items)?;
+            let large = |item: &BodyItem| item.data.as_ref().is_some_and(|data| data_octets(data) > LARGE);
             let one_each = match verb {
                 Verb::Add | Verb::Copy => true,
-                Verb::Get => target.quirks.one_item_per_get,
+                Verb::Get => quirks.one_item_per_get,
+                Verb::Replace => items.iter().any(large),
                 _ => false,
             };
             let each = if one_each { 1 } else { items.len() };
-            commands.extend(items.chunks(each).map(|items| PlannedCommand {
-                body: Body::Plain { verb, items: items.to_vec(), correlator: correlator.clone() },
-                redelivery,
+            let correlator = correlator.clone().filter(|_| *verb == Verb::Exec);
+            plan.commands.extend(items.chunks(each).map(|items| PlannedCommand {
+                body: Body::Plain { verb: *verb, items: items.to_vec(), correlator: correlator.clone() },
+                redelivery: default_redelivery(*verb),
             }));
+            return Ok(());
         }
-        Ok(Plan { commands })
+        Body::Atomic(children) => atomic(children, quirks)?,
+        Body::Sequence(children) => {
+            let children = sequence(children, quirks)?;
+            if quirks.no_sequence {
+                return spread(children, plan);
+            }
+            Body::Sequence(children)
+        }
+        Body::UserAlert { .. } => user_alert(body)?,
+    };
+    let redelivery = redelivery(&body);
+    plan.commands.push(PlannedCommand { body, redelivery });
+    Ok(())
+}
+
+/// What may stand in an Atomic: Add, Copy, Delete, Replace and display alerts (REP 6.6.3).
+fn atomic(children: &[Body], quirks: Quirks) -> Result<Body, PlanError> {
+    if quirks.no_atomic {
+        return Err(PlanError::Model { problem: "it does not take back what an Atomic has done" });
+    }
+    let one = |child: &Body| match child {
+        Body::Plain {
+            verb: verb @ (Verb::Add | Verb::Copy | Verb::Delete | Verb::Replace), items, ..
+        } => Ok(Body::plain(*verb, plain(*verb, items)?)),
+        Body::UserAlert { .. } => user_alert(child),
+        other => Err(PlanError::Composition { container: Verb::Atomic, inside: other.verb() }),
+    };
+    Ok(Body::Atomic(counted(Verb::Atomic, children)?.iter().map(one).collect::<Result<_, _>>()?))
+}
+
+/// What may stand in a Sequence: everything but another one.
+fn sequence(children: &[Body], quirks: Quirks) -> Result<Vec<Body>, PlanError> {
+    let one = |child: &Body| match child {
+        Body::Plain { verb, items, correlator } => {
+            let correlator = correlator.clone().filter(|_| *verb == Verb::Exec);
+            Ok(Body::Plain { verb: *verb, items: plain(*verb, items)?, correlator })
+        }
+        Body::Atomic(children) => atomic(children, quirks),
+        Body::UserAlert { .. } => user_alert(child),
+        Body::Sequence(_) => {
+            Err(PlanError::Composition { container: Verb::Sequence, inside: Verb::Sequence })
+        }
+    };
+    counted(Verb::Sequence, children)?.iter().map(one).collect()
+}
+
+fn counted(verb: Verb, children: &[Body]) -> Result<&[Body], PlanError> {
+    if children.is_empty() || children.len() > CHILDREN {
+        return Err(PlanError::Items { verb, expected: "1 to 64 commands", got: children.len() });
+    }
+    Ok(children)
+}
+
+/// The commands of a Sequence one after the other, for a model that crashes over it (LD-16).
+fn spread(children: Vec<Body>, plan: &mut Plan) -> Result<(), PlanError> {
+    if children.iter().any(|child| child.verb() == Verb::Alert) {
+        return Err(PlanError::Model { problem: "it has no Sequence, so no answer could stop what follows" });
+    }
+    plan.ordered = true;
+    plan.commands.extend(children.into_iter().map(|body| {
+        let redelivery = redelivery(&body);
+        PlannedCommand { body, redelivery }
+    }));
+    Ok(())
+}
+
+/// A display alert whose parts fit its code.
+fn user_alert(body: &Body) -> Result<Body, PlanError> {
+    const TEXT: usize = 2000;
+    const CHOICES: usize = 100;
+    let Body::UserAlert { code, options, text, choices } = body else { return Ok(body.clone()) };
+    let wrong = |problem| Err(PlanError::Shape { verb: Verb::Alert, uri: code.to_string(), problem });
+    let chooses = matches!(code, 1103 | 1104);
+    let texts = || [options, text].into_iter().chain(choices);
+    if !(1100..=1104).contains(code) {
+        wrong("only 1100 to 1104 are shown to a person")
+    } else if text.trim().is_empty() {
+        wrong("there is nothing to show")
+    } else if chooses == choices.is_empty() {
+        wrong("1103 and 1104 have choices, the others none")
+    } else if choices.len() > CHOICES || texts().any(|text| text.len() > TEXT) {
+        wrong("it is longer than any device shows")
+    } else if texts().any(|text| !text.chars().all(is_xml_character)) {
+        wrong("a character of it cannot be carried")
+    } else {
+        Ok(body.clone())
     }
 }
 
@@ -161,7 +262,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{account::Quirks, destructive::Protected};
+    use crate::destructive::Protected;
 
     fn plan(commands: Vec<Body>) -> Result<Plan, PlanError> {
         plan_for(commands, Quirks::default())
@@ -252,5 +353,98 @@ mod tests {
         let quirks = Quirks { one_item_per_get: true, ..Quirks::default() };
         assert_eq!(plan_for(vec![get()], quirks).unwrap().commands.len(), 2);
         assert_eq!(plan(vec![get()]).unwrap().commands.len(), 1);
+    }
+
+    fn ask(code: u32, choices: &[&str]) -> Body {
+        let choices = choices.iter().map(ToString::to_string).collect();
+        Body::UserAlert { code, options: "MINDT=10".into(), text: "Now?".into(), choices }
+    }
+
+    #[test]
+    fn srv_32_an_atomic_holds_what_the_protocol_allows_and_nothing_else() {
+        let node = |verb| body(verb, vec![BodyItem::node("./A")]);
+        let copy = body(Verb::Copy, vec![BodyItem { source: Some("./B".into()), ..BodyItem::node("./C") }]);
+        let good = Body::Atomic(vec![node(Verb::Add), node(Verb::Delete), copy, ask(1101, &[])]);
+        assert_eq!(plan(vec![good.clone()]).unwrap().commands[0].body, good);
+        for inside in [
+            node(Verb::Get),
+            node(Verb::Exec),
+            Body::Atomic(vec![node(Verb::Add)]),
+            Body::Sequence(vec![node(Verb::Add)]),
+        ] {
+            let (container, verb) = (Verb::Atomic, inside.verb());
+            let refused = plan(vec![Body::Atomic(vec![node(Verb::Add), inside])]);
+            assert_eq!(refused, Err(PlanError::Composition { container, inside: verb }));
+        }
+        assert!(plan(vec![Body::Atomic(vec![])]).is_err());
+    }
+
+    #[test]
+    fn a_sequence_holds_anything_but_a_sequence_and_is_as_careful_as_its_most_careful_part() {
+        let node = |verb| body(verb, vec![BodyItem::node("./A")]);
+        let atomic = || Body::Atomic(vec![node(Verb::Add)]);
+        for (inside, class) in [
+            (vec![node(Verb::Get), node(Verb::Delete)], Redelivery::Repeat),
+            (vec![node(Verb::Get), atomic()], Redelivery::ProbeFirst),
+            (vec![ask(1101, &[]), node(Verb::Exec)], Redelivery::AtMostOnce),
+        ] {
+            assert_eq!(plan(vec![Body::Sequence(inside)]).unwrap().commands[0].redelivery, class);
+        }
+        assert!(plan(vec![Body::Sequence(vec![Body::Sequence(vec![node(Verb::Get)])])]).is_err());
+    }
+
+    #[test]
+    fn ld_16_ld_17_models_without_sequence_or_atomic_get_neither() {
+        let node = |verb| body(verb, vec![BodyItem::node("./A")]);
+        let quirks = Quirks { no_sequence: true, no_atomic: true, ..Quirks::default() };
+        let plan = plan_for(vec![Body::Sequence(vec![node(Verb::Delete), node(Verb::Get)])], quirks).unwrap();
+        assert_eq!((plan.ordered, plan.commands.len()), (true, 2));
+        for refused in
+            [Body::Atomic(vec![node(Verb::Add)]), Body::Sequence(vec![ask(1101, &[]), node(Verb::Get)])]
+        {
+            assert!(matches!(plan_for(vec![refused], quirks), Err(PlanError::Model { .. })));
+        }
+    }
+
+    #[test]
+    fn an_alert_to_the_person_at_the_device_has_the_parts_that_its_code_wants() {
+        for good in [ask(1100, &[]), ask(1102, &[]), ask(1103, &["a"]), ask(1104, &["a", "b"])] {
+            assert_eq!(plan(vec![good.clone()]).unwrap().commands[0].body, good);
+        }
+        let empty = Body::UserAlert { code: 1100, options: String::new(), text: " ".into(), choices: vec![] };
+        for bad in [ask(1103, &[]), ask(1101, &["a"]), ask(1105, &[]), ask(1222, &[]), empty] {
+            assert!(plan(vec![bad.clone()]).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn protected_uris_are_refused_inside_containers_and_by_way_of_their_acl() {
+        let wipe = || body(Verb::Exec, vec![BodyItem::node("./LAWMO/Operations/Wipe")]);
+        let account = || body(Verb::Replace, vec![valued("./DMAcc/x/AppAddr/1/Addr", "chr", "http://x")]);
+        let acl = || body(Verb::Replace, vec![valued("./DMAcc/x?prop=ACL", "chr", "Get=*")]);
+        let above = || body(Verb::Delete, vec![BodyItem::node("./LAWMO")]);
+        let secret = || body(Verb::Get, vec![BodyItem::node("./DMAcc/x/AppAuth/1/AAuthSecret")]);
+        for (order, what) in [
+            (Body::Sequence(vec![wipe()]), Protected::Wipe),
+            (Body::Sequence(vec![secret()]), Protected::Secret),
+            (Body::Sequence(vec![Body::Atomic(vec![account()])]), Protected::Account),
+            (Body::Atomic(vec![account()]), Protected::Account),
+            (Body::Atomic(vec![acl()]), Protected::Secret),
+            (Body::Atomic(vec![above()]), Protected::Wipe),
+            (acl(), Protected::Secret),
+        ] {
+            let refused = plan(vec![order.clone()]);
+            let wanted =
+                matches!(&refused, Err(PlanError::Protected { protected, .. }) if *protected == what);
+            assert!(wanted, "{order:?}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_replace_of_several_items_is_split_where_one_is_large() {
+        let large = "x".repeat(2000);
+        let items = |value: &str| vec![valued("./A", "chr", value), valued("./B", "chr", "y")];
+        let count = |value: &str| plan(vec![body(Verb::Replace, items(value))]).unwrap().commands.len();
+        assert_eq!((count("x"), count(&large)), (1, 2));
     }
 }

@@ -8,7 +8,7 @@ use postern_wire::{
 
 use super::{
     Session, SessionConfig, Turn,
-    collect::{self, same_node, text},
+    collect::{same_node, text},
     deny::every_command,
     serve::Open,
 };
@@ -47,6 +47,7 @@ pub(super) fn answer(
     open: &mut Open,
     turn: &mut Turn<'_>,
     queue: &mut Queue,
+    of_results: &[(u32, u32)],
 ) -> Answers {
     let mut answers = Answers::default();
     let message = &turn.decoded.message;
@@ -54,8 +55,9 @@ pub(super) fn answer(
         match command {
             Command::Status(_) => {}
             Command::Results(results) => {
-                if collect::is_chunked(results) {
-                    answers.push(turn, results.cmd_id, "Results", 413);
+                let code = of_results.iter().find(|(cmd_id, _)| *cmd_id == results.cmd_id);
+                if let Some((cmd_id, code)) = code {
+                    answers.push(turn, *cmd_id, "Results", *code);
                 }
             }
             Command::Alert(alert) => {
@@ -90,7 +92,13 @@ fn alert(
     queue: &mut Queue,
 ) -> u32 {
     match alert.code {
-        1200 | 1201 | 1222 | 1223 | 1225 => 200,
+        1200 | 1201 | 1222 | 1223 => 200,
+        1225 => {
+            if let Some(upload) = &mut open.upload {
+                upload.broken = true;
+            }
+            200
+        }
         1224 | 1226 if alert.items.is_empty() => 412,
         1224 => {
             note_alert(alert, None, turn);
@@ -134,22 +142,23 @@ fn generic(
 /// The Exec that an alert tells the end of: by Correlator, else by the node it names (omadm.md 9).
 fn exec_of(alert: &Alert, queue: &Queue) -> Option<CommandId> {
     let sent = || {
-        queue
-            .iter()
-            .filter(|command| command.body.verb() == Verb::Exec && command.state == CommandState::Sent)
+        let open = queue.iter().filter(|command| command.state == CommandState::Sent);
+        open.flat_map(|command| {
+            let execs = command.body.flattened().into_iter().filter(|body| body.verb() == Verb::Exec);
+            execs.map(|exec| (command.id, exec)).collect::<Vec<_>>()
+        })
     };
     let correlator = alert.correlator.as_deref().map(str::trim).filter(|text| !text.is_empty());
-    let by_correlator =
-        sent().find(|command| correlator.is_some() && command.body.correlator() == correlator);
+    let by_correlator = sent().find(|(_, exec)| correlator.is_some() && exec.correlator() == correlator);
     let names = |uri: &str| {
         alert.items.iter().any(|item| item.source.as_ref().is_some_and(|source| same_node(&source.uri, uri)))
     };
     let by_node = || {
         sent()
-            .filter(|command| correlator.is_none() || command.body.correlator().is_none())
-            .find(|command| command.body.items().iter().any(|item| names(&item.target)))
+            .filter(|(_, exec)| correlator.is_none() || exec.correlator().is_none())
+            .find(|(_, exec)| exec.items().iter().any(|item| names(&item.target)))
     };
-    by_correlator.or_else(by_node).map(|command| command.id)
+    by_correlator.or_else(by_node).map(|(id, _)| id)
 }
 
 /// Whether a result code tells success: 2xx, 12xx (LAWMO, SCOMO) or 0; what holds no number is no failure.

@@ -5,13 +5,13 @@ use std::{collections::VecDeque, mem};
 use postern_wire::{
     auth,
     syncml::{
-        self, Alert, Command, Cred, Data, EncodeError, Item, Location, Message, Meta, Status, Style, SyncHdr,
-        Version,
+        self, Alert, Command, Cred, Data, EncodeError, Encoding, Item, Location, Message, Meta, Status,
+        Style, SyncHdr, Version,
     },
 };
 use secrecy::ExposeSecret;
 
-use super::{Reply, SessionConfig, Turn};
+use super::{Reply, SessionConfig, Turn, build};
 use crate::account::{Quirks, ServerAccount, ServerScheme};
 
 /// A message being put together.
@@ -73,7 +73,7 @@ impl Composer {
         let fits = used <= self.limit;
         if fits {
             self.used = used;
-            self.next += u32::try_from(commands.len()).unwrap_or(u32::MAX);
+            self.next += commands.iter().map(build::ids).sum::<u32>();
             if self.body.is_empty() {
                 self.base = used;
             }
@@ -97,12 +97,33 @@ impl Composer {
         self.push(Command::Alert(Alert { cmd_id: self.next, code, ..Alert::default() }))
     }
 
+    /// Tells that the object at `uri` was broken off (Alert 1225), if it fits.
+    pub(super) fn broken_off(&mut self, uri: &str) -> bool {
+        let item = Item { source: Some(Location::uri(uri)), ..Item::default() };
+        self.push(Command::Alert(Alert {
+            cmd_id: self.next,
+            code: 1225,
+            items: vec![item],
+            ..Alert::default()
+        }))
+    }
+
+    /// Octets that are left.
+    pub(super) const fn room(&self) -> usize {
+        self.limit.saturating_sub(self.used)
+    }
+
+    /// The encoding that the message goes out in.
+    pub(super) const fn encoding(&self) -> Encoding {
+        self.style.encoding
+    }
+
     /// Takes back everything after the first `len` commands; Status goes to the front of `backlog`.
     pub(super) fn truncate(&mut self, len: usize, backlog: &mut VecDeque<Status>) {
         while self.body.len() > len {
             let Some(command) = self.body.pop() else { return };
             self.used = self.used.saturating_sub(syncml::command_len(&command, &self.style));
-            self.next -= 1;
+            self.next -= build::ids(&command);
             if let Command::Status(status) = command {
                 backlog.push_front(status);
             }

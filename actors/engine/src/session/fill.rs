@@ -5,14 +5,17 @@
 
 use std::collections::VecDeque;
 
-use postern_wire::{
-    syncml::{Command, Item, Location, Meta, Request},
-    terms::{CommandId, CommandState, OperationKind, Redelivery, Verb},
-};
+use postern_wire::terms::{CommandId, CommandState, OperationKind, Redelivery};
 
-use super::{Effect, Reply, Session, Turn, collect::InFlight, compose::Composer, serve::Open};
+use super::{
+    Effect, Reply, Session, Turn,
+    build::{build, ids},
+    compose::Composer,
+    flight::InFlight,
+    serve::Open,
+    upload::Upload,
+};
 use crate::{
-    account::Quirks,
     command::{Cause, Event},
     operations::data_octets,
     probe,
@@ -28,17 +31,36 @@ struct Chosen {
 }
 
 impl Session {
-    /// Adds commands and gives the encoded reply; `None` where nothing is sent.
+    /// Adds commands and gives the encoded reply, and whether Final is in it; `None` where nothing is sent.
     pub(super) fn fill(
         &self,
         open: &mut Open,
         composer: &mut Composer,
         turn: &mut Turn<'_>,
         queue: &mut Queue,
-    ) -> Option<Reply> {
+    ) -> Option<(Reply, bool)> {
         let before = composer.len();
+        // A wipe does not wait for the end of an object.
+        let suspended = turn.peer.wipe_only || queue.is_suspended_by_wipe();
+        let overtaken = |upload: &mut Upload| {
+            suspended && queue.get(upload.command).is_none_or(|command| command.kind != OperationKind::Wipe)
+        };
+        if let Some(upload) = open.upload.take_if(overtaken) {
+            let note = Note::cause(Cause::ObjectBrokenOff);
+            turn.effects.extend(queue.apply(upload.command, Event::NotExecuted, note, turn.now));
+        }
         loop {
+            if open.upload.is_some() {
+                match self.chunk(open, composer, turn, queue) {
+                    Some(sent) => return Some(sent),
+                    None if open.upload.is_some() => return None,
+                    None => {}
+                }
+            }
             let chosen = self.choose(open, composer, turn, queue);
+            if chosen.is_empty() && open.upload.is_some() {
+                continue;
+            }
             if chosen.is_empty() {
                 return None;
             }
@@ -46,7 +68,7 @@ impl Session {
                 for one in chosen {
                     record(one, open, turn, queue);
                 }
-                return Some(reply);
+                return Some((reply, true));
             }
             composer.truncate(before, &mut VecDeque::new());
             let mut rejected = 0;
@@ -63,6 +85,50 @@ impl Session {
         }
     }
 
+    /// Adds the next chunk of the object on its way. `None` with the object still there: it waits for a message to
+    /// itself; `None` without: it cannot be sent.
+    fn chunk(
+        &self,
+        open: &mut Open,
+        composer: &mut Composer,
+        turn: &mut Turn<'_>,
+        queue: &mut Queue,
+    ) -> Option<(Reply, bool)> {
+        let mut upload = open.upload.take()?;
+        let id = upload.command;
+        let command = queue.get(id)?;
+        let first = upload.is_at_start();
+        let (before, cmd_id) = (composer.len(), composer.next_id());
+        let reply = match upload.next(composer) {
+            Some((chunk, octets, last)) => {
+                composer.push_all(vec![chunk], octets);
+                composer.finish(last, false).ok().map(|reply| (reply, last)).ok_or(Cause::BadFormat)
+            }
+            None if composer.len() > 1 && !open.waited => {
+                open.upload = Some(upload);
+                return None;
+            }
+            None => Err(Cause::TooLargeForMessage),
+        };
+        match reply {
+            Ok((reply, last)) => {
+                let mut flight = InFlight::new(command, (open.msg_out, cmd_id, 1), None);
+                flight.chunk = !last;
+                open.in_flight.push(flight);
+                if first && command.state == CommandState::Queued {
+                    send(id, (cmd_id, 1), open, turn, queue);
+                }
+                open.upload = Some(upload);
+                Some((reply, last))
+            }
+            Err(cause) => {
+                composer.truncate(before, &mut VecDeque::new());
+                reject(id, cause, turn, queue);
+                None
+            }
+        }
+    }
+
     /// Whether a command only waits for the Status of this message to be out of the way.
     pub(super) fn waits_for_room(
         &self,
@@ -71,12 +137,13 @@ impl Session {
         queue: &Queue,
         turn: &Turn<'_>,
     ) -> bool {
-        composer.len() > 1 && sendable(open, queue, turn).next().is_some()
+        composer.len() > 1 && (open.upload.is_some() || sendable(open, queue, turn).next().is_some())
     }
 
+    /// The commands of this message, put into it. An object too large for any message is begun when its turn comes.
     fn choose(
         &self,
-        open: &Open,
+        open: &mut Open,
         composer: &mut Composer,
         turn: &mut Turn<'_>,
         queue: &mut Queue,
@@ -95,16 +162,27 @@ impl Session {
                 let octets = item.data.as_ref().map_or(0, data_octets);
                 open.max_obj.is_some_and(|most| most > 0 && octets as u64 > most)
             };
-            if probe.is_none() && command.body.items().iter().any(too_large) {
+            if probe.is_none() && command.body.every_item().any(|(_, item)| too_large(item)) {
                 reject(id, Cause::TooLargeForDevice, turn, queue);
                 continue;
             }
-            let (parts, octets) = (commands.len(), composer.octets(&commands));
-            if parts > most || !composer.could_ever_fit(octets) {
+            let parts = commands.iter().map(ids).sum::<u32>();
+            let octets = composer.octets(&commands);
+            let fits = composer.could_ever_fit(octets);
+            if !fits && probe.is_none() && !quirks.no_large_objects {
+                let upload = Upload::of(command, composer.encoding());
+                if upload.is_some() {
+                    if chosen.is_empty() {
+                        open.upload = upload;
+                    }
+                    break;
+                }
+            }
+            if parts as usize > most || !fits {
                 reject(id, Cause::TooLargeForMessage, turn, queue);
                 continue;
             }
-            if composer.len() - before + parts > most {
+            if composer.len() - before + parts as usize > most {
                 break;
             }
             if !composer.push_all(commands, octets) {
@@ -114,7 +192,7 @@ impl Session {
                 reject(id, Cause::TooLargeForMessage, turn, queue); // it had a message to itself and did not fit
                 continue;
             }
-            chosen.push(Chosen { id, first, parts: u32::try_from(parts).unwrap_or(u32::MAX), probe });
+            chosen.push(Chosen { id, first, parts, probe });
         }
         chosen
     }
@@ -163,69 +241,17 @@ fn record(chosen: Chosen, open: &mut Open, turn: &mut Turn<'_>, queue: &mut Queu
     open.in_flight.push(InFlight::new(command, (open.msg_out, first, parts), probe));
     match uri {
         Some(uri) => turn.effects.push(Effect::ProbeSent { command: id, uri, at: turn.now }),
-        None => {
-            let sent = SentAs {
-                session: open.id,
-                device_session: open.session_id.clone(),
-                msg_id: open.msg_out,
-                cmd_id: first,
-                parts,
-            };
-            turn.effects.extend(queue.send(id, sent, turn.now));
-        }
+        None => send(id, (first, parts), open, turn, queue),
     }
 }
 
-/// The command, or its probe, as it stands in the message.
-fn build(command: &PendingCommand, probe: Option<&[String]>, first: u32, quirks: Quirks) -> Vec<Command> {
-    let body = &command.body;
-    let nodes: Vec<BodyItem>;
-    let (verb, items) = match probe {
-        Some(uris) => {
-            nodes = uris.iter().map(BodyItem::node).collect();
-            (Verb::Get, nodes.as_slice())
-        }
-        None => (body.verb(), body.items()),
+fn send(id: CommandId, (cmd_id, parts): (u32, u32), open: &Open, turn: &mut Turn<'_>, queue: &mut Queue) {
+    let sent = SentAs {
+        session: open.id,
+        device_session: open.session_id.clone(),
+        msg_id: open.msg_out,
+        cmd_id,
+        parts,
     };
-    let each = if verb == Verb::Get && quirks.one_item_per_get { 1 } else { items.len().max(1) };
-    let correlator = body.correlator().map(ToOwned::to_owned).filter(|_| verb == Verb::Exec);
-    items
-        .chunks(each)
-        .zip(first..)
-        .map(|(items, cmd_id)| {
-            let items = items.iter().map(|item| self::item(verb, item)).collect();
-            let request = Request { cmd_id, correlator: correlator.clone(), items, ..Request::default() };
-            match verb {
-                Verb::Add => Command::Add(request),
-                Verb::Replace => Command::Replace(request),
-                Verb::Get => Command::Get(request),
-                Verb::Delete => Command::Delete(request),
-                Verb::Exec => Command::Exec(request),
-                Verb::Copy => Command::Copy(request),
-                Verb::Atomic | Verb::Sequence | Verb::Alert => Command::Sequence(Default::default()),
-            }
-        })
-        .collect()
-}
-
-/// One Item; Add and Replace always carry Data, for a client that crashes without it (LD-15).
-fn item(verb: Verb, item: &BodyItem) -> Item {
-    let data = match verb {
-        Verb::Add | Verb::Replace => Some(item.data.clone().unwrap_or_default()),
-        Verb::Exec => item.data.clone(),
-        _ => None,
-    };
-    let meta = match verb {
-        Verb::Add | Verb::Replace | Verb::Exec => {
-            Meta { format: item.format.clone(), type_: item.type_.clone(), ..Meta::default() }
-        }
-        _ => Meta::default(),
-    };
-    Item {
-        target: Some(Location::uri(item.target.clone())),
-        source: item.source.as_ref().map(|uri| Location::uri(uri.clone())),
-        meta,
-        data,
-        more_data: false,
-    }
+    turn.effects.extend(queue.send(id, sent, turn.now));
 }

@@ -13,9 +13,11 @@ use postern_wire::{
 use super::{
     CloseReason, Effect, Ended, RefusedReason, Reply, Session, Stored, Turn,
     admit::Proof,
-    answer,
-    collect::{self, InFlight},
+    answer, collect,
     compose::{self, Composer},
+    download::Download,
+    flight::InFlight,
+    upload::Upload,
 };
 use crate::{
     account::{ServerAccount, ServerScheme},
@@ -46,6 +48,13 @@ pub(super) struct Open {
     pub(super) held: Vec<CommandId>,
     /// Status that did not fit yet.
     backlog: VecDeque<Status>,
+    /// The object on its way to the device, and the one on its way here.
+    pub(super) upload: Option<Upload>,
+    pub(super) download: Option<Download>,
+    /// Nodes of objects that were broken off, of which the device is still to be told.
+    pub(super) broken_off: VecDeque<String>,
+    /// Whether this message brought an object further.
+    pub(super) progress: bool,
     /// Our last message ended without Final although the device's package was complete: it cannot send Final.
     package_open: bool,
     unfinished: u32,
@@ -164,6 +173,19 @@ impl Session {
             })
             .collect();
         msg_out = in_flight.iter().map(|flight| flight.msg_id).max().unwrap_or(0).max(msg_out);
+        // The device says which of our messages it answers, and whether our package was still open.
+        let mut package_open = false;
+        for command in turn.decoded.message.body.iter().filter(|_| went_on.is_some()) {
+            match command {
+                Command::Status(status) if status.cmd == "SyncHdr" => {
+                    msg_out = msg_out.max(status.msg_ref.unwrap_or(0));
+                }
+                Command::Alert(alert) if alert.code == 1222 => {
+                    package_open = !turn.decoded.message.is_final;
+                }
+                _ => {}
+            }
+        }
         let lost =
             collect::lose(queue, &self.config, proof.class, turn.now, |sent| Some(sent.session) != went_on);
         turn.effects.extend(lost);
@@ -191,7 +213,11 @@ impl Session {
             in_flight,
             held: Vec::new(),
             backlog: VecDeque::new(),
-            package_open: false,
+            upload: None,
+            download: None,
+            broken_off: VecDeque::new(),
+            progress: false,
+            package_open,
             unfinished: 0,
             waited: false,
             server_refusals: 0,
@@ -204,13 +230,15 @@ impl Session {
     fn understand(&mut self, open: &mut Open, turn: &mut Turn<'_>, queue: &mut Queue) -> Next {
         let message = &turn.decoded.message;
         let server = self.server_verdict(open, turn);
-        collect::take(open, message);
-        let answers = answer::answer(self, open, turn, queue);
+        open.progress = false;
+        let of_results = collect::take(open, message, &self.config);
+        let answers = answer::answer(self, open, turn, queue, &of_results);
         let complete = message.is_final || open.package_open;
         let settled = collect::settle(open, queue, &self.config, server, complete, turn.now);
         turn.effects.extend(settled);
         open.backlog.extend(answers.statuses);
-        open.unfinished = if complete && !open.package_open { 0 } else { open.unfinished + 1 };
+        let fresh = open.progress || (complete && !open.package_open);
+        open.unfinished = if fresh { 0 } else { open.unfinished + 1 };
         if answers.aborted {
             Next::End(CloseReason::AbortedByDevice)
         } else if server == Server::Hopeless {
@@ -297,11 +325,14 @@ impl Session {
         while open.backlog.front().is_some_and(|status| composer.status(status)) {
             open.backlog.pop_front();
         }
+        while open.backlog.is_empty() && open.broken_off.front().is_some_and(|uri| composer.broken_off(uri)) {
+            open.broken_off.pop_front();
+        }
         let next = match next {
             Next::Commands if !open.backlog.is_empty() => Next::More { package_open: true },
             Next::Commands => match self.fill(open, &mut composer, turn, queue) {
-                Some(reply) => {
-                    (open.package_open, open.waited) = (false, false);
+                Some((reply, is_final)) => {
+                    (open.package_open, open.waited) = (!is_final, false);
                     return (reply, None);
                 }
                 None if self.waits_for_room(open, &composer, queue, turn) => {

@@ -12,6 +12,8 @@ mod ids;
 mod mac;
 mod notification;
 #[cfg(test)]
+mod objects;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod redelivery;
@@ -21,6 +23,8 @@ mod sending;
 mod sizes;
 #[cfg(test)]
 mod status;
+#[cfg(test)]
+mod structure;
 #[cfg(test)]
 mod transcripts;
 #[cfg(test)]
