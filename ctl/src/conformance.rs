@@ -13,6 +13,7 @@
 //! Follows OMA-TS-DM_{Protocol,RepPro,Security,Notification,Bootstrap,StdObj,TND}-V1_2_1 and OMA-TS-DM_TNDS-V1_2.
 
 pub mod account;
+pub mod client;
 pub mod codec;
 pub mod http;
 pub mod operator;

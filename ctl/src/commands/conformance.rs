@@ -1,6 +1,6 @@
 //! `posternctl conformance …`: runs the conformance cases and prints what they came to.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
@@ -9,10 +9,13 @@ use crate::{
     client::Client,
     conformance::{
         account::Account,
+        client::{self, Driver, Listener, driver},
+        http::Identity,
         operator::{Operator, Postern, Program},
         report::{self, Report},
         run::{self, Choice},
         server, table,
+        variant::Variants,
     },
     failure::{Exit, Failure},
     files,
@@ -29,6 +32,11 @@ pub enum Action {
     /// With --url and --token-file (those of Postern's admin API) each case has a test device of its own; with
     /// --operator a program of yours enrols and queues; with --account alone, what needs an operator does not apply.
     Server(ServerCases),
+    /// The cases that play a server, for a client of OMA DM.
+    ///
+    /// With --client a program of yours makes the client open sessions; without, a person does: each session that the
+    /// client opens is used for the next case, and the account to type in is printed first.
+    Client(ClientCases),
     /// The table of cases, without running any.
     List(Cases),
 }
@@ -44,6 +52,35 @@ pub struct ServerCases {
     /// A program that enrols test devices and queues commands: the verb as its argument, JSON on stdin and stdout.
     #[arg(long, value_name = "CMD", conflicts_with = "account")]
     pub operator: Option<String>,
+    /// Which cases.
+    #[command(flatten)]
+    pub cases: Cases,
+}
+
+/// Arguments of `conformance client`.
+#[derive(Debug, Args)]
+pub struct ClientCases {
+    /// Where to listen.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: SocketAddr,
+    /// The name or address by which the client connects here.
+    #[arg(long, default_value = "localhost")]
+    pub host: String,
+    /// The certificate to show, with its chain, in PEM; without it one is made.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub certificate: Option<PathBuf>,
+    /// The certificate's key in PEM.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub key: Option<PathBuf>,
+    /// A program that makes the client open sessions: the verb as its argument, JSON on stdin.
+    #[arg(long, value_name = "CMD")]
+    pub client: Option<String>,
+    /// The interior node under which the cases may add nodes.
+    #[arg(long, default_value = "./Settings", value_name = "URI")]
+    pub root: String,
+    /// Seconds that the client may take to open a session or to go on.
+    #[arg(long, default_value_t = 600)]
+    pub patience: u64,
     /// Which cases.
     #[command(flatten)]
     pub cases: Cases,
@@ -75,6 +112,7 @@ impl Action {
                 cases.tell(&report, output)
             }
             Self::Server(server) => server.run(connection, output),
+            Self::Client(client) => client.run(output),
             Self::List(cases) => {
                 let choice = cases.choice()?;
                 let rows = table::rows().filter(|row| choice.takes(row));
@@ -126,6 +164,34 @@ impl ServerCases {
         let mut target = server::Target { account, operator, run: run_id(), enrolled: 0 };
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let report = run::server(&choice, peer, &mut target, &mut |line| {
+            output.remark(&format!("{} {}", line.id, line.verdict));
+        });
+        self.cases.tell(&report, output)
+    }
+}
+
+impl ClientCases {
+    fn run(self, output: &mut Output<'_>) -> Result<Exit, Failure> {
+        let choice = self.cases.choice()?;
+        let identity = match self.certificate.as_deref().zip(self.key.as_deref()) {
+            Some((certificate, key)) => {
+                Some(Identity { certificate_pem: files::text(certificate)?, key_pem: files::text(key)? })
+            }
+            None => None,
+        };
+        let mut listener = Listener::open(self.listen, &self.host, identity.as_ref())
+            .map_err(|error| Failure::invalid("listen", format!("{}: {error}", self.listen)))?;
+        listener.patience = Duration::from_secs(self.patience);
+        let driver: Box<dyn Driver> = match &self.client {
+            Some(path) => Box::new(driver::Program::new(path.clone())),
+            None => Box::new(driver::Person),
+        };
+        let peer = self.client.clone().unwrap_or_else(|| "a client".to_owned());
+        let mut target = client::Target { listener, driver, root: self.root.clone(), waiting: None };
+        let variant = Variants::Once.each().into_iter().next().ok_or_else(|| Failure::usage("no variant"))?;
+        let account = client::Bench::new(variant, &mut target, None).input(&client::Setup::default());
+        output.remark(&format!("the account: {account:#}"));
+        let report = run::client(&choice, peer, &mut target, &mut |line| {
             output.remark(&format!("{} {}", line.id, line.verdict));
         });
         self.cases.tell(&report, output)

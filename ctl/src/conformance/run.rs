@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    codec,
+    client, codec,
     report::{Line, Report, Run, Side},
     server,
     table::{Case, Row, rows},
@@ -74,6 +74,24 @@ pub fn server(
         cases.push(line);
     }
     Report::new(Side::Server, peer, cases)
+}
+
+/// Runs the cases against a client. `progress` is told each line when its case has ended.
+pub fn client(
+    choice: &Choice,
+    peer: String,
+    target: &mut client::Target,
+    progress: &mut dyn FnMut(&Line),
+) -> Report {
+    let mut cases = Vec::new();
+    for row in rows().filter(|row| choice.takes(row)) {
+        let Some(case) = &row.client else { continue };
+        let line = choice
+            .line(row, case, |run, variant, tamper| run(&mut client::Bench::new(variant, target, tamper)));
+        progress(&line);
+        cases.push(line);
+    }
+    Report::new(Side::Client, peer, cases)
 }
 
 #[cfg(test)]

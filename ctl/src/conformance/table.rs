@@ -13,7 +13,7 @@ mod srv;
 
 use serde::Serialize;
 
-use super::{codec, server, tamper::Tamper, variant::Variants, verdict::Outcome};
+use super::{client, codec, server, tamper::Tamper, variant::Variants, verdict::Outcome};
 
 /// Who owes a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -47,6 +47,9 @@ pub struct Case<F> {
 /// A case against a server.
 pub type ServerCase = Case<fn(&mut server::Bench<'_>) -> Outcome>;
 
+/// A case against a client.
+pub type ClientCase = Case<fn(&mut client::Bench<'_>) -> Outcome>;
+
 /// A case on octets.
 pub type CodecCase = Case<fn(&mut codec::Bench) -> Outcome>;
 
@@ -64,6 +67,8 @@ pub struct Row {
     pub codec: Option<CodecCase>,
     /// The case against a server.
     pub server: Option<ServerCase>,
+    /// The case against a client.
+    pub client: Option<ClientCase>,
     /// A deviation from the standard that the rule states, explained.
     pub deviation: Option<&'static str>,
 }
@@ -81,7 +86,7 @@ pub fn row(id: &str) -> Option<&'static Row> {
 
 /// A row without cases.
 const fn rule(id: &'static str, obligation: Obligation, section: &'static str, rule: &'static str) -> Row {
-    Row { id, obligation, section, rule, codec: None, server: None, deviation: None }
+    Row { id, obligation, section, rule, codec: None, server: None, client: None, deviation: None }
 }
 
 impl Row {
@@ -96,6 +101,15 @@ impl Row {
         mutant: Tamper,
     ) -> Self {
         Self { server: Some(Case { run, variants, mutant }), ..self }
+    }
+
+    const fn client(
+        self,
+        variants: Variants,
+        run: fn(&mut client::Bench<'_>) -> Outcome,
+        mutant: Tamper,
+    ) -> Self {
+        Self { client: Some(Case { run, variants, mutant }), ..self }
     }
 
     const fn deviates(self, how: &'static str) -> Self {

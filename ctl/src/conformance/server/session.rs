@@ -403,7 +403,9 @@ pub fn number(commands: &mut [Command], last: &mut u32) {
             Command::Results(results) => &mut results.cmd_id,
             Command::Atomic(group) | Command::Sequence(group) => {
                 *last += 1;
-                group.cmd_id = *last;
+                if group.cmd_id == 0 {
+                    group.cmd_id = *last;
+                }
                 number(&mut group.commands, last);
                 continue;
             }

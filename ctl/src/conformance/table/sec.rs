@@ -8,6 +8,7 @@ use super::{
     Row, rule,
 };
 use crate::conformance::{
+    client::sec_client,
     server::{sec_peer, sec_proof},
     tamper::{Thing, a_get, challenge, each_status, header},
     variant::Variants::{All, Encodings, Once},
@@ -34,9 +35,11 @@ pub(super) const ROWS: &[Row] = &[
         "PRO 9",
         "Good credentials after a challenge, in the next message of the session, are accepted.",
     )
-        .server(All, sec_proof::retried, |p| p.answer(header(|s| if s.code == 212 { s.chal = None }))),
+        .server(All, sec_proof::retried, |p| p.answer(header(|s| if s.code == 212 { s.chal = None })))
+        .client(Encodings, sec_client::answers_challenge, |p| p.request(|m| m.header.cred = None)),
     rule("SEC-04", O, "PRO 9.4.1", "auth-basic is accepted, or refused with another challenge.")
-        .server(Encodings, sec_proof::basic, |p| p.answer(header(|s| s.code = 403))),
+        .server(Encodings, sec_proof::basic, |p| p.answer(header(|s| s.code = 403)))
+        .client(Once, sec_client::basic, |p| p.request(|m| m.header.cred = None)),
     rule("SEC-05", M, "SEC 5.3.2", "auth-basic and auth-md5 have the digests of the standard's formula."),
     rule(
         "SEC-06",
@@ -44,13 +47,15 @@ pub(super) const ROWS: &[Row] = &[
         "PRO 9.1",
         "The nonce of one session opens the next without a challenge, and only once.",
     )
-        .server(Encodings, sec_proof::stored_nonce, |p| p.answer(header(|s| if s.msg_ref == Some(1) { s.code = 401 }))),
+        .server(Encodings, sec_proof::stored_nonce, |p| p.answer(header(|s| if s.msg_ref == Some(1) { s.code = 401 })))
+        .client(Once, sec_client::stored_nonce, |p| p.request(|m| if m.header.msg_id == 1 { m.header.cred = None })),
     rule("SEC-07", M, "SEC 5.3.3", "A stale nonce gets one more challenge, whose answer is accepted.")
         .server(Once, sec_proof::stale_nonce, |p| p.answer(header(|s| s.chal = None))),
     rule("SEC-08", M, "SEC 5.3.3", "A whole session that is played again is refused.")
         .server(Encodings, sec_proof::replayed, |p| p.answer(header(|s| s.code = 212))),
     rule("SEC-09", M, "SEC 5.4.1", "A challenge that is answered with another type ends the session.")
-        .server(Once, sec_proof::other_type, |p| p.answer(header(|s| s.chal = Some(challenge())))),
+        .server(Once, sec_proof::other_type, |p| p.answer(header(|s| s.chal = Some(challenge()))))
+        .client(Once, sec_client::other_type, |p| p.answer(header(|s| s.code = 212))),
     rule("SEC-10", O, "SEC 5.3.3", "Nonces have 128 bits or more and never repeat.")
         .server(Once, sec_proof::nonces, |p| p.answer(header(|s| if s.code == 212 { s.chal = Some(challenge()) }))),
     rule("SEC-11", M, "PRO 9.1", "A reply to failed credentials holds Status and nothing else.")
@@ -63,7 +68,8 @@ pub(super) const ROWS: &[Row] = &[
         "PRO 9.1",
         "A client's 401 or 407 makes the server prove itself with the nonce that came, and send its commands again.",
     )
-        .server(Once, sec_proof::server_challenged, |p| p.answer(|m| if let Some(cred) = &mut m.header.cred { cred.data = Data::from("x") })),
+        .server(Once, sec_proof::server_challenged, |p| p.answer(|m| if let Some(cred) = &mut m.header.cred { cred.data = Data::from("x") }))
+        .client(Encodings, sec_client::challenges_server, |p| p.request(|m| each_status(m, |s| s.code = 200))),
     rule(
         "SEC-14",
         M,
@@ -112,7 +118,8 @@ pub(super) const ROWS: &[Row] = &[
         O,
         "SEC 5.3.4",
         "A challenge of a server that has not proved itself changes no stored nonce.",
-    ),
+    )
+        .client(Once, sec_client::unproved_challenge, |p| p.answer(|m| if let Some(cred) = &mut m.header.cred { cred.data = Data::from("x") })),
     rule("SEC-27", Q, "SEC 5", "Ten failures are slowed by their source, and never lock the device out.")
         .server(Once, sec_peer::brute_force, |p| p.answer(header(|s| if s.code == 212 { s.code = 403 }))),
     rule(
@@ -121,5 +128,6 @@ pub(super) const ROWS: &[Row] = &[
         "SEC 5",
         "Secrets never come back in Results and never stand in an answer to the operator.",
     )
-        .server(Once, sec_peer::secrets, |p| p.operator("device", |v| v["password"] = json!("x"))),
+        .server(Once, sec_peer::secrets, |p| p.operator("device", |v| v["password"] = json!("x")))
+        .client(Once, sec_client::secrets, |p| p.request(|m| each_status(m, |s| if s.cmd_ref > 102 { s.code = 200 }))),
 ];

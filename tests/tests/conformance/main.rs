@@ -1,13 +1,16 @@
 //! The conformance cases against the real parts: core and gateway as a server, postern-device as a client.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
+mod device;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use postern_tests::site::{Plan, Site};
 use posternctl::{
     args::Connection,
     client::Client,
     conformance::{
+        client::{self, Listener},
         operator::Postern,
         report::{Line, Report},
         run::{self, Choice},
@@ -39,15 +42,45 @@ fn server(site: &Site, mutate: bool) -> Report {
     run::server(&choice(mutate), "postern".to_owned(), &mut target, told)
 }
 
+fn client(mutate: bool) -> Report {
+    let address = "127.0.0.1:0".parse().expect("an address");
+    let mut listener = Listener::open(address, "localhost", None).expect("a free port");
+    listener.patience = Duration::from_secs(20);
+    let driver = Box::new(device::Device::new());
+    let mut target = client::Target { listener, driver, root: "./Settings".to_owned(), waiting: None };
+    let told = &mut |line: &Line| println!("{} {} {}", line.id, line.verdict, line.reason());
+    run::client(&choice(mutate), "postern-device".to_owned(), &mut target, told)
+}
+
+fn none_fails(report: &Report, logs: &str) {
+    let failed: Vec<_> = report.cases.iter().filter(|line| line.is_unexplained()).collect();
+    let failed: Vec<_> = failed.iter().map(|line| format!("{}: {}", line.id, line.reason())).collect();
+    assert!(failed.is_empty(), "{failed:#?}\n{logs}");
+}
+
+fn none_passes(report: &Report) {
+    let alive: Vec<_> = report.cases.iter().filter(|line| line.verdict == Verdict::Pass).collect();
+    let alive: Vec<_> = alive.iter().map(|line| line.id).collect();
+    assert!(alive.is_empty(), "these pass with their mutants: {alive:?}");
+}
+
+#[test]
+fn every_client_case_passes_against_our_device() {
+    none_fails(&client(false), "");
+}
+
+#[test]
+fn every_client_case_fails_with_its_mutant() {
+    none_passes(&client(true));
+}
+
 #[test]
 fn every_server_case_passes_against_core_and_gateway() {
     let site = Site::start(&Plan::default());
 
     let report = server(&site, false);
 
-    let failed: Vec<_> = report.cases.iter().filter(|line| line.is_unexplained()).collect();
-    let failed: Vec<_> = failed.iter().map(|line| format!("{}: {}", line.id, line.reason())).collect();
-    assert!(failed.is_empty(), "{failed:#?}\n{}", site.logs());
+    none_fails(&report, &site.logs());
 }
 
 #[test]
@@ -56,7 +89,5 @@ fn every_server_case_fails_with_its_mutant() {
 
     let report = server(&site, true);
 
-    let alive: Vec<_> = report.cases.iter().filter(|line| line.verdict == Verdict::Pass).collect();
-    let alive: Vec<_> = alive.iter().map(|line| line.id).collect();
-    assert!(alive.is_empty(), "these pass with their mutants: {alive:?}");
+    none_passes(&report);
 }
