@@ -335,7 +335,8 @@ mod tests {
         for number in 10..KEPT as u32 + 20 {
             listeners.wake(route(number), wake("a", None), 0, 1_000);
         }
-        assert_eq!((listeners.lock().kept.len(), listeners.lock().order.len()), (KEPT, KEPT));
+        let all = listeners.lock();
+        assert_eq!((all.kept.len(), all.order.len()), (KEPT, KEPT));
     }
 
     #[test]
