@@ -17,6 +17,7 @@ mod devices;
 mod job;
 mod later;
 mod messages;
+pub mod objects;
 mod orders;
 mod payload;
 mod settings;
@@ -25,6 +26,7 @@ mod shared;
 mod steady;
 #[cfg(test)]
 mod tests;
+pub mod trees;
 mod upkeep;
 mod watch;
 mod wheel;

@@ -310,6 +310,40 @@ diesel::table! {
     }
 }
 
+diesel::table! { ddfs (name) { name -> Text, document -> Binary, nodes -> BigInt, skipped -> BigInt, set_by -> Text, at -> BigInt, revision -> BigInt, } }
+diesel::table! {
+    tree_snapshots (id) {
+        id -> Binary,
+        enrolment -> Binary,
+        uri -> Text,
+        whole -> Bool,
+        nodes -> BigInt,
+        octets -> BigInt,
+        mounts -> Text,
+        document -> Binary,
+        at -> BigInt,
+    }
+}
+diesel::table! {
+    tree_readings (id) {
+        id -> Binary,
+        enrolment -> Binary,
+        uri -> Text,
+        levels -> BigInt,
+        state -> Text,
+        cause -> Text,
+        step -> BigInt,
+        asked -> BigInt,
+        machine -> Binary,
+        operation -> Nullable<Binary>,
+        snapshot -> Nullable<Binary>,
+        asked_by -> Text,
+        reason -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
 diesel::joinable!(group_devices -> groups (group_id));
 diesel::allow_tables_to_appear_in_same_query!(groups, group_devices, group_groups, enrolments);
 diesel::allow_tables_to_appear_in_same_query!(commands_pending, commands_done, timeline);

@@ -66,5 +66,8 @@ on_both! {
         a_report_finds_its_notification_by_the_bearers_reference, due_notifications_come_the_longest_due_first,
         a_queued_command_that_no_notification_took_up_is_found_once, an_address_is_set_and_forgotten,
         old_notifications_are_purged_with_their_steps;
+    trees: an_imported_description_takes_the_place_of_the_one_with_its_name,
+        snapshots_of_a_device_are_bounded_by_number_and_by_octets, a_reading_takes_each_step_once,
+        readings_of_a_device_are_bounded;
     texts: hostile_text_comes_back_the_same_on_both;
 }

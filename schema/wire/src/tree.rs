@@ -9,9 +9,11 @@
 //! - A secret's value is not in a snapshot; sizes and counts are bounded.
 
 pub mod diff;
+pub mod known;
 pub mod reading;
 pub mod snapshot;
 
 pub use diff::{Change, ChangeKind, diff};
+pub use known::{Known, overlay};
 pub use reading::{Answer, Ask, How, Reading, Rules, Way};
 pub use snapshot::{Bounds, Kept, KeptValue, Mask, NotTaken, Snapshot, Told};

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use postern_wire::{
     syncml::Encoding,
+    terms::UtcMillis,
     tnds::{self, Format, MgmtTree, Node},
     tree::{
         Answer, Ask, Bounds, Change, ChangeKind, How, Kept, KeptValue, Mask, Reading, Rules, Snapshot, Told,
-        Way, diff,
+        Way, diff, overlay,
     },
     uri::TreeUri,
 };
@@ -294,6 +295,31 @@ fn a_diff_says_nothing_of_what_only_one_side_knows() {
     assert!(diff(&lazy.snapshot, &whole).is_empty());
     let other = Snapshot::new(&uri("./Z"));
     assert!(diff(&whole, &other).is_empty());
+}
+
+#[test]
+fn srv_55_a_device_that_once_had_no_listing_is_not_asked_for_one_again() {
+    let poor = Device { tnds: false, listing: false, ..device() };
+    let (earlier, _) = read(&poor, "./A", How::Whole);
+    let mut reading = Reading::new(&uri("./A/c"), How::Whole, &rules()).knowing(&earlier, &rules());
+    assert_eq!(reading.next(9).iter().map(Ask::target).collect::<Vec<_>>(), ["./A/c"]);
+}
+
+#[test]
+fn a_newer_snapshot_says_what_has_gone_and_leaves_what_it_was_not_told_of() {
+    let (old, mid) = (UtcMillis(1), UtcMillis(2));
+    let whole = snapshot(&[("./A/b", "1"), ("./A/c/d", "2"), ("./A/gone", "x")]);
+    let (names, _) = read(&device(), "./A", How::Levels(1));
+    let known = overlay(&[(whole.clone(), old), (names.snapshot, mid)]);
+    let shown: Vec<_> =
+        known.iter().map(|(uri, known)| (uri.as_str(), value(&known.kept), known.at)).collect();
+    assert_eq!(
+        shown,
+        [("./A", None, mid), ("./A/b", Some("1"), old), ("./A/c", None, old), ("./A/c/d", Some("2"), old)]
+    );
+    let (leaf, _) = read(&Device { leaves: leaves(&[("./A/b", "9")]), ..device() }, "./A/b", How::Levels(1));
+    let known = overlay(&[(whole, old), (leaf.snapshot, mid)]);
+    assert_eq!((value(&known[&uri("./A/b")].kept), known.len()), (Some("9"), 5));
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub(crate) mod perimeter;
 pub(crate) mod secrets;
 pub(crate) mod settings;
 pub(crate) mod texts;
+pub(crate) mod trees;
 pub(crate) mod writes;
 
 use std::time::Duration;

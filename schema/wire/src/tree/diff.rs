@@ -43,29 +43,17 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
     for (uri, kept) in &old.nodes {
         match new.nodes.get(uri) {
             Some(other) => compare(uri, kept, other, &mut changes),
-            None if told(new, uri) => changes.push(change(uri, ChangeKind::Removed, shown(kept), None)),
+            None if new.would_have(uri) => changes.push(change(uri, ChangeKind::Removed, shown(kept), None)),
             None => {}
         }
     }
     for (uri, kept) in &new.nodes {
-        if !old.nodes.contains_key(uri) && told(old, uri) {
+        if !old.nodes.contains_key(uri) && old.would_have(uri) {
             changes.push(change(uri, ChangeKind::Added, None, shown(kept)));
         }
     }
     changes.sort_by(|left, right| left.uri.segments().cmp(right.uri.segments()));
     changes
-}
-
-/// Whether the snapshot would have the node if there were one.
-fn told(snapshot: &Snapshot, uri: &TreeUri) -> bool {
-    let mut above = uri.parent();
-    while let Some(at) = above {
-        if let Some(kept) = snapshot.nodes.get(&at) {
-            return kept.explored;
-        }
-        above = at.parent();
-    }
-    false
 }
 
 fn compare(uri: &TreeUri, old: &Kept, new: &Kept, changes: &mut Vec<Change>) {

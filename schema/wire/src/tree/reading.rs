@@ -110,6 +110,18 @@ impl Reading {
         reading
     }
 
+    /// The same, for a device of which an earlier reading found out which listings it has not; begun anew.
+    #[must_use]
+    pub fn knowing(self, earlier: &Self, rules: &Rules<'_>) -> Self {
+        let mut reading = Self { no_tnds: earlier.no_tnds, no_struct: earlier.no_struct, ..self };
+        if reading.asked == 0 {
+            for ask in std::mem::take(&mut reading.waiting) {
+                reading.want(ask.at, ask.levels, rules);
+            }
+        }
+        reading
+    }
+
     /// How much is wanted.
     #[must_use]
     pub const fn how(&self) -> How {
