@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::web;
-use postern_actors::{Announce, Devices, Parts, Settings};
+use postern_actors::{Announce, Devices, Parts, Settings, trees::Trees};
 use postern_adapters::anchor::FileAnchor;
 use postern_store::{Activity, StoreError, Tx, WriteError, admins, audit, roles, tokens};
 use postern_wire::terms::Role;
@@ -105,13 +105,16 @@ async fn begin(
             device::configure(service);
         },
     )?;
-    let active = Arc::new(Active { devices, links, lists });
+    let trees =
+        Trees::new(inside.store.clone(), Arc::clone(&inside.sealer), devices.clone(), inside.objects.clone());
+    let active = Arc::new(Active { devices, trees: trees.clone(), links, lists });
     inside.active.store(Some(Arc::clone(&active)));
     tracing::info!(epoch = number, gateways = inside.config.gateways.len(), "this core is active");
     let sink = FileAnchor::at(&inside.config.at(&inside.config.audit.anchor));
     let tasks = vec![
         actix_rt::spawn(signer::keep_signing(Arc::clone(inside), sink)),
         actix_rt::spawn(upkeep::keep_up(Arc::clone(inside))),
+        actix_rt::spawn(trees.keep_reading()),
     ];
     Ok(Beside { active, tasks })
 }

@@ -17,11 +17,13 @@ mod devices;
 mod gateways;
 mod groups;
 mod guard;
+mod objects;
 pub mod problem;
 mod register;
 mod status;
 mod syncml;
 mod tokens;
+mod trees;
 mod why;
 mod write;
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use postern_actors::{Clock, Devices, Randomness};
+use postern_actors::{Clock, Devices, Randomness, objects::Objects, trees::Trees};
 use postern_store::{Sealer, Store};
 use postern_wire::{link::Heartbeat, terms::UtcMillis};
 
@@ -41,6 +41,8 @@ pub struct Inside {
     pub message_public_pem: String,
     /// The public part of the key that signs orders.
     pub order_public_pem: String,
+    /// The registry of management objects.
+    pub objects: Objects,
     /// What only the active core has.
     pub active: ArcSwapOption<Active>,
     /// Sign-ins that failed lately, tokens used lately.
@@ -57,6 +59,8 @@ pub struct Inside {
 pub struct Active {
     /// The devices.
     pub devices: Devices,
+    /// The readings of their trees.
+    pub trees: Trees,
     /// The links.
     pub links: Links,
     /// What gateways are to hold.

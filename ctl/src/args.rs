@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{admin, audit, command, conformance, device, gateway, group, token};
+use crate::commands::{admin, audit, command, conformance, device, gateway, group, mo, token};
 use crate::syncml;
 
 /// Manages an installation of Postern, and reads SyncML messages offline.
@@ -69,6 +69,9 @@ pub enum Command {
     /// Show, watch and cancel queued commands.
     #[command(subcommand)]
     Command(command::Action),
+    /// Management objects: what descriptions say of nodes; import one, complete an address.
+    #[command(subcommand)]
+    Mo(mo::Action),
     /// Groups of devices.
     #[command(subcommand)]
     Group(group::Action),

@@ -7,6 +7,8 @@ pub mod conformance;
 pub mod device;
 pub mod gateway;
 pub mod group;
+pub mod mo;
 pub mod status;
 pub mod token;
+pub mod tree;
 pub mod why;

@@ -77,6 +77,7 @@ async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Resu
     match command {
         Command::Device(action) => action.run(client, output).await,
         Command::Command(action) => action.run(client, output).await,
+        Command::Mo(action) => action.run(client, output).await,
         Command::Group(action) => action.run(client, output).await,
         Command::Gateway(action) => action.run(client, output).await,
         Command::Admin(action) => action.run(client, output).await,

@@ -188,3 +188,96 @@ fn status_shows_one_screen_and_ends_as_the_system_is() {
         println!("{screen}");
     }
 }
+
+const READING: &str = r#"{"id":"0199f7a0-0000-7000-8000-000000000003","device":"0199f7a0-0000-7000-8000-000000000001",
+"uri":".","whole":true,"state":"STATE","cause":"why","asked":1,"requested_by":"a","created_at":"2026-11-21T21:05:00Z",
+"updated_at":"2026-11-21T21:05:00Z"}"#;
+
+const TREE: &str = r#"{"device":"0199f7a0-0000-7000-8000-000000000001","uri":".","nodes":[{"uri":".","format":"node",
+"explored":true},{"uri":"./A","format":"chr","value":"\u001b[31mred","at":"2026-11-21T21:05:00Z"},
+{"uri":"./S","format":"chr","secret":true}]}"#;
+
+#[test]
+fn a_tree_is_read_waited_for_and_shown_with_what_a_device_said_made_harmless() {
+    let (_folder, stub) = stub(|asked| {
+        let ended = READING
+            .replace("STATE", "done")
+            .replace("\"asked\"", "\"snapshot\":\"0199f7a0-0000-7000-8000-000000000004\",\"asked\"");
+        match asked.head.split_whitespace().next().unwrap_or_default() {
+            "POST" => (202, Vec::new(), READING.replace("STATE", "open")),
+            _ if asked.head.contains("/readings/") => ok(ended),
+            _ => ok(TREE),
+        }
+    });
+
+    let shown = stub.ctl().run(&["--output", "table", "device", "tree", "d", "./A", "--whole", "--wait"]);
+
+    assert_eq!(shown.exit, 0, "{shown:?}");
+    assert!(shown.out.contains("(secret)") && !shown.out.contains('\u{1b}'), "{shown:?}");
+    let asked = stub.asked();
+    let body: Value = serde_json::from_str(&asked[0].body).expect("a JSON body");
+    assert_eq!(body, json!({"uri": "./A", "whole": true}));
+    assert!(
+        asked[1].head.contains("/tree/readings/0199f7a0-0000-7000-8000-000000000003?wait=30"),
+        "{asked:?}"
+    );
+    assert!(asked[2].head.starts_with("GET /api/1/devices/d/tree?uri=.%2FA "), "{asked:?}");
+}
+
+#[test]
+fn a_tree_that_could_not_be_read_is_a_refusal() {
+    let (_folder, stub) = stub(|asked| match asked.head.starts_with("POST") {
+        true => (202, Vec::new(), READING.replace("STATE", "open")),
+        false => ok(READING.replace("STATE", "failed")),
+    });
+    let ran = stub.ctl().run(&["device", "tree", "d", "--depth", "2", "--wait"]);
+    assert_eq!((ran.exit, ran.slug().as_str()), (1, "tree-not-read"), "{ran:?}");
+    assert_eq!(
+        serde_json::from_str::<Value>(&stub.asked()[0].body).expect("JSON"),
+        json!({"whole": false, "levels": 2})
+    );
+}
+
+#[test]
+fn the_ways_of_looking_at_a_tree_do_not_mix() {
+    for arguments in [
+        &["--whole", "--depth", "2"][..],
+        &["--snapshots", "--read"],
+        &["--from", "0199f7a0-0000-7000-8000-000000000004"],
+        &["--wait"],
+    ] {
+        let (_folder, stub) = stub(|_| ok(TREE));
+        let ran = stub.ctl().run(&[&["device", "tree", "d"], arguments].concat());
+        assert_eq!(ran.exit, 64, "{arguments:?} {ran:?}");
+        assert!(stub.asked().is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_description_is_imported_as_text_or_in_base64() {
+    let object =
+        json!({"name": "a", "origin": "imported", "ids": [], "places": ["./a"], "nodes": 1, "skipped": 0});
+    for (content, key, text) in [
+        (&b"\xEF\xBB\xBF<MgmtTree/>"[..], "document", "\u{FEFF}<MgmtTree/>"),
+        (b"\x02\x00\xff", "document_base64", "AgD/"),
+    ] {
+        let (folder, stub) = stub({
+            let object = object.clone();
+            move |_| (201, Vec::new(), object.to_string())
+        });
+        let path = folder.path().join("a.ddf");
+        std::fs::write(&path, content).expect("a file");
+        let _ = stub.ctl().ok(&["mo", "import", path.to_str().expect("a name"), "--name", "a"]);
+        let body: Value = serde_json::from_str(&stub.asked()[0].body).expect("a JSON body");
+        assert_eq!(body, json!({"name": "a", key: text}));
+    }
+}
+
+#[test]
+fn an_address_is_completed_with_the_names_of_a_device() {
+    let (_folder, stub) =
+        stub(|_| ok(json!({"items": [{"uri": "./DMAcc/<Account>", "placeholder": true, "more": true}]})));
+    let found = stub.ctl().run(&["--output", "table", "mo", "complete", "./DMAcc/", "--device", "d"]);
+    assert!(found.out.contains("./DMAcc/<Account>/"), "{found:?}");
+    assert!(stub.asked()[0].head.contains("prefix=.%2FDMAcc%2F&device=d"), "{:?}", stub.asked());
+}

@@ -27,6 +27,7 @@ use super::{
     answer::{self, Answer, Window},
     auth::Caller,
     devices::{REASON, resolve},
+    objects,
     problem::Refused,
     syncml,
 };
@@ -48,17 +49,36 @@ pub(super) async fn queue(
 ) -> Answer {
     let body = body.into_inner();
     let reason = answer::optional_text("/reason", body.reason.as_deref(), REASON)?.unwrap_or_default();
-    let commands = bodies(&body)?;
+    let mut commands = bodies(&body)?;
     if commands.iter().any(|command| command.flattened().iter().any(|body| body.verb() == Verb::Exec)) {
         caller.require(Permission::CommandsExec)?;
     }
+    if body.force {
+        caller.require(Permission::CommandsForce)?;
+    }
     let deadline = deadline(&inside, body.deadline)?;
     let active = inside.active()?;
-    let name = path.into_inner();
-    let device = inside.store.read(move |r| Ok(resolve(r, &name))).await??;
+    let (name, known) = (path.into_inner(), inside.objects.clone());
+    let (device, registry, mounts) = inside
+        .store
+        .read(move |r| {
+            let device = match resolve(r, &name) {
+                Ok(device) => device,
+                Err(refused) => return Ok(Err(refused)),
+            };
+            let mounts = postern_actors::objects::mounts(r, device.id)?;
+            Ok(Ok((device, known.registry(r)?, mounts)))
+        })
+        .await??;
     if device.state == EnrolmentState::Retired {
         return Err(Refused::new(Slug::WrongState, format!("device {} is retired", device.id)));
     }
+    let forced = objects::judge(&mut commands, &registry, &mounts, body.force)?;
+    let reason = match forced.first() {
+        Some(first) if reason.is_empty() => format!("forced, though {first}"),
+        Some(first) => format!("{reason} (forced, though {first})"),
+        None => reason,
+    };
     let order = Order {
         targets: vec![device.id],
         kind: OperationKind::Raw,

@@ -14,7 +14,8 @@ use postern_api::{
 };
 
 use super::{
-    admins, answer, audit, commands, devices, gateways, groups, guard, problem::Refused, status, tokens, why,
+    admins, answer, audit, commands, devices, gateways, groups, guard, objects, problem::Refused, status,
+    tokens, trees, why,
 };
 use crate::inside::Inside;
 
@@ -66,6 +67,17 @@ fn handlers(table: &mut Table) {
     table.on("devices.why", why::show);
     table.on("commands.list", commands::list);
     table.on("commands.queue", commands::queue);
+    table.on("trees.show", trees::show);
+    table.on("trees.read", trees::read);
+    table.on("trees.reading", trees::reading);
+    table.on("trees.snapshots", trees::snapshots);
+    table.on("trees.forget", trees::forget);
+    table.on("trees.diff", trees::compare);
+    table.on("objects.list", objects::list);
+    table.on("objects.import", objects::import);
+    table.on("objects.show", objects::show);
+    table.on("objects.delete", objects::delete);
+    table.on("objects.complete", objects::complete);
     table.on("operations.show", commands::operation);
     table.on("commands.show", commands::show);
     table.on("commands.cancel", commands::cancel);

@@ -7,3 +7,4 @@ mod kit;
 mod matrix;
 mod protocol;
 mod start;
+mod trees;

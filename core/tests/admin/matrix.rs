@@ -20,6 +20,17 @@ devices.retire              -    -    x    -    -    -
 devices.why                 x    x    x    -    -    x
 commands.list               x    x    x    -    -    x
 commands.queue              -    -    x    -    -    -
+trees.show                  x    x    x    -    -    x
+trees.read                  -    -    x    -    -    -
+trees.reading               x    x    x    -    -    x
+trees.snapshots             x    x    x    -    -    x
+trees.forget                -    -    x    -    -    -
+trees.diff                  x    x    x    -    -    x
+objects.list                x    x    x    -    -    x
+objects.import              -    -    x    -    -    -
+objects.show                x    x    x    -    -    x
+objects.delete              -    -    x    -    -    -
+objects.complete            x    x    x    -    -    x
 operations.show             x    x    x    -    -    x
 commands.show               x    x    x    -    -    x
 commands.cancel             -    -    x    -    -    -

@@ -13,7 +13,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::{
     client::Client,
-    commands::command,
+    commands::{command, tree},
     failure::{Exit, Failure},
     files,
     output::{self, Output, or_dash, or_empty},
@@ -53,6 +53,8 @@ pub enum Action {
     },
     /// Queue a DM command, or those of a file.
     Command(Queue),
+    /// Show what is known of a device's management tree; read it anew; compare.
+    Tree(tree::Show),
     /// List a device's commands, the newest first.
     Commands {
         /// An enrolment's id, a DevId or a name.
@@ -153,7 +155,8 @@ pub struct Queue {
     /// A file that holds the value, as text.
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     pub data_file: Option<PathBuf>,
-    /// The value's format: chr, int, bool, bin, b64, xml, node, null, date, time, float.
+    /// The value's format: chr, int, bool, bin, b64, xml, node, null, date, time, float. Without it, what the node's
+    /// description says, else chr.
     #[arg(long)]
     pub format: Option<String>,
     /// The value's media type.
@@ -162,6 +165,9 @@ pub struct Queue {
     /// SyncML commands in XML instead of VERB and URI: a SyncBody, a whole message, or the commands alone. `-` is stdin.
     #[arg(long, value_name = "XML", conflicts_with_all = ["uri", "source", "data", "data_file", "format", "type_"])]
     pub file: Option<PathBuf>,
+    /// Queue it even if the description of its node forbids it; a permission of its own.
+    #[arg(long)]
+    pub force: bool,
     /// How soon: urgent, normal or background.
     #[arg(long)]
     pub lane: Option<Lane>,
@@ -231,6 +237,7 @@ impl Action {
                 output.answer(&device, |device| format!("retired {} ({})", named(device), device.id))?;
             }
             Self::Command(queue) => return queue.run(client, output).await,
+            Self::Tree(show) => return show.run(client, output).await,
             Self::Commands { device, state, limit } => {
                 let query = postern_api::commands::CommandQuery { state, ..Default::default() };
                 let commands = client.list(&["devices", &device, "commands"], &query, limit).await?;
@@ -332,6 +339,7 @@ impl Queue {
 
     fn body(self) -> Result<QueueCommands, Failure> {
         let mut body = QueueCommands {
+            force: self.force,
             lane: self.lane,
             deadline: self.deadline,
             reason: self.reason,

@@ -23,6 +23,9 @@ pub struct QueueCommands {
     /// Each command waits for the answer to the one before.
     #[serde(default)]
     pub ordered: bool,
+    /// Queue even what the description of its node forbids; needs the permission `commands.force`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
     /// How soon. Default: normal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Lane>)]
@@ -50,7 +53,8 @@ pub struct CommandSpec {
     /// The item's Data; base64 when `format` is `b64`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
-    /// Meta Format: chr, int, bool, bin, b64, xml, node, null, date, time, float.
+    /// Meta Format: chr, int, bool, bin, b64, xml, node, null, date, time, float. Without it, what the node's
+    /// description says, else chr.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     /// Meta Type: a media type.

@@ -11,6 +11,7 @@ pub mod commands;
 pub mod devices;
 pub mod gateways;
 pub mod groups;
+pub mod objects;
 pub mod openapi;
 pub mod page;
 pub mod permissions;
@@ -20,6 +21,7 @@ pub mod schema;
 pub mod status;
 pub mod time;
 pub mod tokens;
+pub mod trees;
 pub mod why;
 
 pub use page::Page;

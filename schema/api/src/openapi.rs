@@ -15,9 +15,9 @@ use utoipa::{
 };
 
 use crate::{
-    admins, audit, commands, devices, gateways, groups, problem,
+    admins, audit, commands, devices, gateways, groups, objects, problem,
     routes::{self, Answer, Method, RouteSpec},
-    status, tokens, why,
+    status, tokens, trees, why,
 };
 
 /// The schemas that a route names; what they hold comes along.
@@ -32,6 +32,15 @@ use crate::{
     commands::Operation,
     commands::CommandSummary,
     commands::Command,
+    trees::ReadTree,
+    trees::TreeReading,
+    trees::TreeSnapshot,
+    trees::Tree,
+    trees::TreeDiff,
+    objects::ManagementObject,
+    objects::ManagementObjectDetail,
+    objects::ImportObject,
+    objects::Completions,
     groups::Group,
     groups::GroupDetail,
     groups::CreateGroup,

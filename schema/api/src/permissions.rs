@@ -44,6 +44,10 @@ permissions! {
     CommandsQueue = "commands.queue",
     /// Queue raw Exec, beside `commands.queue`.
     CommandsExec = "commands.exec",
+    /// Queue a raw command that the description of its node forbids, beside `commands.queue`.
+    CommandsForce = "commands.force",
+    /// Import and delete descriptions of management objects.
+    ObjectsWrite = "objects.write",
     /// See groups.
     GroupsRead = "groups.read",
     /// Change groups and their members.
@@ -78,6 +82,8 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::DevicesRetire,
             P::CommandsQueue,
             P::CommandsExec,
+            P::CommandsForce,
+            P::ObjectsWrite,
             P::GroupsRead,
             P::GroupsWrite,
             P::GatewaysRead,

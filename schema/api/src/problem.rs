@@ -122,6 +122,10 @@ slugs! {
     InvalidRequest = "invalid-request", 400, "Invalid request";
     /// The SyncML document does not decode; `at` says where.
     InvalidSyncMl = "invalid-syncml", 422, "Invalid SyncML";
+    /// The description of the node forbids the command; `errors` says which rule. `force` is a permission of its own.
+    DdfForbids = "ddf-forbids", 422, "The description of the node forbids this";
+    /// The DDF document does not decode, or describes nothing that has an address.
+    InvalidDdf = "invalid-ddf", 422, "Invalid DDF";
     /// The certificate signing request does not hold.
     InvalidCsr = "invalid-csr", 422, "Invalid certificate signing request";
     /// This comes with a later version.

@@ -256,7 +256,112 @@ pub const ALL: &[RouteSpec] = &[
     )
     .takes("QueueCommands")
     .answers(202)
-    .also(&[Also { permission: P::CommandsExec, when: "a command is Exec, or holds one" }]),
+    .also(&[
+        Also { permission: P::CommandsExec, when: "a command is Exec, or holds one" },
+        Also { permission: P::CommandsForce, when: "`force` is set" },
+    ]),
+    // --- trees
+    route(
+        Get,
+        "/api/1/devices/{device}/tree",
+        "trees.show",
+        P::DevicesRead,
+        One("Tree"),
+        "Show what is known of a device's management tree, and since when.",
+    )
+    .query(&[("uri", "The node; the root when absent."), ("snapshot", "This snapshot alone.")]),
+    route(
+        Post,
+        "/api/1/devices/{device}/tree",
+        "trees.read",
+        P::CommandsQueue,
+        One("TreeReading"),
+        "Read a part of a device's management tree: one level, some, or the whole.",
+    )
+    .takes("ReadTree")
+    .answers(202),
+    route(
+        Get,
+        "/api/1/devices/{device}/tree/readings/{reading}",
+        "trees.reading",
+        P::DevicesRead,
+        One("TreeReading"),
+        "Show a reading; waits for its end with `wait`.",
+    )
+    .query(&[("wait", "Answer when it has ended, or after this many seconds (most 60).")]),
+    route(
+        Get,
+        "/api/1/devices/{device}/tree/snapshots",
+        "trees.snapshots",
+        P::DevicesRead,
+        PageOf("TreeSnapshot"),
+        "List the snapshots of a device's tree, the newest first.",
+    ),
+    route(
+        Delete,
+        "/api/1/devices/{device}/tree/snapshots/{snapshot}",
+        "trees.forget",
+        P::CommandsQueue,
+        Nothing,
+        "Forget a snapshot.",
+    ),
+    route(
+        Get,
+        "/api/1/devices/{device}/tree/diff",
+        "trees.diff",
+        P::DevicesRead,
+        One("TreeDiff"),
+        "Compare two snapshots of a device's tree.",
+    )
+    .query(&[
+        ("uri", "Snapshots of this node; of any when absent."),
+        ("from", "The older snapshot; the one before `to` of the same node when absent."),
+        ("to", "The newer snapshot; the newest when absent."),
+    ]),
+    // --- management objects
+    route(
+        Get,
+        "/api/1/objects",
+        "objects.list",
+        P::DevicesRead,
+        PageOf("ManagementObject"),
+        "List the management objects that are known: built in and imported.",
+    ),
+    route(
+        Post,
+        "/api/1/objects",
+        "objects.import",
+        P::ObjectsWrite,
+        One("ManagementObject"),
+        "Import the description (DDF 1.2) of a management object.",
+    )
+    .takes("ImportObject")
+    .answers(201),
+    route(
+        Get,
+        "/api/1/objects/{object}",
+        "objects.show",
+        P::DevicesRead,
+        One("ManagementObjectDetail"),
+        "Show a management object and its nodes.",
+    ),
+    route(
+        Delete,
+        "/api/1/objects/{object}",
+        "objects.delete",
+        P::ObjectsWrite,
+        Nothing,
+        "Delete an imported description.",
+    ),
+    route(
+        Get,
+        "/api/1/completions",
+        "objects.complete",
+        P::DevicesRead,
+        One("Completions"),
+        "Complete an address that was begun.",
+    )
+    .query(&[("prefix", "What was begun."), ("device", "Use what is known of this device.")]),
     // --- operations and commands
     route(
         Get,

@@ -144,10 +144,15 @@ fn judge(asked: &Asked<'_>, known: &Known<'_>) -> Result<Option<Format>, Rule> {
     if permanent && asked.verb == Verb::Delete {
         return Err(Rule::Permanent);
     }
-    if !node.df.access.has(asked.verb) && !makes_described_interior(asked, node) {
+    if !allows(node.df.access, asked.verb) && !makes_described_interior(asked, node) {
         return Err(Rule::AccessType { allowed: node.df.access });
     }
     if matches!(asked.verb, Verb::Add | Verb::Replace) { value(asked, node) } else { Ok(None) }
+}
+
+/// A Copy writes its target, so Add or Replace will do where Copy is not named.
+fn allows(access: AccessTypes, verb: Verb) -> bool {
+    access.has(verb) || verb == Verb::Copy && (access.has(Verb::Add) || access.has(Verb::Replace))
 }
 
 /// Many descriptions leave Add out for the interior nodes that have to be made before their leaves can be.
