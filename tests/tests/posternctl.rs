@@ -210,7 +210,7 @@ fn a_tree_is_read_waited_for_and_shown_with_what_a_device_said_made_harmless() {
         }
     });
 
-    let shown = stub.ctl().run(&["--output", "table", "device", "tree", "d", "./A", "--whole", "--wait"]);
+    let shown = stub.ctl().run(&["device", "tree", "d", "./A", "--whole", "--wait", "--output", "table"]);
 
     assert_eq!(shown.exit, 0, "{shown:?}");
     assert!(shown.out.contains("(secret)") && !shown.out.contains('\u{1b}'), "{shown:?}");
@@ -277,7 +277,7 @@ fn a_description_is_imported_as_text_or_in_base64() {
 fn an_address_is_completed_with_the_names_of_a_device() {
     let (_folder, stub) =
         stub(|_| ok(json!({"items": [{"uri": "./DMAcc/<Account>", "placeholder": true, "more": true}]})));
-    let found = stub.ctl().run(&["--output", "table", "mo", "complete", "./DMAcc/", "--device", "d"]);
+    let found = stub.ctl().run(&["mo", "complete", "./DMAcc/", "--device", "d", "--output", "table"]);
     assert!(found.out.contains("./DMAcc/<Account>/"), "{found:?}");
     assert!(stub.asked()[0].head.contains("prefix=.%2FDMAcc%2F&device=d"), "{:?}", stub.asked());
 }
