@@ -34,6 +34,7 @@ use crate::{
 use authority::obey;
 pub use completion::{Asker, Completion, KEPT as COMPLETIONS_KEPT, Mark};
 pub use devinfo::{LEAVES as DEVINFO_LEAVES, ROOT as DEVINFO};
+pub(crate) use dmacc::hide_secret;
 pub use lawmo::{Lawmo, LockState, Operation as LawmoOperation, WipeItem};
 pub use schedule::Schedule;
 pub use scomo::{Fetch, FetchError, Fetching, Scomo, Wanted, Web};

@@ -8,22 +8,27 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use postern_wire::{
+    bootstrap::mac::NetworkSecret,
     problem::ProblemDetails,
+    push::Push,
     signature::{self, Parameters, RequestParts, ResponseParts, SignatureError},
     syncml::{DecodeError, Limits, MediaType, decode},
     terms::UtcMillis,
 };
 
 use crate::{
+    bootstrap::{self, BootstrapError, Installed, Trust},
     codes::Code,
     csp::{Hardware, Providers, Schedule},
-    enrolment::{Account, ServerProof},
+    enrolment::{Account, BadAccount, Origin, ServerProof},
     event::{Event, Observer},
     interaction::{NoUser, UserInterface},
     keys::KeyError,
     origin::{BadServerUri, ServerUri},
+    router::{self, Ignored},
     state::{ClientEvent, State, StateError, Storage},
     transport::{Answered, Https, Request, Transport, TransportError},
+    tree::path::Path,
     unit::{Cause, Composed, Ending, Random, Received, SessionError, Step, Unit, UnitSettings},
 };
 
@@ -110,6 +115,18 @@ pub enum DeviceError {
     /// The state cannot be read or kept.
     #[error(transparent)]
     State(#[from] StateError),
+    /// No account of that server, or none at all.
+    #[error("the device has no account for this")]
+    NoAccount,
+    /// The account in the tree cannot be used.
+    #[error(transparent)]
+    Account(BadAccount),
+    /// A bootstrap that was not applied.
+    #[error(transparent)]
+    Bootstrap(BootstrapError),
+    /// A notification that was ignored.
+    #[error("the notification is ignored: {0}")]
+    Ignored(Ignored),
     /// The providers do not fit the tree.
     #[error("the tree cannot be planted (code {0})")]
     Plant(Code),
@@ -147,6 +164,9 @@ impl DeviceError {
             },
             Self::State(_) => "state".to_owned(),
             Self::Plant(_) => "plant".to_owned(),
+            Self::NoAccount | Self::Account(_) => "account".to_owned(),
+            Self::Bootstrap(_) => "bootstrap".to_owned(),
+            Self::Ignored(_) => "notification".to_owned(),
         }
     }
 
@@ -160,6 +180,12 @@ impl DeviceError {
     }
 }
 
+/// An account and the way to its server.
+struct Line<T> {
+    account: Arc<Account>,
+    transport: T,
+}
+
 /// A device.
 pub struct Device<T = Https> {
     account: Arc<Account>,
@@ -170,6 +196,8 @@ pub struct Device<T = Https> {
     kept: Option<State>,
     last_session: u16,
     transport: T,
+    /// The other accounts, with the way to their servers.
+    lines: Vec<Line<T>>,
     observer: Option<Observer>,
     user: Box<dyn UserInterface>,
 }
@@ -192,6 +220,7 @@ impl<T: Transport> Device<T> {
             kept: None,
             last_session: 0,
             transport,
+            lines: Vec::new(),
             observer: None,
             user: Box::new(NoUser),
         })
@@ -236,6 +265,90 @@ impl<T: Transport> Device<T> {
         random: Random<'_>,
     ) -> Result<SessionReport, DeviceError> {
         self.check_in_because(Cause::Client, now, random).await
+    }
+
+    /// Lets the device check in with the server of another account too, that of a bootstrap. An account of the same
+    /// ServerID gives way.
+    pub fn connect(&mut self, account: Account, transport: T) {
+        self.lines.retain(|line| line.account.server_id != account.server_id);
+        self.lines.push(Line { account: Arc::new(account), transport });
+    }
+
+    /// The accounts that the device checks in with: the enrolled one first.
+    pub fn accounts(&self) -> impl Iterator<Item = &Account> {
+        let own = Some(&*self.account).filter(|account| account.origin != Origin::Nobody);
+        own.into_iter().chain(self.lines.iter().map(|line| &*line.account))
+    }
+
+    /// The accounts that bootstraps and servers put into the tree.
+    #[must_use]
+    pub fn accounts_in_tree(&self) -> Vec<(Path, Result<Account, BadAccount>)> {
+        Account::in_tree(&self.state.tree, &self.account.device_id)
+    }
+
+    /// Puts the accounts of a bootstrap into the tree, once it is proved. They are to be connected then.
+    pub fn bootstrap(
+        &mut self,
+        push: &Push,
+        network: Option<NetworkSecret>,
+    ) -> Result<Vec<Installed>, DeviceError> {
+        let trust = Trust::Proof { network, user: &mut *self.user };
+        let applied = bootstrap::apply(push, trust, &self.account, &mut self.state);
+        self.storage_keeps()?; // tries at a PIN count, too
+        let installed = applied.map_err(DeviceError::Bootstrap)?;
+        for account in &installed {
+            self.tell(&Event::Bootstrapped { server_id: account.server_id.clone() });
+        }
+        Ok(installed)
+    }
+
+    /// Judges a notification (package 0) and holds the session that it asks for. What is ignored changes nothing.
+    pub async fn notified(
+        &mut self,
+        package0: &[u8],
+        now: UtcMillis,
+        random: Random<'_>,
+    ) -> Result<SessionReport, DeviceError> {
+        let fresh: Vec<_> = std::iter::once(&self.account)
+            .chain(self.lines.iter().map(|line| &line.account))
+            .filter(|account| account.origin != Origin::Nobody)
+            .map(|account| account.refreshed(&mut self.state).unwrap_or_else(|_| Account::clone(account)))
+            .collect();
+        let judged = router::judge(package0, &fresh, &self.state, &mut *self.user);
+        let start = judged.map_err(|why| {
+            self.tell(&Event::NotificationIgnored { why: why.to_string() });
+            DeviceError::Ignored(why)
+        })?;
+        let report = self.check_in_as(&start.server_id, start.cause, now, random).await?;
+        if let Some(session) = start.cause.session() {
+            self.state.see(&start.server_id, session, &start.digest);
+        }
+        self.storage_keeps()?;
+        Ok(report)
+    }
+
+    /// Opens a session with the server of this account and carries it to its end.
+    pub async fn check_in_as(
+        &mut self,
+        server_id: &str,
+        cause: Cause,
+        now: UtcMillis,
+        random: Random<'_>,
+    ) -> Result<SessionReport, DeviceError> {
+        let own = self.account.server_id == server_id && self.account.origin != Origin::Nobody;
+        let other = self.lines.iter().position(|line| line.account.server_id == server_id);
+        let at = if own { None } else { Some(other.ok_or(DeviceError::NoAccount)?) };
+        self.exchange_lines(at);
+        let outcome = self.check_in_because(cause, now, random).await;
+        self.exchange_lines(at);
+        outcome
+    }
+
+    fn exchange_lines(&mut self, with: Option<usize>) {
+        if let Some(line) = with.and_then(|at| self.lines.get_mut(at)) {
+            std::mem::swap(&mut self.account, &mut line.account);
+            std::mem::swap(&mut self.transport, &mut line.transport);
+        }
     }
 
     /// Opens a session for the given cause and carries it to its end.
@@ -285,6 +398,11 @@ impl<T: Transport> Device<T> {
         now: UtcMillis,
         random: Random<'_>,
     ) -> Result<SessionReport, DeviceError> {
+        if self.account.origin == Origin::Nobody {
+            return Err(DeviceError::NoAccount);
+        }
+        let refreshed = self.account.refreshed(&mut self.state).map_err(DeviceError::Account)?;
+        self.account = Arc::new(refreshed);
         let session_id = self.next_session_id(cause, random);
         let mut unit = Unit::open(
             Arc::clone(&self.account),
@@ -429,15 +547,12 @@ impl<T: Transport> Device<T> {
 
     /// 1200 echoes the trigger's id; 1201 takes one at random, other than the last. Upper-case hex.
     fn next_session_id(&mut self, cause: Cause, random: Random<'_>) -> String {
-        let id = match cause {
-            Cause::Server { session } => session,
-            Cause::Client => {
-                let mut octets = [0; 2];
-                random(&mut octets);
-                let id = u16::from_be_bytes(octets).max(1);
-                if id == self.last_session { id.checked_add(1).unwrap_or(1) } else { id }
-            }
-        };
+        let id = cause.session().unwrap_or_else(|| {
+            let mut octets = [0; 2];
+            random(&mut octets);
+            let id = u16::from_be_bytes(octets).max(1);
+            if id == self.last_session { id.checked_add(1).unwrap_or(1) } else { id }
+        });
         self.last_session = id;
         format!("{id:X}")
     }

@@ -3,11 +3,18 @@
 //! Promise: secrets never show in Debug; an unknown field is ignored (a newer core may say more); what is missing
 //! or contradictory for the enrolment's way of authentication is refused with the field's name.
 
-use std::{fmt, fs, path::Path};
+mod object;
 
-use postern_wire::terms::{AuthType, EnrolmentId};
+use std::{fmt, fs, path::Path, sync::Arc};
+
+use postern_wire::{
+    auth::user_password_hash,
+    terms::{AuthType, EnrolmentId},
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+
+pub use object::{BadAccount, DMACC, FirstNonces, ROOT as ACCOUNTS};
 
 use crate::{
     keys::{KeyError, SigningKey, VerifyingKey},
@@ -131,9 +138,22 @@ pub enum ServerProof {
     Signature,
 }
 
+/// Where an account comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// An enrolment file.
+    Enrolled,
+    /// An object under ./DMAcc.
+    Object,
+    /// Nowhere: a device that waits for its bootstrap.
+    Nobody,
+}
+
 /// An enrolment made ready: keys parsed, contradictions refused.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Account {
+    /// Where it comes from.
+    pub origin: Origin,
     /// Where to check in.
     pub server: ServerUri,
     /// The enrolment's id.
@@ -153,9 +173,10 @@ pub struct Account {
     /// The core's key for replies.
     pub message_key: Option<VerifyingKey>,
     /// The device's own key.
-    pub signing_key: Option<SigningKey>,
+    pub signing_key: Option<Arc<SigningKey>>,
     user: String,
     password: SecretString,
+    server_name: String,
     server_password: SecretString,
 }
 
@@ -183,7 +204,7 @@ impl Account {
             key_pem.ok_or_else(|| missing("the private key of its certificate (postern-device new-csr)"))?;
         }
         let signing_key = match (auth, key_pem) {
-            (AuthType::Signed, Some(pem)) => Some(SigningKey::from_pem(pem.expose_secret())?),
+            (AuthType::Signed, Some(pem)) => Some(Arc::new(SigningKey::from_pem(pem.expose_secret())?)),
             _ => None,
         };
         let key = |pem: &Option<String>, what| -> Result<Option<VerifyingKey>, KeyError> {
@@ -194,6 +215,7 @@ impl Account {
             return Err(missing("message_key_pem"));
         }
         Ok(Self {
+            origin: Origin::Enrolled,
             server: ServerUri::parse(&enrolment.server_uri)?,
             enrolment: enrolment.enrolment,
             generation: enrolment.generation,
@@ -206,6 +228,7 @@ impl Account {
             signing_key,
             user: enrolment.user.clone().unwrap_or_else(|| enrolment.device_id.clone()),
             password: enrolment.password.clone().unwrap_or_default(),
+            server_name: enrolment.server_id.clone(),
             server_password: enrolment.server_password.clone().unwrap_or_default(),
         })
     }
@@ -217,6 +240,28 @@ impl Account {
 
     /// AAuthName and AAuthSecret of the server.
     pub(crate) fn server_credentials(&self) -> (&str, &str) {
-        (&self.server_id, self.server_password.expose_secret())
+        (&self.server_name, self.server_password.expose_secret())
+    }
+
+    /// B64(H(server-id:password)), which a notification is made with; `None` without a server's secret.
+    pub(crate) fn notification_hash(&self) -> Option<String> {
+        let password = self.server_password.expose_secret();
+        (!password.is_empty()).then(|| user_password_hash(&self.server_id, password))
+    }
+
+    /// Whether either side proves itself by a nonce.
+    pub(crate) const fn uses_nonces(&self) -> bool {
+        matches!(self.auth, AuthType::Md5 | AuthType::Hmac)
+            || matches!(self.server_proof, ServerProof::Md5 | ServerProof::Hmac)
+    }
+
+    /// Whether the device proves itself by a secret.
+    pub(crate) const fn has_client_secret(&self) -> bool {
+        matches!(self.auth, AuthType::Basic | AuthType::Md5 | AuthType::Hmac)
+    }
+
+    /// Whether the server does.
+    pub(crate) const fn has_server_secret(&self) -> bool {
+        matches!(self.server_proof, ServerProof::Basic | ServerProof::Md5 | ServerProof::Hmac)
     }
 }

@@ -55,6 +55,16 @@ pub enum Event {
         /// The answer.
         code: Code,
     },
+    /// An account was put in by a bootstrap.
+    Bootstrapped {
+        /// ServerID.
+        server_id: String,
+    },
+    /// A notification was not followed.
+    NotificationIgnored {
+        /// Why.
+        why: String,
+    },
     /// A destructive command was not obeyed.
     OrderRefused {
         /// Its target.
@@ -97,6 +107,12 @@ impl fmt::Display for Event {
             }
             Self::AlertAnswered { about, code } => {
                 write!(f, "the alert about {} -> {code}", about.escape_debug())
+            }
+            Self::Bootstrapped { server_id } => {
+                write!(f, "bootstrapped for the server {}", server_id.escape_debug())
+            }
+            Self::NotificationIgnored { why } => {
+                write!(f, "a notification is ignored: {}", why.escape_debug())
             }
             Self::OrderRefused { uri, why } => {
                 write!(f, "an order for {} was refused: {why}", uri.escape_debug())

@@ -4,6 +4,7 @@
 //! guards the tree, the providers of [`csp`] own its parts, and [`state`] keeps it all.
 #![forbid(unsafe_code)]
 
+pub mod bootstrap;
 pub mod cli;
 pub mod codes;
 pub mod csp;
@@ -16,6 +17,7 @@ pub mod interaction;
 pub mod keys;
 pub mod manager;
 pub mod origin;
+pub mod router;
 pub mod state;
 pub mod transport;
 pub mod tree;

@@ -29,6 +29,7 @@ use crate::{
     },
 };
 pub use execute::{Answer, Run};
+pub(crate) use subtree::nodes_of;
 pub(crate) use value::Carried;
 
 /// The manager for one server's commands.

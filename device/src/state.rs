@@ -7,6 +7,7 @@
 
 mod client_event;
 mod nonces;
+mod seen;
 
 use std::{
     collections::BTreeMap,
@@ -25,6 +26,7 @@ use crate::{
 pub use client_event::ClientEvent;
 pub use nonces::Nonces;
 use nonces::SavedNonces;
+use seen::Seen;
 
 /// Orders remembered at least; beyond that, those that have expired are forgotten.
 const ORDERS_KEPT: usize = 256;
@@ -49,6 +51,7 @@ pub struct State {
     memories: BTreeMap<String, serde_json::Value>,
     /// Of each account, by ServerID.
     nonces: BTreeMap<String, Nonces>,
+    seen: Seen,
     obeyed: Vec<Obeyed>,
     wipes: Vec<Wipe>,
 }
@@ -92,6 +95,33 @@ impl State {
     /// The same, to be changed.
     pub fn nonces_mut(&mut self, server_id: &str) -> &mut Nonces {
         self.nonces.entry(server_id.to_owned()).or_default()
+    }
+
+    /// Whether a notification, or the session that it asks for, was had before.
+    #[must_use]
+    pub fn has_seen(&self, server_id: &str, session: u16, digest: &[u8]) -> bool {
+        self.seen.has(server_id, session, digest)
+    }
+
+    /// Remembers the notification of a session that was held.
+    pub fn see(&mut self, server_id: &str, session: u16, digest: &[u8]) {
+        self.seen.add(server_id, session, digest);
+    }
+
+    /// How often the PIN of a bootstrap document was wrong.
+    #[must_use]
+    pub fn pin_failures(&self, document: &str) -> u8 {
+        self.seen.pin_failures(document)
+    }
+
+    /// It was wrong once more.
+    pub fn count_pin_failure(&mut self, document: &str) {
+        self.seen.count_pin_failure(document);
+    }
+
+    /// It was right.
+    pub fn forget_pin_failures(&mut self, document: &str) {
+        self.seen.forget_pin_failures(document);
     }
 
     /// Whether this order was obeyed before.
@@ -225,6 +255,8 @@ struct Saved {
     #[serde(default)]
     nonces: BTreeMap<String, SavedNonces>,
     #[serde(default)]
+    seen: Seen,
+    #[serde(default)]
     obeyed: Vec<Obeyed>,
     #[serde(default)]
     wipes: Vec<Wipe>,
@@ -296,6 +328,7 @@ fn to_json(state: &State) -> Vec<u8> {
     let saved = Saved {
         version: VERSION,
         nonces: state.nonces.iter().map(|(server, nonces)| (server.clone(), nonces.into())).collect(),
+        seen: state.seen.clone(),
         obeyed: state.obeyed.clone(),
         wipes: state.wipes.clone(),
         completions: state.completions.clone(),
@@ -316,6 +349,7 @@ fn read(json: &[u8], mut state: State) -> Result<State, String> {
         tree: state.tree,
         planted: state.planted,
         nonces: saved.nonces.into_iter().map(|(server, nonces)| (server, nonces.into())).collect(),
+        seen: saved.seen,
         obeyed: saved.obeyed,
         wipes: saved.wipes,
         completions: saved.completions,

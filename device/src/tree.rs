@@ -73,17 +73,20 @@ impl Tree {
         acl
     }
 
-    /// Whether the list of `path` is fixed, by its own node or one above it.
+    /// Whether the list that counts for `path` is one that no server changes. A node that has a list of its own under
+    /// such a one, as an account has that was bootstrapped, is its servers' to guard.
     #[must_use]
     pub fn acl_is_fixed(&self, path: &Path) -> bool {
         let mut node = &*self.root;
-        path.names().iter().any(|name| match node.children.get(name) {
-            Some(child) => {
-                node = child;
-                node.acl_is_fixed
+        let mut fixed = node.acl_is_fixed;
+        for name in path.names() {
+            let Some(child) = node.children.get(name) else { break };
+            node = child;
+            if !node.acl.is_empty() || node.acl_is_fixed {
+                fixed = node.acl_is_fixed;
             }
-            None => false,
-        })
+        }
+        fixed
     }
 
     /// Adds a node without children under a parent that exists. 404 no parent, 405 under a leaf, 418 there

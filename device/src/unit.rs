@@ -147,9 +147,10 @@ impl Unit {
         session_id: String,
         state: &State,
     ) -> Self {
+        let resync = cause.default_nonce();
         let mut unit = Self {
-            own: OwnProof::new(&account, state, None),
-            server: ServerStanding::new(&account, state, None),
+            own: OwnProof::new(&account, state, resync.as_deref()),
+            server: ServerStanding::new(&account, state, resync.as_deref()),
             peer_message: settings.peer_message,
             account,
             settings,

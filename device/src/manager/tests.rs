@@ -482,15 +482,20 @@ fn values_keep_to_their_format() {
 }
 
 #[test]
-fn secrets_of_the_account_are_not_read_and_the_account_takes_no_change() {
+fn of_the_enrolled_account_only_its_secrets_are_written_by_its_server_and_nothing_of_them_read() {
     let mut bench = Bench::new();
     let client = "./DMAcc/Postern/AppAuth/Client";
     assert_eq!(bench.read(&format!("{client}/AAuthSecret")), Err(Code::NOT_ALLOWED));
-    assert_eq!(bench.replace(&format!("{client}/AAuthSecret"), "x"), Err(Code::NOT_ALLOWED));
+    assert_eq!(bench.replace(&format!("{client}/AAuthSecret"), "x"), Ok(()));
+    assert_eq!(bench.read(&format!("{client}/AAuthSecret")), Err(Code::NOT_ALLOWED));
+    let server = "./DMAcc/Postern/AppAuth/Server/AAuthSecret";
+    assert_eq!(bench.replace(server, "x"), Err(Code::NOT_ALLOWED), "this server proves itself by TLS");
     assert_eq!(bench.replace("./DMAcc/Postern/ServerID", "x"), Err(Code::NOT_ALLOWED));
     assert_eq!(bench.replace("./DMAcc?prop=ACL", "Get=*&Add=*"), Err(Code::NOT_ALLOWED));
     assert_eq!(bench.interior("./DMAcc/Other"), Err(Code::NOT_ALLOWED));
     assert_eq!(bench.read(&format!("{client}/AAuthType")), Ok("BASIC".into()));
+    let mut other = bench.by("other");
+    assert_eq!(other.replace(&format!("{client}/AAuthSecret"), "x"), Err(Code::DENIED));
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub struct Nonces {
 impl Nonces {
     /// A new nonce for the server leaves.
     pub fn issue(&mut self, nonce: Vec<u8>) {
-        self.server_before = self.server.replace(nonce);
+        self.server_before = self.server.replace(nonce).or(self.server_before.take());
     }
 
     /// The server has it.

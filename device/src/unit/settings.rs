@@ -1,6 +1,9 @@
 //! How a session is spoken.
 
-use postern_wire::syncml::{Encoding, Style, Version};
+use postern_wire::{
+    notification::NonceReading,
+    syncml::{Encoding, Style, Version},
+};
 
 /// Why a session is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,13 +15,36 @@ pub enum Cause {
         /// The session id of the trigger.
         session: u16,
     },
+    /// By package 0 that was made with the default nonce: both sides prove themselves with it (omadm.md 4.6).
+    Resynchronise {
+        /// The session id of the trigger.
+        session: u16,
+        /// How the default nonce is to be understood.
+        reading: NonceReading,
+    },
 }
 
 impl Cause {
     pub(super) const fn alert(self) -> u32 {
         match self {
             Self::Client => 1201,
-            Self::Server { .. } => 1200,
+            Self::Server { .. } | Self::Resynchronise { .. } => 1200,
+        }
+    }
+
+    /// The session id that is echoed.
+    pub(crate) const fn session(self) -> Option<u16> {
+        match self {
+            Self::Client => None,
+            Self::Server { session } | Self::Resynchronise { session, .. } => Some(session),
+        }
+    }
+
+    /// The nonce that takes the place of those that were agreed on.
+    pub(super) fn default_nonce(self) -> Option<Vec<u8>> {
+        match self {
+            Self::Resynchronise { reading, .. } => reading.octets(""),
+            Self::Client | Self::Server { .. } => None,
         }
     }
 }

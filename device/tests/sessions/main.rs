@@ -7,6 +7,7 @@ mod hostile;
 mod https;
 mod large;
 mod mac;
+mod notification;
 mod proof;
 mod session;
 mod support;

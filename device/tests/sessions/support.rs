@@ -49,9 +49,12 @@ pub(crate) struct Signer {
 /// The x-syncml-hmac of a reply: what it is made of are the request and the reply's octets.
 pub(crate) type MacOf = Box<dyn FnMut(&Request, &[u8]) -> Option<String> + Send>;
 
+/// What the server will do; the last turn is for all that comes.
+pub(crate) type Script = Arc<Mutex<VecDeque<Turn>>>;
+
 /// The transport into the script.
 pub(crate) struct Scripted {
-    pub(crate) script: VecDeque<Turn>,
+    pub(crate) script: Script,
     pub(crate) seen: Seen,
     pub(crate) signer: Option<Signer>,
     pub(crate) mac: Option<MacOf>,
@@ -75,10 +78,13 @@ impl Transport for Scripted {
     async fn exchange(&mut self, request: Request) -> Result<Answered, TransportError> {
         let message = decode(&request.body, self.encoding, &Limits::default()).unwrap().message;
         self.seen.0.lock().unwrap().push((message.clone(), request.clone()));
-        let reply = match self.script.len() {
-            0 => panic!("the script has no turn for {message:#?}"),
-            1 => (self.script[0])(&message),
-            _ => (self.script.pop_front().unwrap())(&message),
+        let reply = {
+            let mut script = self.script.lock().unwrap();
+            match script.len() {
+                0 => panic!("the script has no turn for {message:#?}"),
+                1 => (script[0])(&message),
+                _ => (script.pop_front().unwrap())(&message),
+            }
         };
         let mut answered =
             Answered { status: 200, content_type: request.media.as_str().to_owned(), ..Answered::default() };
@@ -150,6 +156,7 @@ pub(crate) struct Rig {
     pub(crate) mac: Option<MacOf>,
     pub(crate) user: Option<User>,
     pub(crate) seen: Seen,
+    script: Script,
     counter: u8,
 }
 
@@ -181,6 +188,7 @@ impl Rig {
             mac: None,
             user: None,
             seen: Seen::default(),
+            script: Script::default(),
             counter: 0,
         }
     }
@@ -210,12 +218,12 @@ impl Rig {
     }
 
     pub(crate) fn device(&mut self, script: Vec<Turn>) -> Device<Scripted> {
+        self.script = Arc::new(Mutex::new(script.into()));
         let transport = Scripted {
-            script: script.into(),
-            seen: self.seen.clone(),
+            script: Arc::clone(&self.script),
             signer: self.signer.take(),
             mac: self.mac.take(),
-            encoding: self.settings.unit.encoding,
+            ..self.transport(Vec::new())
         };
         let account = Arc::new(Account::new(&self.enrolment, None).unwrap());
         let device = Device::new(account, self.settings.clone(), self.storage.clone(), transport).unwrap();
@@ -223,6 +231,22 @@ impl Rig {
             Some(user) => device.with_user(user.clone()),
             None => device,
         }
+    }
+
+    /// A way to another server with a script of its own.
+    pub(crate) fn transport(&self, script: Vec<Turn>) -> Scripted {
+        Scripted {
+            script: Arc::new(Mutex::new(script.into())),
+            seen: self.seen.clone(),
+            signer: None,
+            mac: None,
+            encoding: self.settings.unit.encoding,
+        }
+    }
+
+    /// What the server of the last device does from now on.
+    pub(crate) fn script(&self, script: Vec<Turn>) {
+        *self.script.lock().unwrap() = script.into();
     }
 
     /// One session of a fresh device object.

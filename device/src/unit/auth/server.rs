@@ -42,6 +42,9 @@ pub(in crate::unit) struct ServerStanding {
     expected: Option<Vec<u8>>,
     /// A nonce in a Chal that has not left yet.
     next_nonce: Option<Vec<u8>>,
+    /// The nonce that the server has just proved itself with.
+    used: Option<Vec<u8>>,
+    resync: bool,
 }
 
 /// What a server message's SyncHdr is answered, and what becomes of its commands.
@@ -60,6 +63,8 @@ impl ServerStanding {
             failures: 0,
             expected: resync.map(ToOwned::to_owned).or_else(kept),
             next_nonce: None,
+            used: None,
+            resync: resync.is_some(),
         }
     }
 
@@ -101,6 +106,7 @@ impl ServerStanding {
             if !std::mem::replace(&mut self.proved, true) {
                 events.push(Event::ServerProved);
             }
+            self.used = self.expected.clone().filter(|_| !self.resync && kind != TYPE_BASIC);
             let chal = self.next_nonce.as_deref().map(|nonce| chal(kind, Some(nonce)));
             return Ok(Verdict { code: accepted, chal, run: Run::Execute });
         }
@@ -153,10 +159,17 @@ impl ServerStanding {
         }
     }
 
-    /// The server answered the message that a nonce went out with: the one before it is no longer in use.
-    pub(in crate::unit) fn answered(&self, account: &Account, state: &mut State) {
-        if self.proved && state.nonces(&account.server_id).is_some() {
+    /// The server answered the message that a nonce went out with: the one before it is no longer in use. What a server
+    /// proved itself with is its nonce until it gets another, whoever it was issued to: notifications are made with it.
+    pub(in crate::unit) fn answered(&mut self, account: &Account, state: &mut State) {
+        if !self.proved {
+            return;
+        }
+        if state.nonces(&account.server_id).is_some_and(|nonces| nonces.server_before.is_some()) {
             state.nonces_mut(&account.server_id).confirm();
+        }
+        if let Some(used) = self.used.take() {
+            state.nonces_mut(&account.server_id).server = Some(used);
         }
     }
 }
