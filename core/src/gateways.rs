@@ -12,7 +12,11 @@ use std::{
 };
 
 use postern_actors::Announce;
-use postern_store::{ReadError, Store, StoreError, WriteError, gateways, lists, refusals};
+use postern_store::{
+    ReadError, Store, StoreError, WriteError, gateways,
+    lists::{self, List},
+    refusals,
+};
 use postern_wire::{
     link::{
         AckVerdict, Admission, BlockedEntry, BlockedSubject, CertificateName, ListKind, Refusal, ReportBatch,
@@ -26,6 +30,9 @@ use crate::{
     links::{GatewayReports, Lists},
 };
 
+/// Entries of a list that are read at once.
+const PAGE: i64 = 4096;
+
 /// The lists, kept in step with the rows; and the blocked list as the core itself judges by.
 pub(crate) struct Told {
     lists: Arc<Lists>,
@@ -35,30 +42,48 @@ pub(crate) struct Told {
 impl Told {
     /// Reads the rows into `lists`.
     pub(crate) async fn load(store: &Store, lists: Arc<Lists>) -> Result<Self, ReadError> {
-        let (routes, blocked) = store
-            .read(|r| {
-                let routes = lists::since(r, lists::List::Routes, 0, 0)?.add;
-                let blocked = lists::since(r, lists::List::Blocked, 0, 0)?.add;
-                Ok((routes, blocked))
-            })
-            .await?;
         let damaged = |what: &str| ReadError::Failed(StoreError::Damaged(format!("a list entry: {what:?}")));
-        let mut hashes = Vec::with_capacity(routes.len());
-        for (entry, _) in routes {
-            hashes.push(entry.parse::<RouteHash>().map_err(|_| damaged(&entry))?);
-        }
-        let mut entries = Vec::with_capacity(blocked.len());
-        for (entry, verdict) in blocked {
-            let subject: BlockedSubject = serde_json::from_str(&entry).map_err(|_| damaged(&entry))?;
+        let mut hashes = Vec::new();
+        each_entry(store, List::Routes, |entry, _| {
+            hashes.push(entry.parse::<RouteHash>().map_err(|_| damaged(entry))?);
+            Ok(())
+        })
+        .await?;
+        let mut entries = Vec::new();
+        each_entry(store, List::Blocked, |entry, verdict| {
+            let subject: BlockedSubject = serde_json::from_str(entry).map_err(|_| damaged(entry))?;
             // A verdict that this version does not know is the strictest.
             let verdict =
                 if verdict == Admission::WipeOnly.as_str() { Admission::WipeOnly } else { Admission::Refuse };
             entries.push(BlockedEntry { subject, verdict });
-        }
+            Ok(())
+        })
+        .await?;
         let held = entries.iter().map(|entry| (entry.subject.clone(), entry.verdict)).collect();
         lists.load_routes(hashes);
         lists.load_blocked(entries);
         Ok(Self { lists, blocked: RwLock::new(held) })
+    }
+}
+
+/// Hands every entry of a list to `take`, page by page: a fleet's routes never stand in memory as text all at once.
+/// No order is taken before the lists stand, so nothing changes between two pages.
+async fn each_entry(
+    store: &Store,
+    list: List,
+    mut take: impl FnMut(&str, &str) -> Result<(), ReadError>,
+) -> Result<(), ReadError> {
+    let mut after = String::new();
+    loop {
+        let from = after.clone();
+        let page = store.read(move |r| lists::entries(r, list, &from, PAGE)).await?;
+        for row in &page {
+            take(&row.entry, &row.verdict)?;
+        }
+        match page.last() {
+            Some(last) if i64::try_from(page.len()) == Ok(PAGE) => after.clone_from(&last.entry),
+            _ => return Ok(()),
+        }
     }
 }
 

@@ -20,10 +20,15 @@ pub(crate) fn open(path: &Path, busy: Duration, purpose: Purpose) -> Result<Sqli
     if purpose == Purpose::Write {
         conn.batch_execute("PRAGMA journal_mode = WAL;")?;
     }
-    conn.batch_execute(
+    // KiB. A reader has the operating system's cache behind it; the writer must not spill in the middle of a batch.
+    let cache = match purpose {
+        Purpose::Write => 16_384,
+        Purpose::Read => 4_096,
+    };
+    conn.batch_execute(&format!(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;
-         PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864;",
-    )?;
+         PRAGMA cache_size = -{cache}; PRAGMA journal_size_limit = 67108864;",
+    ))?;
     if purpose == Purpose::Read {
         conn.batch_execute("PRAGMA query_only = ON;")?;
     }
