@@ -210,6 +210,24 @@ fn a_client_certificate_of_another_ca_is_refused() {
 }
 
 #[test]
+fn a_valid_certificate_of_another_enrolment_is_refused() {
+    let site = Site::start(&Plan::default());
+    for (ours, theirs, auth) in [("IMEI:1", "IMEI:2", "certificate"), ("IMEI:3", "IMEI:4", "md5")] {
+        let honest = certified(&site, ours, auth);
+        let other = certified(&site, theirs, "certificate");
+        let mut thief = honest.clone();
+        thief.identity = other.identity.clone();
+
+        let check_in = thief.check_in("1").expect("an answer");
+
+        assert!(!check_in.authenticated && check_in.commands.is_empty(), "{auth}: {check_in:?}");
+        assert!(site.ctl().ok(&["device", "show", ours])["last_seen"].is_null(), "{auth}");
+        assert!(honest.check_in("2").expect("a session").authenticated, "{auth}: the honest device gets in");
+        assert!(other.check_in("2").expect("a session").authenticated, "{auth}: and so does the other");
+    }
+}
+
+#[test]
 fn a_client_certificate_field_from_outside_is_no_certificate() {
     let site = Site::start(&Plan::default());
     let (enrolment, _) = site.enrol("IMEI:1", "basic", &[]);
@@ -246,6 +264,19 @@ fn the_link_port_lets_nobody_in_without_a_core_s_certificate() {
 fn served(client: &DmClient) {
     let check_in = client.check_in("honest").expect("an honest device is served");
     assert!(check_in.authenticated, "{check_in:?}");
+}
+
+/// A device with a certificate of the site's own CA.
+fn certified(site: &Site, device_id: &str, auth: &str) -> DmClient {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let request = rcgen::CertificateParams::default().serialize_request(&key).expect("a CSR");
+    let csr = site.path(&format!("{}.csr", device_id.replace(':', "_")));
+    std::fs::write(&csr, request.pem().expect("PEM")).expect("a file in the site's folder");
+    let (enrolment, _) = site.enrol(device_id, auth, &["--csr", &csr.to_string_lossy()]);
+    let certificate_pem = enrolment.certificate_pem.clone().expect("the CA signed the CSR");
+    let mut client = site.client(enrolment);
+    client.identity = Some(raw::Identity { certificate_pem, key_pem: key.serialize_pem() });
+    client
 }
 
 fn post(client: &DmClient, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Response> {
