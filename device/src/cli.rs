@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 the server or the session refused, 2 invalid input, 3 unreachable, 4 this device is
 //! denied, 64 usage.
 
+mod config;
 mod fleet;
 mod new_csr;
 mod pace;

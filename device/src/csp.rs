@@ -12,6 +12,8 @@ mod devinfo;
 mod dmacc;
 mod inbox;
 mod lawmo;
+#[cfg(target_os = "linux")]
+mod linux;
 mod process;
 mod schedule;
 mod scomo;
@@ -36,6 +38,8 @@ pub use completion::{Asker, Completion, KEPT as COMPLETIONS_KEPT, Mark};
 pub use devinfo::{LEAVES as DEVINFO_LEAVES, ROOT as DEVINFO};
 pub(crate) use dmacc::hide_secret;
 pub use lawmo::{Lawmo, LockState, Operation as LawmoOperation, WipeItem};
+#[cfg(target_os = "linux")]
+pub use linux::{Allow, Linux};
 pub use schedule::Schedule;
 pub use scomo::{Fetch, FetchError, Fetching, Scomo, Wanted, Web};
 pub use syncacc::{Database, SyncAccount};
@@ -48,6 +52,10 @@ pub struct Hardware {
     pub manufacturer: String,
     /// DevInfo/Mod.
     pub model: String,
+    /// DevDetail/DevTyp.
+    pub device_type: String,
+    /// DevDetail/OEM.
+    pub oem: String,
     /// DevInfo/Lang (RFC 5646).
     pub language: String,
     /// DevDetail/FwV.
@@ -63,6 +71,8 @@ impl Default for Hardware {
         Self {
             manufacturer: "Postern".into(),
             model: "Simulated".into(),
+            device_type: "simulated".into(),
+            oem: "Postern".into(),
             language: "en".into(),
             firmware: "1.0".into(),
             software: env!("CARGO_PKG_VERSION").into(),

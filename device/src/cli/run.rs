@@ -6,7 +6,9 @@ use clap::Args;
 use secrecy::SecretString;
 
 use super::{
-    EncodingName, Failure, Output, key_file,
+    EncodingName, Failure, Output,
+    config::Config,
+    key_file,
     pace::{Pace, sleep_until},
     print, with_causes,
 };
@@ -29,6 +31,9 @@ pub(super) struct Run {
     /// The folder of the device's state; made if it is not there.
     #[arg(long)]
     state: PathBuf,
+    /// What servers may do with this machine; see docs/DEVICE.md.
+    #[arg(long)]
+    config: Option<PathBuf>,
     /// Seconds between check-ins, instead of the schedule that the server sets (8 hours until it does).
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
     interval: Option<u32>,
@@ -70,8 +75,11 @@ impl Run {
             .map_err(|error| Failure::invalid(with_causes(&error)))?;
         let options =
             HttpsOptions { connection_per_message: self.connection_per_message, ..HttpsOptions::default() };
+        let config = Config::read(self.config.as_deref())?;
         let settings = Settings {
             unit: Arc::new(UnitSettings { encoding: self.encoding.into(), ..UnitSettings::default() }),
+            hardware: Arc::new(config.hardware()),
+            csp: Arc::new(config.providers(&self.state, &enrolment.ca_pem)?),
             ..Settings::default()
         };
         let device = Device::new(Arc::new(account), settings, storage, Https::new(tls, Arc::new(options)))

@@ -18,8 +18,8 @@ impl Provider for DevDetail {
         ground.interior(&root, Some("urn:oma:mo:oma-dm-devdetail:1.0"))?;
         let hardware = ground.hardware;
         for (leaf, value) in [
-            ("DevTyp", "simulated"),
-            ("OEM", &hardware.manufacturer),
+            ("DevTyp", hardware.device_type.as_str()),
+            ("OEM", &hardware.oem),
             ("FwV", &hardware.firmware),
             ("SwV", &hardware.software),
             ("HwV", &hardware.hardware),
@@ -32,6 +32,7 @@ impl Provider for DevDetail {
         for (leaf, value) in [("MaxDepth", MAX_DEPTH), ("MaxTotLen", MAX_TOTAL), ("MaxSegLen", MAX_SEGMENT)] {
             ground.fact(&uri.child(leaf), value.to_string())?;
         }
-        Ok(())
+        ground.interior(&root.child("Ext"), None)?;
+        ground.interior(&root.child("Bearer"), None)
     }
 }

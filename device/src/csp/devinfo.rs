@@ -28,6 +28,7 @@ impl Provider for DevInfo {
         for (leaf, value) in LEAVES.into_iter().zip(values) {
             ground.fact(&self.root().child(leaf), value)?;
         }
-        Ok(())
+        ground.interior(&self.root().child("Ext"), None)?;
+        ground.interior(&self.root().child("Bearer"), None)
     }
 }

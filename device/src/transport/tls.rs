@@ -65,6 +65,11 @@ impl ClientTls {
         Ok(config)
     }
 
+    /// The configuration for servers of an authority, without a certificate of our own.
+    pub fn of_authority(&self, ca_pem: &str) -> Result<Arc<ClientConfig>, TlsError> {
+        self.make(ca_pem, None).map(Arc::new)
+    }
+
     fn make(&self, ca_pem: &str, own: Option<(&String, &str)>) -> Result<ClientConfig, TlsError> {
         let mut roots = RootCertStore::empty();
         for certificate in certificates(ca_pem, "ca_pem")? {
