@@ -153,6 +153,11 @@ impl Provider for Linux {
 
     fn plant(&self, ground: &mut Ground<'_>) -> Result<(), Code> {
         ground.interior(&root(), Some("urn:postern:mo:linux-host:1.0"))?;
+        for (names, (format, value)) in self.host.facts() {
+            let node = if format == Format::Node { Node::interior() } else { Node::leaf(format, value) };
+            let path = names.iter().fold(root(), |path, name| path.child(name));
+            ground.tree.insert(&path, node.permanent(&[Verb::Get]))?;
+        }
         let services = root().child("Services");
         ground.interior(&services, None)?;
         ground.fact(&services.child("Allowed"), self.allow.units.join(" "))?;

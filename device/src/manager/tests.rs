@@ -183,7 +183,7 @@ fn cli_08_get_gives_404_the_children_or_an_empty_value() {
     let mut bench = Bench::new();
     bench.interior("./Settings/empty").unwrap();
     assert_eq!(bench.read("./Settings/none"), Err(Code::NOT_FOUND));
-    assert_eq!(bench.read("./DevInfo"), Ok("DevId/DmV/Lang/Man/Mod".into()));
+    assert_eq!(bench.read("./DevInfo"), Ok("Bearer/DevId/DmV/Ext/Lang/Man/Mod".into()));
     let items = bench.manager().get("./Settings/empty").unwrap();
     assert_eq!((items[0].meta.format.as_deref(), items[0].data.clone()), (Some("node"), Some("".into())));
 }
