@@ -6,6 +6,7 @@ mod idle_cost;
 mod kit;
 mod orders;
 mod restarts;
+mod trees;
 
 /// A body that begins so makes its device's actor panic.
 pub(crate) const POISON: &[u8] = b"!poison";

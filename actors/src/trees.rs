@@ -159,7 +159,7 @@ impl Trees {
         if known == 0 {
             return self.fail(row, reading, "the device gave no answer".to_owned()).await;
         }
-        let mut cause = format!("{known} nodes");
+        let mut cause = if known == 1 { "1 node".to_owned() } else { format!("{known} nodes") };
         for (count, what) in [
             (reading.lost(), "questions were not answered"),
             (reading.snapshot.left_out, "nodes were left out"),
@@ -187,7 +187,7 @@ impl Trees {
             asked,
             state: STATE_DONE.to_owned(),
             cause,
-            machine: written(reading),
+            machine: written(&reading.spent()),
             ..row
         };
         self.advance(from, ended, Some(snapshot)).await
@@ -196,7 +196,7 @@ impl Trees {
     async fn fail(&self, row: StoredReading, reading: &Reading, cause: String) -> Result<(), Stuck> {
         let from = row.step;
         let state = STATE_FAILED.to_owned();
-        let ended = StoredReading { step: from + 1, state, cause, machine: written(reading), ..row };
+        let ended = StoredReading { step: from + 1, state, cause, machine: written(&reading.spent()), ..row };
         self.advance(from, ended, None).await
     }
 

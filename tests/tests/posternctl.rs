@@ -279,5 +279,5 @@ fn an_address_is_completed_with_the_names_of_a_device() {
         stub(|_| ok(json!({"items": [{"uri": "./DMAcc/<Account>", "placeholder": true, "more": true}]})));
     let found = stub.ctl().run(&["mo", "complete", "./DMAcc/", "--device", "d", "--output", "table"]);
     assert!(found.out.contains("./DMAcc/<Account>/"), "{found:?}");
-    assert!(stub.asked()[0].head.contains("prefix=.%2FDMAcc%2F&device=d"), "{:?}", stub.asked());
+    assert!(stub.asked()[0].head.contains("?device=d&prefix=.%2FDMAcc%2F "), "{:?}", stub.asked());
 }

@@ -84,10 +84,12 @@ impl Registry {
     #[must_use]
     pub fn known(&self, uri: &TreeUri, mounts: &Mounts) -> Vec<Known<'_>> {
         let segments: Vec<&str> = uri.segments().collect();
+        let alias = other_scope(&segments);
         let mut all = Vec::new();
         for object in self.objects() {
             for mount in object.mounts(mounts) {
-                let Some(below) = mount.covers(&segments) else { continue };
+                let below = mount.covers(&segments).or_else(|| mount.covers(alias.as_deref()?));
+                let Some(below) = below else { continue };
                 all.push(Known { object, found: descend(&object.root, below) });
             }
         }
@@ -124,6 +126,16 @@ impl Registry {
             }
             Found::Open | Found::Unknown => false,
         })
+    }
+}
+
+/// Descriptions for Windows say `./Vendor` or `./Device/Vendor` for the scope of the device (windows-mdm.md, 7): what
+/// one of them says is taken to hold under the other name too.
+fn other_scope<'n>(segments: &[&'n str]) -> Option<Vec<&'n str>> {
+    match segments {
+        ["Device", "Vendor", ..] => Some(segments[1..].to_vec()),
+        ["Vendor", ..] => Some([&["Device"], segments].concat()),
+        _ => None,
     }
 }
 

@@ -168,6 +168,20 @@ fn an_imported_description_silences_the_built_in_ones_where_it_stands() {
 }
 
 #[test]
+fn the_two_names_of_the_device_scope_of_windows_are_one_place() {
+    let csp = |path: &str| leaf("Lamp", "<Get/>", "int").replace("./V<", &format!("{path}<"));
+    for (path, other) in
+        [("./Vendor/MSFT", "./Device/Vendor/MSFT/Lamp"), ("./Device/Vendor/MSFT", "./Vendor/MSFT/Lamp")]
+    {
+        let registry = Registry::default().with(described("x", &csp(path)));
+        for address in [&format!("{path}/Lamp"), other] {
+            assert!(registry.node(&uri(address), &Mounts::default()).is_some(), "{path} {address}");
+        }
+        assert!(registry.node(&uri("./User/Vendor/MSFT/Lamp"), &Mounts::default()).is_none());
+    }
+}
+
+#[test]
 fn a_value_that_no_get_may_bring_is_a_secret() {
     let registry = Registry::built_in();
     for (address, secret) in [

@@ -122,6 +122,17 @@ impl Reading {
         reading
     }
 
+    /// What is worth keeping of a reading that has ended: how the device was asked, without what it told.
+    #[must_use]
+    pub fn spent(&self) -> Self {
+        Self {
+            snapshot: Snapshot::new(&self.snapshot.root),
+            waiting: VecDeque::new(),
+            open: Vec::new(),
+            ..*self
+        }
+    }
+
     /// How much is wanted.
     #[must_use]
     pub const fn how(&self) -> How {
