@@ -22,6 +22,7 @@ use crate::{
     shared::Shared,
 };
 
+pub(crate) use commit::PROFILES;
 use live::Live;
 pub(crate) use live::{Remembered, pending};
 

@@ -39,5 +39,6 @@ pub use devices::{Devices, Parts};
 pub use messages::*;
 pub use payload::{BadPayload, Content};
 pub use postern_engine::queue::{Body, BodyItem};
+pub use postern_engine::spool::Spool;
 pub use settings::Settings;
 pub use watch::CommandWatch;

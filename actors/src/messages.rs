@@ -34,6 +34,9 @@ pub struct CheckIn {
     pub request_id: Uuid,
 }
 
+/// Octets of a User-Agent that are read.
+pub const USER_AGENT_OCTETS: usize = 128;
+
 /// What transport and gateway told about the peer.
 #[derive(Clone, Debug, Default)]
 pub struct PeerFacts {
@@ -43,6 +46,8 @@ pub struct PeerFacts {
     pub signature: SignatureVerdict,
     /// The x-syncml-hmac header, verbatim.
     pub hmac: Option<String>,
+    /// The User-Agent header, where it is no longer than [`USER_AGENT_OCTETS`].
+    pub user_agent: Option<String>,
     /// The device's address as the gateway saw it.
     pub source: Option<IpAddr>,
     /// The gateway's name.

@@ -138,6 +138,8 @@ async fn end(inside: &Arc<Inside>, beside: Beside) {
 
 fn settings(config: &Config) -> Settings {
     let mut settings = Settings { pending_cap: config.commands.per_device, ..Settings::default() };
+    settings.session.max_obj_size = config.devices.object_octets;
+    settings.session.spool = postern_actors::Spool::new(config.devices.spool_octets);
     if config.devices.threads > 0 {
         settings.arbiters = config.devices.threads;
     }

@@ -156,6 +156,10 @@ pub struct Devices {
     pub certificate_days: u32,
     #[serde(default)]
     pub threads: usize,
+    #[serde(default = "object_octets")]
+    pub object_octets: u64,
+    #[serde(default = "spool_octets")]
+    pub spool_octets: u64,
 }
 
 /// `[keys]`
@@ -297,6 +301,8 @@ impl Devices {
             server_ca: server_ca(),
             certificate_days: certificate_days(),
             threads: 0,
+            object_octets: object_octets(),
+            spool_octets: spool_octets(),
         }
     }
 }
@@ -315,6 +321,14 @@ fn server_ca() -> PathBuf {
 }
 const fn certificate_days() -> u32 {
     365
+}
+
+const fn object_octets() -> u64 {
+    8 * 1024 * 1024
+}
+
+const fn spool_octets() -> u64 {
+    256 * 1024 * 1024
 }
 
 /// Why a configuration is not taken.

@@ -168,6 +168,9 @@ async fn read(
         certificate: certificate.map(|certificate| certificate.facts),
         signature,
         hmac: headers::text(http, postern_wire::auth::HMAC_HEADER).map(str::to_owned),
+        user_agent: headers::text(http, "user-agent")
+            .filter(|agent| agent.len() <= postern_actors::USER_AGENT_OCTETS)
+            .map(str::to_owned),
         source: headers::text(http, headers::SOURCE).and_then(|text| text.parse().ok()),
         gateway: http.conn_data::<LinkGateway>().map(|link| link.0.clone()),
         tls: headers::text(http, headers::TLS).map(Arc::from),

@@ -4,7 +4,7 @@
 
 use postern_wire::{
     auth::HmacHeader,
-    terms::{AuthType, Dialect, EnrolmentId, EnrolmentState, ProofClass},
+    terms::{AuthType, Dialect, EnrolmentId, EnrolmentState, ProofClass, UtcMillis},
 };
 use secrecy::SecretString;
 
@@ -30,8 +30,11 @@ pub struct Account {
     pub floor: ProofClass,
     /// Which family of clients it belongs to.
     pub dialect: Dialect,
-    /// What its model cannot do.
+    /// What its model cannot do, as far as it is known beside the profiles; a session adds what they say.
     pub quirks: Quirks,
+    /// A trigger with the default nonce was sent to it (omadm.md 4.6): until then one session that answers it (Alert 1200)
+    /// may prove itself over that nonce. The account gives it up with [`crate::effect::Effect::Resynchronised`].
+    pub resync_until: Option<UtcMillis>,
     /// Key of the client nonces, made when the core started.
     pub nonce_key: NonceKey,
     /// How many client nonces of this key the device has used up; kept by the actor's index while the device is
@@ -104,6 +107,8 @@ pub struct Peer {
     pub signature: Signature,
     /// The x-syncml-hmac header. One that could not be read is given with an empty mac, which verifies for nobody.
     pub hmac: Option<HmacHeader>,
+    /// Its User-Agent: it picks a quirk profile and proves nothing.
+    pub user_agent: Option<String>,
     /// Where it came from: an address, for counting attempts apart. Never trusted for identity.
     pub source: String,
     /// Expired, revoked or blocked, but its wipe may still reach it: nothing else is sent to it.

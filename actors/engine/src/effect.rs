@@ -157,6 +157,11 @@ pub enum Effect {
     },
     /// DevInfo differs from what is stored.
     DeviceInfo(DeviceInfo),
+    /// A session proved itself over the default nonce: the trigger that allowed it is used up.
+    Resynchronised {
+        /// When.
+        at: UtcMillis,
+    },
     /// The device gave a new nonce for the server's credentials.
     ServerNonce {
         /// Decoded octets; may be empty.
@@ -185,7 +190,10 @@ impl Effect {
     #[must_use]
     pub const fn is_durable(&self) -> bool {
         match self {
-            Self::CommandSent { .. } | Self::CommandMoved { .. } | Self::ProofClassRose { .. } => true,
+            Self::CommandSent { .. }
+            | Self::CommandMoved { .. }
+            | Self::ProofClassRose { .. }
+            | Self::Resynchronised { .. } => true,
             Self::AlertReceived { code, .. } => *code == 1226,
             Self::ProbeSent { .. }
             | Self::SessionOpened { .. }
@@ -255,6 +263,8 @@ pub struct AlertItem {
 pub struct DeviceInfo {
     /// URI (`./DevInfo/Man`) to value.
     pub leaves: BTreeMap<String, String>,
+    /// Names of the quirk profiles that the client matches, with commas between.
+    pub profiles: String,
 }
 
 impl DeviceInfo {
@@ -267,6 +277,9 @@ impl DeviceInfo {
                 hash.update((part.len() as u64).to_be_bytes());
                 hash.update(part.as_bytes());
             }
+        }
+        if !self.profiles.is_empty() {
+            hash.update(&self.profiles);
         }
         hash.finalize().into()
     }

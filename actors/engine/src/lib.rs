@@ -12,6 +12,7 @@ pub mod nonce;
 pub mod notification;
 pub mod operations;
 pub mod probe;
+pub mod profiles;
 pub mod queue;
 pub mod session;
 pub mod spool;

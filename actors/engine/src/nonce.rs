@@ -11,6 +11,10 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 /// Length of a nonce in octets.
 pub const NONCE_OCTETS: usize = 16;
 
+/// The default nonce "0x00000000" of OMA-TS-DM_Notification 5.1, as clients read it: four octets of zero, or the ten
+/// characters (omadm.md 4.6).
+pub const DEFAULT_NONCES: [&[u8]; 2] = [&[0; 4], b"0x00000000"];
+
 /// A nonce for syncml:auth-md5.
 pub type Nonce = [u8; NONCE_OCTETS];
 

@@ -19,21 +19,23 @@ mod fill;
 mod flight;
 mod repeat;
 mod serve;
+mod trace;
 mod upload;
 mod verdict;
 
 use postern_wire::{
-    auth::HmacHeader,
+    auth::{self, HmacHeader},
     syncml::{self, Decoded, Limits, MediaType},
     terms::{DmSessionId, EnrolmentState, ProofClass, UtcMillis},
 };
+use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest, Sha256};
 
+use crate::{account::Quirks, nonce::Nonce, profiles::Shelf, queue::Queue, spool::Spool};
 pub use crate::{
     account::{Account, Peer},
     effect::{CloseReason, Decision, Effect, Outcome, RefusedReason, Reply},
 };
-use crate::{nonce::Nonce, queue::Queue, spool::Spool};
 use deny::Candidate;
 use repeat::{Ended, Stored};
 use serve::Open;
@@ -70,6 +72,8 @@ pub struct SessionConfig {
     /// Beginnings of the generic alert types that are taken (SRV-39), without prefix; an alert that belongs to an
     /// Exec of ours is always taken.
     pub alert_types: &'static [&'static str],
+    /// Quirk profiles.
+    pub profiles: Shelf,
     /// Limits of the decoder.
     pub limits: Limits,
 }
@@ -101,6 +105,7 @@ impl Default for SessionConfig {
             spool: Spool::new(256 * 1024 * 1024),
             completion_ms: 7 * 24 * 3_600_000,
             alert_types: ALERT_TYPES,
+            profiles: Shelf::default(),
             limits: Limits::default(),
         }
     }
@@ -141,6 +146,8 @@ pub struct Session {
     open: Option<Open>,
     ended: Option<Ended>,
     candidates: Vec<Candidate>,
+    /// What the model cannot do as far as the account knows; `account.quirks` adds what the profiles say.
+    base: Quirks,
     /// Decisions of the message at hand, when somebody watches.
     trace: Option<Vec<Decision>>,
 }
@@ -150,6 +157,8 @@ struct Turn<'a> {
     decoded: &'a Decoded,
     /// The octets as transmitted: what a MAC covers.
     body: &'a [u8],
+    /// Content-Type.
+    media: &'a str,
     digest: [u8; 32],
     peer: &'a Peer,
     now: UtcMillis,
@@ -161,7 +170,8 @@ impl Session {
     /// Nothing open yet; the first message opens a session.
     #[must_use]
     pub const fn open(account: Account, config: SessionConfig) -> Self {
-        Self { account, config, open: None, ended: None, candidates: Vec::new(), trace: None }
+        let base = account.quirks;
+        Self { account, config, open: None, ended: None, candidates: Vec::new(), base, trace: None }
     }
 
     /// Takes one message: the reply, and what the actor commits.
@@ -177,8 +187,8 @@ impl Session {
         random: Random,
     ) -> Outcome {
         let mut outcome = self.decide(inbound, queue, now, random);
-        if let Some(trace) = &mut self.trace {
-            outcome.trace = std::mem::take(trace);
+        if self.trace.is_some() {
+            outcome.trace = self.told(&outcome, queue, now);
         }
         outcome
     }
@@ -198,13 +208,15 @@ impl Session {
         };
         let (body, peer) = (inbound.body, inbound.peer);
         let digest = digest(body, peer);
-        let mut turn = Turn { decoded: &decoded, body, digest, peer, now, random, effects };
+        let media = inbound.content_type;
+        let mut turn = Turn { decoded: &decoded, body, media, digest, peer, now, random, effects };
         let reply = self.take(&mut turn, queue);
         split(reply, turn.effects)
     }
 
     fn take(&mut self, turn: &mut Turn<'_>, queue: &mut Queue) -> Reply {
         if let Some(reply) = self.repeated(turn) {
+            self.note("repeat", || "the same message again: the stored reply, without effect".to_owned());
             return reply;
         }
         if let Some(reply) = deny::version(turn, &self.config) {
@@ -212,11 +224,11 @@ impl Session {
         }
         match self.admit(turn) {
             Ok(proof) => {
-                self.note("admit", || format!("proved as {}", proof.class));
+                self.note("admit", || trace::admitted(&proof));
                 self.serve(&proof, turn, queue)
             }
             Err(denial) => {
-                self.note("deny", || denial.reason.slug().to_owned());
+                self.note("deny", || trace::denied(denial));
                 self.deny(denial, turn)
             }
         }
@@ -272,10 +284,35 @@ impl Session {
         &self.account
     }
 
-    /// Puts in an account that was changed in the store. The open session keeps its proof; the nonce counter of
-    /// this session stays.
+    /// Puts in an account that was changed in the store. The open session keeps its proof, its model and the secrets that
+    /// it began with (SEC-20: changed ones hold from the next session on); the nonce counter of this session stays.
     pub fn set_account(&mut self, account: Account) {
-        self.account = Account { nonce_counter: self.account.nonce_counter, ..account };
+        let nonce_counter = self.account.nonce_counter;
+        self.base = account.quirks;
+        let new = Account { nonce_counter, ..account };
+        let old = std::mem::replace(&mut self.account, new);
+        if let Some(open) = &mut self.open {
+            self.account.quirks = old.quirks;
+            let changed = !old.has_secrets_of(&self.account);
+            if changed && open.secrets.is_none() {
+                open.secrets = Some(Box::new((old.credential, old.server)));
+            }
+        }
+    }
+
+    /// What the model of the sender cannot do: known of the account, and picked by what the message and its frame say.
+    fn model(&self, turn: &Turn<'_>) -> (Quirks, String) {
+        let mut names = String::new();
+        let profiles = self.config.profiles.get();
+        let model = answer::model(turn);
+        for profile in profiles.matching(&model) {
+            if !names.is_empty() {
+                names.push(',');
+            }
+            names.push_str(&profile.name);
+        }
+        let quirks = if names.is_empty() { self.base } else { profiles.named(&names, self.base) };
+        (quirks, names)
     }
 
     /// Whether decisions are told in `Outcome::trace`; off, they cost nothing.
@@ -319,6 +356,29 @@ fn refuse(
 ) -> Outcome {
     effects.push(Effect::Refused { reason, detail, at });
     split(Reply::Refuse { status, reason }, effects)
+}
+
+impl Account {
+    /// Whether both have the same secrets.
+    fn has_secrets_of(&self, other: &Self) -> bool {
+        let same = |one: (&str, &SecretString), other: (&str, &SecretString)| {
+            let (ours, theirs) = (one.1.expose_secret(), other.1.expose_secret());
+            one.0 == other.0 && auth::equal(ours.as_bytes(), theirs.as_bytes())
+        };
+        let credentials = match (&self.credential, &other.credential) {
+            (None, None) => true,
+            (Some(one), Some(other)) => same((&one.user, &one.hash), (&other.user, &other.hash)),
+            _ => false,
+        };
+        credentials
+            && match (&self.server, &other.server) {
+                (None, None) => true,
+                (Some(one), Some(other)) => {
+                    same((&one.server_id, &one.password), (&other.server_id, &other.password))
+                }
+                _ => false,
+            }
+    }
 }
 
 fn split(reply: Reply, effects: Vec<Effect>) -> Outcome {

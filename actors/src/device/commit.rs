@@ -25,6 +25,8 @@ use crate::{CheckIn, counters::Counters, later::Note, payload, shared::Shared};
 
 /// Results of a command that was accepted first stand behind those that came with the acceptance.
 const AFTER_ACCEPTANCE: i64 = 10_000;
+/// The fact that names the quirk profiles which the device's client matched, with commas between.
+pub(crate) const PROFILES: &str = "model/profiles";
 /// The codes of its parts stand behind all results.
 const AFTER_RESULTS: i64 = 20_000;
 /// The type of a row that holds the status code of a part of a command.
@@ -49,6 +51,7 @@ enum Write {
     Finish(Vec<Finish>),
     Results(Vec<ResultRow>),
     Proof(ProofClass),
+    Resynchronised,
     Facts(Vec<Fact>),
     /// The first session: who proved itself is managed from now on, which shows at once.
     Managed(ProofClass),
@@ -160,6 +163,7 @@ impl Commit {
                 self.finish(finish);
             }
             Effect::ProofClassRose { class } => self.steps.push(Write::Proof(class)),
+            Effect::Resynchronised { .. } => self.steps.push(Write::Resynchronised),
             Effect::AlertReceived { code, items, at, .. } => {
                 self.steps.push(Write::Facts(alert_facts(self.enrolment, code, &items, at)));
             }
@@ -218,6 +222,7 @@ impl Commit {
                 }
                 Write::Results(rows) => results::insert(tx, rows.clone())?,
                 Write::Proof(class) => enrolments::authenticated(tx, self.enrolment, *class)?,
+                Write::Resynchronised => enrolments::expect_resync(tx, self.enrolment, None)?,
                 Write::Facts(rows) => {
                     facts::set(tx, rows.clone())?;
                 }
@@ -348,7 +353,9 @@ pub(crate) fn defer(live: &mut Live, shared: &Arc<Shared>, effect: Effect, reque
             live.info = digest;
             let at = shared.now();
             let fact = |(key, value)| Fact { enrolment: id, key, value, source: "device".to_owned(), at };
-            shared.later.add(Note::Facts(id, info.leaves.into_iter().map(fact).collect()));
+            let profiles = (PROFILES.to_owned(), info.profiles);
+            let model = Some(profiles).filter(|(_, names)| !names.is_empty());
+            shared.later.add(Note::Facts(id, info.leaves.into_iter().chain(model).map(fact).collect()));
         }
         Effect::ServerNonce { nonce } => shared.later.add(Note::ServerNonce(id, nonce)),
         Effect::ServerRefused { code, .. } => {
@@ -385,7 +392,8 @@ pub(crate) fn defer(live: &mut Live, shared: &Arc<Shared>, effect: Effect, reque
         Effect::ProbeSent { .. }
         | Effect::CommandSent { .. }
         | Effect::CommandMoved { .. }
-        | Effect::ProofClassRose { .. } => {}
+        | Effect::ProofClassRose { .. }
+        | Effect::Resynchronised { .. } => {}
     }
 }
 

@@ -240,6 +240,7 @@ fn account(shared: &Shared, row: &Enrolment, remembered: Remembered) -> Result<A
         floor: row.proof_floor,
         dialect: row.dialect,
         quirks: Quirks::default(),
+        resync_until: row.resync_until,
         nonce_key: shared.nonce_key.clone(),
         nonce_counter: remembered.nonce_counter,
         device_info: None,

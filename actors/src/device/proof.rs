@@ -107,7 +107,15 @@ pub(crate) fn peer(live: &mut Live, shared: &Shared, request: &CheckIn, now: Utc
     // What cannot be read verifies for nobody: no mac is empty.
     let unreadable = |_| HmacHeader { username: String::new(), mac: String::new() };
     let hmac = request.peer.hmac.as_deref().map(|text| HmacHeader::parse(text).unwrap_or_else(unreadable));
-    Peer { certificate, signature, hmac, source, wipe_only: request.peer.standing == Standing::WipeOnly }
+    let user_agent = request.peer.user_agent.clone();
+    Peer {
+        certificate,
+        signature,
+        hmac,
+        user_agent,
+        source,
+        wipe_only: request.peer.standing == Standing::WipeOnly,
+    }
 }
 
 fn judge(

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use postern_engine::operations::{self, Coalesced, PlanError, Target, coalesce};
-use postern_engine::{account::Quirks, effect::Effect, queue::Queue};
+use postern_engine::{account::Quirks, effect::Effect, profiles::Shelf, queue::Queue};
 use postern_store::{
     StoreError, Tx,
     commands::{self, Command},
@@ -20,7 +20,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{Unwritten, audit, finish, queue_of};
-use crate::{Body, Order, SubmitError, Submitted, payload::Content, shared::Shared};
+use crate::{Body, Order, SubmitError, Submitted, device::PROFILES, payload::Content, shared::Shared};
 
 /// Devices that one order may name.
 const TARGETS: usize = 10_000;
@@ -48,7 +48,8 @@ pub(crate) async fn submit(shared: &Shared, order: Order) -> Result<Taken, Submi
     let digest = digest(&order);
     let cap = shared.settings.pending_cap;
     let urgent = order.kind == OperationKind::Wipe || order.lane == Lane::Urgent;
-    let work = move |tx: &mut Tx| decide(tx, &order, digest, cap);
+    let shelf = shared.settings.session.profiles.clone();
+    let work = move |tx: &mut Tx| decide(tx, &order, digest, cap, &shelf);
     let written = if urgent { shared.store.write_urgent(work).await } else { shared.store.write(work).await };
     let taken = match written.map_err(Unwritten::from) {
         Ok(decided) => decided?,
@@ -96,6 +97,7 @@ fn decide(
     order: &Order,
     digest: [u8; 32],
     cap: usize,
+    shelf: &Shelf,
 ) -> Result<Result<Taken, SubmitError>, StoreError> {
     let key = order.idempotency.as_ref().map(|key| format!("{KEY_PREFIX}{key}"));
     if let Some(key) = &key
@@ -106,7 +108,7 @@ fn decide(
     let operation = OperationId(tx.fresh_id());
     let mut planned = Vec::with_capacity(order.targets.len());
     for id in &order.targets {
-        match plan(tx, order, operation, *id, cap)? {
+        match plan(tx, order, operation, *id, cap, shelf)? {
             Ok(plan) => planned.push(plan),
             Err(refused) => return Ok(Err(refused)),
         }
@@ -154,6 +156,7 @@ fn plan(
     operation: OperationId,
     id: EnrolmentId,
     cap: usize,
+    shelf: &Shelf,
 ) -> Result<Result<DevicePlan, SubmitError>, StoreError> {
     let Some(device) = enrolments::find(tx, id)? else { return Ok(Err(SubmitError::UnknownDevice(id))) };
     if device.state == EnrolmentState::Retired {
@@ -171,7 +174,10 @@ fn plan(
     let Some(planner) = operations::planner(order.kind) else {
         return Ok(Err(SubmitError::NotServed(order.kind)));
     };
-    let target = Target { dialect: device.dialect, quirks: Quirks::default() };
+    let facts = postern_store::facts::of(tx, id)?;
+    let profiles = facts.iter().find(|fact| fact.key == PROFILES).map_or("", |fact| fact.value.as_str());
+    let quirks = shelf.get().named(profiles, Quirks::default());
+    let target = Target { dialect: device.dialect, quirks };
     let planned = match planner.plan(&wanted, target) {
         Ok(planned) => planned,
         Err(refused) => return Ok(Err(refusal(refused))),

@@ -76,6 +76,14 @@ pub const KEYS: &[Key] = &[
     key("devices.certificate_days", "How long a device certificate holds, in days. Default 365."),
     key("devices.threads", "Threads that run devices' actors. Default 0: one for each CPU but one."),
     key(
+        "devices.object_octets",
+        "Largest object that a device may send in chunks, in octets: the MaxObjSize announced. Default 8388608.",
+    ),
+    key(
+        "devices.spool_octets",
+        "What unfinished objects of all devices may take up together in memory, in octets. Default 268435456.",
+    ),
+    key(
         "keys.master",
         "The key that seals secrets in the database. Default keys/master.key. Lost with it: all of them.",
     ),

@@ -34,6 +34,7 @@ diesel::table! {
         retired_because -> Nullable<Text>,
         revision -> BigInt,
         settings_epoch -> BigInt,
+        resync_until -> Nullable<BigInt>,
     }
 }
 

@@ -8,13 +8,16 @@
 
 use postern_wire::{
     auth,
-    syncml::SyncHdr,
+    syncml::{Command, SyncHdr},
     terms::{AuthType, ProofClass},
 };
 use secrecy::ExposeSecret;
 
 use super::{RefusedReason, Session, Turn};
-use crate::account::{Account, Credential, Signature};
+use crate::{
+    account::{Credential, Signature},
+    nonce::DEFAULT_NONCES,
+};
 
 /// A message whose sender is the enrolment's device.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub(super) struct Proof {
     pub(super) nonce_used: Option<AuthType>,
     /// Whether it goes on in the open session.
     pub(super) continues: bool,
+    /// The default nonce, where it was proved over that one by leave of a trigger.
+    pub(super) resync: Option<&'static [u8]>,
 }
 
 /// Why a message is not let in.
@@ -65,7 +70,10 @@ impl Session {
         let class = class.max(self.transport_class(turn));
         match self.identity(header, turn, class) {
             Some(reason) => Err(Denial { reason, retry: false }),
-            None => Ok(Proof { class, nonce_used, continues: bound.is_some() }),
+            None => {
+                let resync = nonce_used.and_then(|_| self.resync(header, turn));
+                Ok(Proof { class, nonce_used, continues: bound.is_some(), resync })
+            }
         }
     }
 
@@ -95,7 +103,7 @@ impl Session {
         turn: &Turn<'_>,
     ) -> Result<(ProofClass, Option<AuthType>), RefusedReason> {
         match self.scheme() {
-            AuthType::Basic => basic(&self.account, header).map(|()| (ProofClass::Basic, None)),
+            AuthType::Basic => basic(self.credential(turn), header).map(|()| (ProofClass::Basic, None)),
             // MAC covers the body, so a client that can do it is welcome to.
             AuthType::Md5 if header.cred.is_none() && turn.peer.hmac.is_some() => self.mac(turn),
             AuthType::Md5 => self.md5(header, turn).map(|()| (ProofClass::Md5, Some(AuthType::Md5))),
@@ -117,13 +125,8 @@ impl Session {
 
     fn mac(&self, turn: &Turn<'_>) -> Result<(ProofClass, Option<AuthType>), RefusedReason> {
         let given = turn.peer.hmac.as_ref().ok_or(RefusedReason::CredentialsMissing)?;
-        let Credential { user, hash } =
-            self.account.credential.as_ref().ok_or(RefusedReason::CredentialsWrong)?;
-        let mac = auth::decode_base64(&given.mac).unwrap_or_default();
-        let right = self.answers(turn, |nonce| {
-            let wanted = auth::mac(hash.expose_secret(), nonce, turn.body);
-            auth::equal(&auth::decode_base64(&wanted).unwrap_or_default(), &mac)
-        });
+        let Credential { user, .. } = self.credential(turn).ok_or(RefusedReason::CredentialsWrong)?;
+        let right = self.answers(turn, |nonce| self.is_mac_over(turn, nonce));
         let named = auth::equal(given.username.as_bytes(), user.as_bytes());
         if right & named {
             Ok((ProofClass::Mac, Some(AuthType::Hmac)))
@@ -132,23 +135,66 @@ impl Session {
         }
     }
 
+    /// The credential that counts for a message: within a session the one that it began with (SEC-20).
+    fn credential(&self, turn: &Turn<'_>) -> Option<&Credential> {
+        let header = &turn.decoded.message.header;
+        let same =
+            self.open.as_ref().filter(|open| open.session_id == header.session_id && header.msg_id > 1);
+        match same.and_then(|open| open.secrets.as_ref()) {
+            Some(secrets) => secrets.0.as_ref(),
+            None => self.account.credential.as_ref(),
+        }
+    }
+
+    fn is_mac_over(&self, turn: &Turn<'_>, nonce: &[u8]) -> bool {
+        let (Some(given), Some(credential)) = (&turn.peer.hmac, self.credential(turn)) else { return false };
+        let wanted = auth::mac(credential.hash.expose_secret(), nonce, turn.body);
+        let octets = |text: &str| auth::decode_base64(text).unwrap_or_default();
+        auth::equal(&octets(&wanted), &octets(&given.mac))
+    }
+
+    fn is_md5_over(&self, header: &SyncHdr, turn: &Turn<'_>, nonce: &[u8]) -> bool {
+        let (Ok(data), Some(credential)) = (cred(header, auth::TYPE_MD5), self.credential(turn)) else {
+            return false;
+        };
+        let wanted = auth::md5_digest(credential.hash.expose_secret(), nonce);
+        let octets = |text: &str| auth::decode_base64(text).unwrap_or_default();
+        auth::equal(&octets(&wanted), &octets(data))
+    }
+
+    /// Whether the default nonce may be used: a trigger with it was sent and its time is not over, and this is the first
+    /// message of a session that answers one (Alert 1200).
+    fn may_resync(&self, turn: &Turn<'_>) -> bool {
+        let answers_a_trigger =
+            |command: &Command| matches!(command, Command::Alert(alert) if alert.code == 1200);
+        self.account.resync_until.is_some_and(|until| turn.now < until)
+            && turn.decoded.message.body.iter().any(answers_a_trigger)
+    }
+
+    /// The default nonce that a message is proved over, where that is allowed.
+    fn resync(&self, header: &SyncHdr, turn: &Turn<'_>) -> Option<&'static [u8]> {
+        let is_over = |nonce: &[u8]| {
+            if turn.peer.hmac.is_some() && header.cred.is_none() {
+                self.is_mac_over(turn, nonce)
+            } else {
+                self.is_md5_over(header, turn, nonce)
+            }
+        };
+        DEFAULT_NONCES.into_iter().find(|nonce| self.may_resync(turn) && is_over(nonce))
+    }
+
     /// Whether a digest is over one of the nonces that the device may use now.
     fn answers(&self, turn: &Turn<'_>, is_over: impl Fn(&[u8]) -> bool) -> bool {
         let stored = self.account.nonce_key.client_nonce(self.account.enrolment, self.account.nonce_counter);
         let candidate = self.candidates.iter().find(|candidate| candidate.is_for(turn));
         let challenge = candidate.and_then(|candidate| candidate.nonce);
-        challenge.is_some_and(|nonce| is_over(&nonce)) | is_over(&stored)
+        let default = self.may_resync(turn) && DEFAULT_NONCES.iter().any(|nonce| is_over(nonce));
+        challenge.is_some_and(|nonce| is_over(&nonce)) | is_over(&stored) | default
     }
 
     fn md5(&self, header: &SyncHdr, turn: &Turn<'_>) -> Result<(), RefusedReason> {
-        let data = cred(header, auth::TYPE_MD5)?;
-        let hash =
-            self.account.credential.as_ref().ok_or(RefusedReason::CredentialsWrong)?.hash.expose_secret();
-        let given = auth::decode_base64(data).unwrap_or_default();
-        let right = self.answers(turn, |nonce| {
-            let wanted = auth::decode_base64(&auth::md5_digest(hash, nonce)).unwrap_or_default();
-            auth::equal(&wanted, &given)
-        });
+        cred(header, auth::TYPE_MD5)?;
+        let right = self.answers(turn, |nonce| self.is_md5_over(header, turn, nonce));
         if right { Ok(()) } else { Err(RefusedReason::CredentialsWrong) }
     }
 
@@ -165,8 +211,10 @@ impl Session {
     fn identity(&self, header: &SyncHdr, turn: &Turn<'_>, class: ProofClass) -> Option<RefusedReason> {
         let account = &self.account;
         let certificate = turn.peer.certificate.as_ref();
-        let any_source = account.quirks.volatile_device_id && class >= ProofClass::Certificate;
-        let user = account.credential.as_ref().map(|credential| credential.user.as_str());
+        let any_source = class >= ProofClass::Certificate
+            && header.source.uri != account.device_id
+            && self.model(turn).0.volatile_device_id;
+        let user = self.credential(turn).map(|credential| credential.user.as_str());
         let named = header.source.name.as_deref().filter(|name| !name.is_empty());
         if certificate.is_some_and(|certificate| !certificate.names_enrolment) {
             Some(RefusedReason::CertificateMismatch)
@@ -184,9 +232,9 @@ impl Session {
     }
 }
 
-fn basic(account: &Account, header: &SyncHdr) -> Result<(), RefusedReason> {
+fn basic(credential: Option<&Credential>, header: &SyncHdr) -> Result<(), RefusedReason> {
     let data = cred(header, auth::TYPE_BASIC)?;
-    let wanted = account.credential.as_ref().ok_or(RefusedReason::CredentialsWrong)?;
+    let wanted = credential.ok_or(RefusedReason::CredentialsWrong)?;
     let (user, password) = auth::parse_basic(data).ok_or(RefusedReason::CredentialsWrong)?;
     let given = auth::user_password_hash(&user, &password);
     let right = auth::equal(wanted.hash.expose_secret().as_bytes(), given.as_bytes());

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     command::{Cause, Event},
     effect::{AlertItem, DeviceInfo, Effect, ResultItem},
+    profiles::Model,
     queue::{Note, Queue},
 };
 
@@ -66,7 +67,7 @@ pub(super) fn answer(
                 answers.push(turn, alert.cmd_id, "Alert", code);
             }
             Command::Replace(request) => {
-                let code = dev_info(session, request, turn);
+                let code = dev_info(session, open, request, turn);
                 answers.push(turn, request.cmd_id, "Replace", code);
             }
             Command::Atomic(_) | Command::Sequence(_) => {
@@ -204,8 +205,29 @@ fn result(item: &Item) -> ResultItem {
     }
 }
 
+/// What the message and its frame say of the client.
+pub(super) fn model<'a>(turn: &'a Turn<'_>) -> Model<'a> {
+    let leaf = |name: &str| {
+        let replaces = turn.decoded.message.body.iter().filter_map(|command| match command {
+            Command::Replace(request) => Some(request),
+            _ => None,
+        });
+        replaces.flat_map(|request| &request.items).find_map(|item| {
+            let uri = &item.source.as_ref().or(item.target.as_ref())?.uri;
+            same_node(uri, name).then(|| text(item.data.as_ref()))
+        })
+    };
+    Model {
+        man: leaf("DevInfo/Man"),
+        mod_: leaf("DevInfo/Mod"),
+        swv: leaf("DevDetail/SwV"),
+        user_agent: turn.peer.user_agent.as_deref(),
+        content_type: Some(turn.media),
+    }
+}
+
 /// A client's Replace: DevInfo only. Order, missing Meta and leaves that no document names do not matter (AM-05).
-fn dev_info(session: &mut Session, request: &Request, turn: &mut Turn<'_>) -> u32 {
+fn dev_info(session: &mut Session, open: &Open, request: &Request, turn: &mut Turn<'_>) -> u32 {
     if request.items.is_empty() {
         return 412;
     }
@@ -224,6 +246,7 @@ fn dev_info(session: &mut Session, request: &Request, turn: &mut Turn<'_>) -> u3
     if info.leaves.is_empty() {
         return 405;
     }
+    info.profiles.clone_from(&open.profiles);
     let digest = info.digest();
     if session.account.device_info != Some(digest) {
         session.account.device_info = Some(digest);

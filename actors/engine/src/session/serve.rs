@@ -20,7 +20,7 @@ use super::{
     upload::Upload,
 };
 use crate::{
-    account::{ServerAccount, ServerScheme},
+    account::{Credential, ServerAccount, ServerScheme},
     queue::Queue,
 };
 
@@ -32,6 +32,10 @@ pub(super) struct Open {
     /// The TLS certificate that the session began with.
     pub(super) binding: Option<[u8; 32]>,
     pub(super) class: ProofClass,
+    /// The names of the quirk profiles that the client matches.
+    pub(super) profiles: String,
+    /// Credentials of the device and ours that it began with, where the account has others now (SEC-20).
+    pub(super) secrets: Option<Box<(Option<Credential>, Option<ServerAccount>)>>,
     /// The newest MsgID of the device.
     pub(super) msg_in: u32,
     /// The newest MsgID of ours.
@@ -107,6 +111,13 @@ impl Session {
             account.floor = proof.class;
             turn.effects.push(Effect::ProofClassRose { class: proof.class });
         }
+        // Ours of this session stand in for the account's while the message is worked on.
+        let began_with = self.open.as_mut().filter(|_| proof.continues).and_then(|open| open.secrets.take());
+        let newer = began_with.map(|secrets| {
+            let (credential, server) = *secrets;
+            let newer_server = std::mem::replace(&mut self.account.server, server);
+            (credential, newer_server)
+        });
         let mut open = match self.open.take() {
             Some(open) if proof.continues => {
                 self.candidates.retain(|candidate| !candidate.is_for(turn));
@@ -130,6 +141,10 @@ impl Session {
         let status = compose::header_status(turn, code, chal);
         let (mut reply, end) = self.reply(&mut open, &status, next, turn, queue);
         self.sign(&mut reply);
+        if let Some((credential, newer_server)) = newer {
+            let server = std::mem::replace(&mut self.account.server, newer_server);
+            open.secrets = Some(Box::new((credential, server)));
+        }
         open.last = Some(Stored::new(turn, &reply));
         match end {
             None => self.open = Some(open),
@@ -144,6 +159,18 @@ impl Session {
 
     /// Opens a session in the place of any other, or takes one up that went on while the core was started again.
     fn begin(&mut self, proof: &Proof, turn: &mut Turn<'_>, queue: &mut Queue) -> Open {
+        let (quirks, profiles) = self.model(turn);
+        self.account.quirks = quirks;
+        if !profiles.is_empty() {
+            self.note("profile", || format!("the client matches {profiles}"));
+        }
+        if let Some(nonce) = proof.resync {
+            self.account.resync_until = None;
+            turn.effects.push(Effect::Resynchronised { at: turn.now });
+            if let Some(server) = &mut self.account.server {
+                server.nonce = nonce.to_vec();
+            }
+        }
         if let Some(server) = &mut self.account.server
             && proof.nonce_used == Some(AuthType::Hmac)
         {
@@ -203,6 +230,8 @@ impl Session {
             session_id: turn.session_id().to_owned(),
             binding: turn.peer.certificate.as_ref().map(|certificate| certificate.fingerprint),
             class: proof.class,
+            profiles,
+            secrets: None,
             msg_in: 0,
             msg_out,
             received: 0,

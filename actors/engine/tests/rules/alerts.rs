@@ -7,7 +7,7 @@ use postern_engine::{
 };
 use postern_wire::{
     syncml::{Command, Group, Item, Location, Request},
-    terms::{AuthType, CommandState, Verb},
+    terms::{AuthType, CommandId, CommandState, Verb},
 };
 
 fn open() -> World {
@@ -178,4 +178,73 @@ fn cod_12_an_unknown_element_gets_501_and_the_session_goes_on() {
     assert!(
         text.contains("<CmdRef>9</CmdRef>") && text.contains("<Data>501</Data>") && text.contains("<Get>")
     );
+}
+
+/// An Exec that the device has accepted with 202.
+fn accepted(uri: &str) -> (World, CommandId) {
+    let mut world = open();
+    let exec = world.exec(uri);
+    world.post(&Say::package1(1).basic().0);
+    world.post(&Say::new(2).hello(1).status(1, 4, "Exec", 202).0);
+    (world, exec)
+}
+
+#[test]
+fn srv_44_an_alert_beside_1201_is_taken_before_the_commands_are_chosen() {
+    let (mut world, exec) = accepted("./S/Install");
+    let operation = world.queue.get(exec).unwrap().operation;
+    let after = world.queue_as(Verb::Get, vec![BodyItem::node("./S/State")], |command| {
+        (command.ordered, command.operation) = (true, operation);
+    });
+    let say = Say::package1(1).basic().session("2");
+    let answer = world.post(&say.generic("./S/Install", Some("urn:oma:at:x"), "1200", None).0);
+    assert_eq!(answer.codes().iter().map(|(.., code)| *code).collect::<Vec<_>>(), [212, 200, 200, 200]);
+    assert_eq!(world.end(exec), (CommandState::Succeeded, "done"));
+    assert_eq!(world.end(after), (CommandState::Sent, "sent"), "it waited for the Exec and goes at once");
+}
+
+#[test]
+fn srv_60_srv_62_srv_63_result_codes_of_lawmo_scomo_and_fumo_tell_the_end() {
+    use CommandState::{Failed, Succeeded};
+    let lawmo = "urn:oma:at:lawmo:1.0:OperationComplete";
+    let scomo = "urn:oma:at:scomo:1.0:OperationComplete";
+    let fumo = "org.openmobilealliance.dm.firmwareupdate.update";
+    for (type_, data, state) in [
+        (lawmo, "1200", Succeeded),
+        (lawmo, "1202", Succeeded),
+        (lawmo, "1405", Failed),
+        (scomo, "<ResultCode>1200</ResultCode><Identifier>id</Identifier>", Succeeded),
+        (scomo, "<ResultCode>1407</ResultCode><Identifier>id</Identifier>", Failed),
+        (scomo, "1200", Succeeded),
+        (fumo, "200", Succeeded),
+        (fumo, "255", Succeeded),
+        (fumo, "402", Failed),
+        (fumo, "410", Failed),
+        (fumo, "455", Failed),
+        (fumo, "503", Failed),
+    ] {
+        let (mut world, exec) = accepted("./M/Operation");
+        let say = Say::package1(1).basic().session("2").generic("./M/Operation", Some(type_), data, None);
+        assert_eq!(world.post(&say.0).codes()[3].2, 200);
+        assert_eq!(world.end(exec).0, state, "{type_} {data}");
+    }
+}
+
+#[test]
+fn srv_61_a_reset_that_no_alert_follows_is_not_left_open_for_ever() {
+    let (mut world, exec) = accepted("./LAWMO/Operations/FactoryReset");
+    let later = world.now.plus(8 * 24 * 3_600_000);
+    let ends = world.queue.expire(later, world.session.config().completion_ms);
+    assert_eq!(ends.len(), 1);
+    assert!(
+        matches!(ends[0], Effect::CommandMoved { command, state: CommandState::InDoubt, .. } if command == exec)
+    );
+}
+
+#[test]
+fn srv_64_a_request_of_the_device_for_an_update_is_taken() {
+    let mut world = open();
+    let type_ = Some("org.openmobilealliance.dm.firmwareupdate.devicerequest");
+    let answer = world.post(&Say::package1(1).basic().generic("./FUMO", type_, "", None).0);
+    assert_eq!(answer.codes()[3].2, 200);
 }

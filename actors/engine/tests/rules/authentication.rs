@@ -28,7 +28,7 @@ fn is_untouched(world: &World) -> bool {
 }
 
 #[test]
-fn sec_01_no_credentials_are_challenged_with_407_for_everything() {
+fn sec_01_sec_11_no_credentials_are_challenged_with_407_for_everything() {
     for (scheme, type_) in [(AuthType::Md5, "syncml:auth-md5"), (AuthType::Basic, "syncml:auth-basic")] {
         let mut world = World::new(scheme);
         let get = world.get("./A");

@@ -45,6 +45,7 @@ pub(crate) fn account(auth: AuthType) -> Account {
         floor: ProofClass::None,
         dialect: Dialect::Classic,
         quirks: Quirks::default(),
+        resync_until: None,
         nonce_key: NonceKey::new([9; 32]),
         nonce_counter: 0,
         device_info: None,
@@ -448,6 +449,7 @@ pub(crate) fn cmd_id(command: &Command) -> u32 {
         | Command::Exec(request) => request.cmd_id,
         Command::Alert(alert) => alert.cmd_id,
         Command::Status(status) => status.cmd_id,
+        Command::Atomic(group) | Command::Sequence(group) => group.cmd_id,
         other => panic!("{other:?}"),
     }
 }

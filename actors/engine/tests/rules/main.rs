@@ -10,6 +10,8 @@ mod common;
 mod ids;
 #[cfg(test)]
 mod mac;
+#[cfg(test)]
+mod model;
 mod notification;
 #[cfg(test)]
 mod objects;
@@ -17,6 +19,8 @@ mod objects;
 mod properties;
 #[cfg(test)]
 mod redelivery;
+#[cfg(test)]
+mod resync;
 #[cfg(test)]
 mod sending;
 #[cfg(test)]

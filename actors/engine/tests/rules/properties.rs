@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use crate::common::{Say, World, account, device::Device, leaf};
 use postern_engine::{
     effect::{Effect, Reply},
-    queue::BodyItem,
+    queue::{Body, BodyItem},
     session::SessionConfig,
 };
 use postern_wire::{
-    syncml::{self, Command, Group, Item, Location, Message, Request, Style, Version},
+    syncml::{self, Command, Group, Item, Location, Message, Meta, Request, Results, Style, Version},
     terms::{AuthType, CommandId, CommandState, Verb},
 };
 use proptest::prelude::*;
@@ -22,13 +22,14 @@ enum Word {
     DevInfo,
     Status(u32, u32, u8, u32),
     Results(u32, u32, u8),
+    Chunk(u32, u32, u8, Option<u64>, bool),
     Request(u8),
     Group(u8, u8),
 }
 
 fn word() -> impl Strategy<Value = Word> {
     prop_oneof![
-        prop::sample::select(vec![0, 1100, 1200, 1201, 1222, 1223, 1224, 1225, 1226, 9999])
+        prop::sample::select(vec![0, 1100, 1200, 1201, 1222, 1223, 1224, 1225, 1225, 1226, 9999])
             .prop_map(Word::Alert),
         (any::<Option<u8>>(), any::<u8>()).prop_map(|(t, d)| Word::Generic(t, d)),
         Just(Word::DevInfo),
@@ -36,10 +37,12 @@ fn word() -> impl Strategy<Value = Word> {
             0..4u32,
             0..12u32,
             any::<u8>(),
-            prop::sample::select(vec![0, 200, 202, 212, 213, 401, 404, 407, 418, 500])
+            prop::sample::select(vec![0, 200, 202, 212, 213, 216, 401, 404, 407, 418, 424, 500, 507])
         )
             .prop_map(|(m, c, v, s)| Word::Status(m, c, v, s)),
         (0..4u32, 0..12u32, any::<u8>()).prop_map(|(m, c, v)| Word::Results(m, c, v)),
+        (0..4u32, 4..9u32, any::<u8>(), prop::option::of(0..20u64), any::<bool>())
+            .prop_map(|(m, c, v, s, more)| Word::Chunk(m, c, v, s, more)),
         any::<u8>().prop_map(Word::Request),
         (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Word::Group(a, b)),
     ]
@@ -76,7 +79,8 @@ fn sent() -> impl Strategy<Value = Sent> {
 }
 
 fn verb(octet: u8) -> &'static str {
-    ["Get", "Add", "Replace", "Delete", "Exec", "Copy", "Status", "SyncHdr", ""][usize::from(octet) % 9]
+    ["Get", "Add", "Replace", "Delete", "Exec", "Copy", "Atomic", "Alert", "Status", "SyncHdr", ""]
+        [usize::from(octet) % 11]
 }
 
 fn request(octet: u8) -> Command {
@@ -106,6 +110,24 @@ fn message(sent: &Sent) -> Message {
             }
             Word::DevInfo => say.dev_info(),
             Word::Status(msg, cmd, v, code) => say.status(msg, cmd, verb(v), code),
+            Word::Chunk(msg, cmd, n, size, more) => {
+                let item = Item {
+                    source: Some(Location::uri(format!("./G{}", n % 2))),
+                    meta: Meta { size, ..Meta::default() },
+                    data: Some("chunk".into()),
+                    more_data: more,
+                    ..Item::default()
+                };
+                let (cmd_id, msg_ref) = (9, Some(msg));
+                let items = vec![item];
+                say.with(Command::Results(Results {
+                    cmd_id,
+                    msg_ref,
+                    cmd_ref: cmd,
+                    items,
+                    ..Results::default()
+                }))
+            }
             Word::Results(msg, cmd, n) => say.results(msg, cmd, &[(&format!("./G{}", n % 4), "v")]),
             Word::Request(n) => say.with(request(n)),
             Word::Group(a, b) => {
@@ -122,6 +144,34 @@ fn message(sent: &Sent) -> Message {
 }
 
 fn filled(world: &mut World) -> Vec<CommandId> {
+    let structured = [
+        Body::Atomic(vec![Body::plain(Verb::Add, vec![leaf("./S", "s")]), ask()]),
+        Body::Sequence(vec![
+            Body::plain(Verb::Get, vec![BodyItem::node("./G0")]),
+            Body::Atomic(vec![Body::plain(Verb::Delete, vec![BodyItem::node("./D9")])]),
+            Body::plain(Verb::Exec, vec![BodyItem::node("./E9")]),
+        ]),
+        ask(),
+    ];
+    let mut ids: Vec<_> = structured
+        .into_iter()
+        .map(|body| {
+            world.queue_as(Verb::Get, Vec::new(), |command| {
+                command.redelivery = postern_engine::command::redelivery(&body);
+                command.body = body;
+            })
+        })
+        .collect();
+    ids.push(world.replace("./Large", &"l".repeat(5000)));
+    ids.extend(unstructured(world));
+    ids
+}
+
+fn ask() -> Body {
+    Body::UserAlert { code: 1102, options: String::new(), text: "?".into(), choices: Vec::new() }
+}
+
+fn unstructured(world: &mut World) -> Vec<CommandId> {
     (0..3)
         .flat_map(|n| {
             [

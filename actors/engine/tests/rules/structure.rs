@@ -84,7 +84,8 @@ fn srv_10_containers_and_alerts_go_out_whole_with_ids_of_their_own() {
 #[test]
 fn srv_30_srv_31_how_an_atomic_ended_is_told_apart_and_the_codes_inside_are_kept() {
     use CommandState::{Failed, Succeeded};
-    let cases: [(&[(&str, u32)], CommandState, &str, u32); 8] = [
+    type Case = (&'static [(&'static str, u32)], CommandState, &'static str, u32);
+    let cases: [Case; 8] = [
         (&[("Atomic", 200), ("Add", 200), ("Delete", 200), ("Replace", 200)], Succeeded, "done", 200),
         (&[("Atomic", 507), ("Add", 216), ("Delete", 404), ("Replace", 215)], Failed, "rolled-back", 507),
         (&[("Atomic", 507), ("Add", 516), ("Delete", 404), ("Replace", 215)], Failed, "rollback-failed", 507),
@@ -190,7 +191,8 @@ fn srv_34_a_question_refused_in_a_sequence_ends_it_as_refused_by_the_user() {
 
 #[test]
 fn srv_35_srv_36_answers_of_the_person_are_read_and_refusals_told_apart() {
-    let cases: [(u32, &[&str], u32, &[&str], (CommandState, &str)); 9] = [
+    type Texts = &'static [&'static str];
+    let cases: [(u32, Texts, u32, Texts, (CommandState, &str)); 9] = [
         (1100, &[], 200, &[], (CommandState::Succeeded, "done")),
         (1101, &[], 200, &[], (CommandState::Succeeded, "done")),
         (1101, &[], 304, &[], (CommandState::Failed, "refused-by-user")),

@@ -68,6 +68,8 @@ row! {
         pub revision: i64,
         /// The settings epoch that its schedule was last compared at; 0 is never ([`crate::settings::epoch`]).
         pub settings_epoch: i64,
+        /// Until when one session may prove itself over the default nonce ([`expect_resync`]).
+        pub resync_until: Option<UtcMillis>,
     }
 }
 
@@ -103,6 +105,7 @@ impl Enrolment {
             retired_because: None,
             revision: 1,
             settings_epoch: 0,
+            resync_until: None,
         }
     }
 }
@@ -400,6 +403,16 @@ pub fn managed(tx: &mut Tx, id: EnrolmentId) -> Result<bool, StoreError> {
 pub fn set_settings_epoch(tx: &mut Tx, id: EnrolmentId, epoch: i64) -> Result<(), StoreError> {
     let changed = each!(tx.conn, c => diesel::update(t::enrolments.filter(t::id.eq(db(id))))
         .set(t::settings_epoch.eq(epoch))
+        .execute(c))?;
+    one(changed)
+}
+
+/// Lets one session prove itself over the default nonce until `until`, because a trigger with it goes out; with `None` that
+/// leave is used up.
+pub fn expect_resync(tx: &mut Tx, id: EnrolmentId, until: Option<UtcMillis>) -> Result<(), StoreError> {
+    let until = until.map(|until| until.0);
+    let changed = each!(tx.conn, c => diesel::update(t::enrolments.filter(t::id.eq(db(id))))
+        .set(t::resync_until.eq(until))
         .execute(c))?;
     one(changed)
 }
