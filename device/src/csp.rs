@@ -10,6 +10,7 @@ mod completion;
 mod devdetail;
 mod devinfo;
 mod dmacc;
+mod dmacc11;
 mod inbox;
 mod lawmo;
 #[cfg(target_os = "linux")]
@@ -23,7 +24,10 @@ mod wipe;
 
 use std::{fmt, pin::Pin};
 
-use postern_wire::terms::{UtcMillis, Verb};
+use postern_wire::{
+    syncml::Version,
+    terms::{UtcMillis, Verb},
+};
 
 use crate::{
     codes::Code,
@@ -52,6 +56,8 @@ pub struct Hardware {
     pub manufacturer: String,
     /// DevInfo/Mod.
     pub model: String,
+    /// DevInfo/DmV.
+    pub version: Version,
     /// DevDetail/DevTyp.
     pub device_type: String,
     /// DevDetail/OEM.
@@ -71,6 +77,7 @@ impl Default for Hardware {
         Self {
             manufacturer: "Postern".into(),
             model: "Simulated".into(),
+            version: Version::V1_2,
             device_type: "simulated".into(),
             oem: "Postern".into(),
             language: "en".into(),
@@ -192,6 +199,7 @@ impl Default for Providers {
             .with(devinfo::DevInfo)
             .with(devdetail::DevDetail)
             .with(dmacc::DmAcc)
+            .with(dmacc11::DmAcc11)
             .with(inbox::Inbox)
             .with(wipe::WipeProvider)
             .with(Lawmo::default().with_item(WipeItem {

@@ -210,7 +210,8 @@ impl<T: Transport> Device<T> {
         storage: Storage,
         transport: T,
     ) -> Result<Self, DeviceError> {
-        let planted = settings.csp.plant(&account, &settings.hardware).map_err(DeviceError::Plant)?;
+        let hardware = Hardware { version: settings.unit.version, ..(*settings.hardware).clone() };
+        let planted = settings.csp.plant(&account, &hardware).map_err(DeviceError::Plant)?;
         let state = storage.load(planted)?;
         Ok(Self {
             account,

@@ -1,5 +1,7 @@
 //! ./DevInfo, `urn:oma:mo:oma-dm-devinfo:1.0` (OMA-TS-DM_StdObj 5.3.2): sent at the start of each session.
 
+use postern_wire::syncml::Version;
+
 use super::{Ground, Provider, path};
 use crate::{codes::Code, tree::path::Path};
 
@@ -18,11 +20,15 @@ impl Provider for DevInfo {
     fn plant(&self, ground: &mut Ground<'_>) -> Result<(), Code> {
         ground.interior(&self.root(), Some("urn:oma:mo:oma-dm-devinfo:1.0"))?;
         let hardware = ground.hardware;
+        let version = match hardware.version {
+            Version::V1_1 => "1.1",
+            Version::V1_2 => "1.2",
+        };
         let values = [
             ground.account.device_id.as_str(),
             &hardware.manufacturer,
             &hardware.model,
-            "1.2",
+            version,
             &hardware.language,
         ];
         for (leaf, value) in LEAVES.into_iter().zip(values) {
