@@ -93,7 +93,8 @@ impl PushError {
     }
 }
 
-/// What became of a push that the far end had taken.
+/// What became of a push that the far end had taken. It may be read before [`PushBearer::push`] has returned the
+/// receipt, and may bear a reference that this process never gave: of an earlier one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushReport {
     /// The bearer that carried it.
