@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{admin, audit, command, conformance, device, gateway, group, mo, token};
-use crate::syncml;
+use crate::{bootstrap, notification, syncml};
 
 /// Manages an installation of Postern, and reads SyncML messages offline.
 ///
@@ -100,6 +100,12 @@ pub enum Command {
     /// SyncML messages in files, offline.
     #[command(subcommand)]
     Syncml(syncml::Action),
+    /// Notifications (package 0) in files, offline.
+    #[command(subcommand)]
+    Notification(notification::Action),
+    /// Bootstraps of both profiles in files, offline.
+    #[command(subcommand)]
+    Bootstrap(bootstrap::Action),
     /// The conformance cases of OMA DM, against a server, a client or the codec.
     #[command(subcommand)]
     Conformance(conformance::Action),

@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use secrecy::SecretString;
 
 use crate::failure::Failure;
@@ -46,6 +47,29 @@ pub fn octets(path: &Path) -> Result<Vec<u8>, Failure> {
 pub fn text(path: &Path) -> Result<String, Failure> {
     String::from_utf8(octets(path)?)
         .map_err(|error| Failure::invalid("file", format!("{} is not UTF-8: {error}", path.display())))
+}
+
+/// The octets that hexadecimal digits stand for, if that is all there is; else the octets themselves.
+#[must_use]
+pub fn hex_or_octets(content: Vec<u8>) -> Vec<u8> {
+    std::str::from_utf8(&content)
+        .ok()
+        .filter(|text| !text.trim().is_empty())
+        .and_then(of_hex)
+        .unwrap_or(content)
+}
+
+/// The octets of hexadecimal digits of either case, white space among them.
+#[must_use]
+pub fn of_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: String = text.split_ascii_whitespace().collect();
+    HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()
+}
+
+/// Lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(octets: &[u8]) -> String {
+    HEXLOWER.encode(octets)
 }
 
 /// Writes a new file that only its owner can read. An existing one is never overwritten.

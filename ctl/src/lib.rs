@@ -5,11 +5,13 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod bootstrap;
 pub mod client;
 pub mod commands;
 pub mod conformance;
 pub mod failure;
 pub mod files;
+pub mod notification;
 pub mod output;
 pub mod syncml;
 pub mod text;
@@ -62,6 +64,8 @@ fn dispatch(command: Command, connection: &Connection, output: &mut Output<'_>) 
     }
     match command {
         Command::Syncml(action) => return action.run(output),
+        Command::Notification(action) => return action.run(output),
+        Command::Bootstrap(action) => return action.run(output),
         Command::Conformance(action) => return action.run(connection, output),
         _ => {}
     }
@@ -86,6 +90,10 @@ async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Resu
         Command::Audit(action) => action.run(client, output).await,
         Command::Status => status::run(client, output).await,
         Command::Why { device } => why::run(&device, client, output).await,
-        Command::Syncml(_) | Command::Conformance(_) | Command::Completions { .. } => Ok(Exit::Done), // done before: they need no core
+        Command::Syncml(_)
+        | Command::Notification(_)
+        | Command::Bootstrap(_)
+        | Command::Conformance(_)
+        | Command::Completions { .. } => Ok(Exit::Done), // done before: they need no core
     }
 }
