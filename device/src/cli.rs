@@ -3,11 +3,13 @@
 //! Exit codes: 0 done, 1 the server or the session refused, 2 invalid input, 3 unreachable, 4 this device is
 //! denied, 64 usage.
 
+mod bootstrap;
 mod config;
 mod fleet;
 mod new_csr;
 mod pace;
 mod run;
+mod setup;
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
@@ -28,6 +30,8 @@ struct Arguments {
 enum Task {
     /// Check in once, or again and again, as one device that keeps its state.
     Run(run::Run),
+    /// Put an account in from a bootstrap file.
+    Bootstrap(bootstrap::Bootstrap),
     /// Make a key and a certificate request for an enrolment of type certificate or signed.
     NewCsr(new_csr::NewCsr),
     /// Check in as many devices at a rate, in memory, and sum up.
@@ -102,6 +106,7 @@ pub fn main() -> ExitCode {
         .init();
     let done = match arguments.task {
         Task::Run(task) => task.perform(),
+        Task::Bootstrap(task) => task.perform(),
         Task::NewCsr(task) => task.perform(),
         Task::Fleet(task) => task.perform(),
     };

@@ -275,6 +275,11 @@ impl<T: Transport> Device<T> {
         self.lines.push(Line { account: Arc::new(account), transport });
     }
 
+    /// Checks no more in with the accounts that `gone` names by ServerID.
+    pub fn disconnect(&mut self, gone: impl Fn(&str) -> bool) {
+        self.lines.retain(|line| !gone(&line.account.server_id));
+    }
+
     /// The accounts that the device checks in with: the enrolled one first.
     pub fn accounts(&self) -> impl Iterator<Item = &Account> {
         let own = Some(&*self.account).filter(|account| account.origin != Origin::Nobody);
@@ -295,6 +300,19 @@ impl<T: Transport> Device<T> {
     ) -> Result<Vec<Installed>, DeviceError> {
         let trust = Trust::Proof { network, user: &mut *self.user };
         let applied = bootstrap::apply(push, trust, &self.account, &mut self.state);
+        self.bootstrapped(applied)
+    }
+
+    /// The same of a document that the device's owner vouches for.
+    pub fn bootstrap_unproved(&mut self, push: &Push) -> Result<Vec<Installed>, DeviceError> {
+        let applied = bootstrap::apply(push, Trust::Owner, &self.account, &mut self.state);
+        self.bootstrapped(applied)
+    }
+
+    fn bootstrapped(
+        &mut self,
+        applied: Result<Vec<Installed>, BootstrapError>,
+    ) -> Result<Vec<Installed>, DeviceError> {
         self.storage_keeps()?; // tries at a PIN count, too
         let installed = applied.map_err(DeviceError::Bootstrap)?;
         for account in &installed {

@@ -4,6 +4,7 @@
 //! guards the tree, the providers of [`csp`] own its parts, and [`state`] keeps it all.
 #![forbid(unsafe_code)]
 
+pub mod bearer;
 pub mod bootstrap;
 pub mod cli;
 pub mod codes;

@@ -9,6 +9,7 @@ use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use postern_wire::{
     auth::HMAC_HEADER,
+    notification::MOST_OCTETS,
     signature::{CONTENT_DIGEST, SIGNATURE, SIGNATURE_INPUT},
 };
 use rustls::ClientConfig;
@@ -19,6 +20,9 @@ use tokio_rustls::TlsConnector;
 use super::{Answered, Request, Transport, TransportError};
 use crate::origin::ServerUri;
 
+/// What a listening channel brings.
+const NOTIFICATION: &str = "application/vnd.syncml.notification";
+
 /// How connections are made.
 #[derive(Clone, Debug)]
 pub struct HttpsOptions {
@@ -28,6 +32,8 @@ pub struct HttpsOptions {
     pub connect_timeout: Duration,
     /// From the request's first octet to the answer's last.
     pub answer_timeout: Duration,
+    /// How long a listening channel is waited on; longer than any gateway lets it stand.
+    pub listen_timeout: Duration,
     /// Dial this address whatever the URI's host is; the certificate must still be the host's.
     pub dial: Option<SocketAddr>,
     /// The User-Agent header.
@@ -40,6 +46,7 @@ impl Default for HttpsOptions {
             connection_per_message: false,
             connect_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(30),
+            listen_timeout: Duration::from_secs(3_700),
             dial: None,
             user_agent: concat!("postern-device/", env!("CARGO_PKG_VERSION")),
         }
@@ -96,6 +103,25 @@ impl Https {
         Ok(sender)
     }
 
+    /// Waits on a listening channel: 200 with a notification, or 204.
+    pub async fn listen(&mut self, uri: &ServerUri) -> Result<Answered, TransportError> {
+        let mut sender = self.connection(uri).await?;
+        let request = http::Request::builder()
+            .method(Method::GET)
+            .uri(&uri.target)
+            .header(header::HOST, uri.authority())
+            .header(header::ACCEPT, NOTIFICATION)
+            .header(header::USER_AGENT, self.options.user_agent)
+            .body(Full::new(Bytes::new()))
+            .map_err(TransportError::Request)?;
+        let limit = self.options.listen_timeout;
+        let answered = tokio::time::timeout(limit, answer(&mut sender, request, MOST_OCTETS))
+            .await
+            .map_err(|_| timeout("notification", limit))??;
+        self.open = Some(sender);
+        Ok(answered)
+    }
+
     async fn post(
         &mut self,
         sender: &mut http1::SendRequest<Full<Bytes>>,
@@ -103,17 +129,7 @@ impl Https {
     ) -> Result<Answered, TransportError> {
         let limit = request.answer_limit;
         let request = self.http_request(request).map_err(TransportError::Request)?;
-        let response = sender.send_request(request).await.map_err(TransportError::Http)?;
-        let (head, body) = response.into_parts();
-        let text = |name: &str| joined(&head.headers, name);
-        Ok(Answered {
-            status: head.status.as_u16(),
-            content_type: text("content-type").unwrap_or_default(),
-            fields: [text(CONTENT_DIGEST), text(SIGNATURE_INPUT), text(SIGNATURE)],
-            hmac: text(HMAC_HEADER),
-            retry_after: text("retry-after").and_then(|text| text.trim().parse().ok()),
-            body: bounded(body, limit).await?,
-        })
+        answer(sender, request, limit).await
     }
 
     fn http_request(&self, request: Request) -> Result<http::Request<Full<Bytes>>, http::Error> {
@@ -157,6 +173,24 @@ impl Transport for Https {
     fn close(&mut self) {
         self.open = None;
     }
+}
+
+async fn answer(
+    sender: &mut http1::SendRequest<Full<Bytes>>,
+    request: http::Request<Full<Bytes>>,
+    limit: usize,
+) -> Result<Answered, TransportError> {
+    let response = sender.send_request(request).await.map_err(TransportError::Http)?;
+    let (head, body) = response.into_parts();
+    let text = |name: &str| joined(&head.headers, name);
+    Ok(Answered {
+        status: head.status.as_u16(),
+        content_type: text("content-type").unwrap_or_default(),
+        fields: [text(CONTENT_DIGEST), text(SIGNATURE_INPUT), text(SIGNATURE)],
+        hmac: text(HMAC_HEADER),
+        retry_after: text("retry-after").and_then(|text| text.trim().parse().ok()),
+        body: bounded(body, limit).await?,
+    })
 }
 
 /// A field's value; several lines are joined as HTTP says.
