@@ -38,19 +38,23 @@ use tokio_rustls::TlsAcceptor;
 use crate::support::{NOW, Rig, answer, get};
 
 /// What the server does with a request's body.
-type Handler = Arc<dyn Fn(&Message) -> Vec<u8> + Send + Sync>;
+pub(crate) type Handler = Arc<dyn Fn(&Message) -> Vec<u8> + Send + Sync>;
 
-struct Server {
-    uri: String,
-    ca: CertifiedIssuer<'static, KeyPair>,
+pub(crate) struct Server {
+    pub(crate) uri: String,
+    pub(crate) ca: CertifiedIssuer<'static, KeyPair>,
     connections: Arc<AtomicUsize>,
     heads: Arc<Mutex<Vec<String>>>,
     certificates: Arc<Mutex<Vec<usize>>>,
+    /// What those who listen are answered, one after the other; then they wait.
+    pub(crate) told: Told,
 }
+
+type Told = Arc<Mutex<std::collections::VecDeque<Vec<u8>>>>;
 
 impl Server {
     /// Serves `handler`'s HTTP answers for as long as the runtime lives.
-    async fn start(versions: &[&'static SupportedProtocolVersion], handler: Handler) -> Self {
+    pub(crate) async fn start(versions: &[&'static SupportedProtocolVersion], handler: Handler) -> Self {
         let ca = authority();
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
@@ -78,7 +82,9 @@ impl Server {
             connections: Arc::default(),
             heads: Arc::default(),
             certificates: Arc::default(),
+            told: Arc::default(),
         };
+        let told = Arc::clone(&server.told);
         let (connections, heads, certificates) =
             (Arc::clone(&server.connections), Arc::clone(&server.heads), Arc::clone(&server.certificates));
         let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -87,15 +93,16 @@ impl Server {
                 connections.fetch_add(1, Ordering::SeqCst);
                 let (acceptor, handler) = (acceptor.clone(), Arc::clone(&handler));
                 let (heads, certificates) = (Arc::clone(&heads), Arc::clone(&certificates));
+                let told = Arc::clone(&told);
                 tokio::spawn(async move {
-                    let _refused = serve(stream, acceptor, handler, heads, certificates).await;
+                    let _refused = serve(stream, acceptor, handler, (heads, told), certificates).await;
                 });
             }
         });
         server
     }
 
-    fn enrolment(&self, auth: AuthType) -> Enrolment {
+    pub(crate) fn enrolment(&self, auth: AuthType) -> Enrolment {
         let mut enrolment = Rig::new(auth).enrolment;
         enrolment.server_uri = self.uri.clone();
         enrolment.ca_pem = self.ca.pem();
@@ -125,7 +132,7 @@ async fn serve(
     stream: TcpStream,
     acceptor: TlsAcceptor,
     handler: Handler,
-    heads: Arc<Mutex<Vec<String>>>,
+    (heads, told): (Arc<Mutex<Vec<String>>>, Told),
     certificates: Arc<Mutex<Vec<usize>>>,
 ) -> std::io::Result<()> {
     let mut stream = acceptor.accept(stream).await?;
@@ -144,6 +151,12 @@ async fn serve(
             .lines()
             .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())
             .unwrap_or_default();
+        if head.starts_with("GET /dm/1/abc/listen ") {
+            buffer.drain(..body_start);
+            let Some(reply) = told.lock().unwrap().pop_front() else { std::future::pending().await };
+            stream.write_all(&reply).await?;
+            continue;
+        }
         while buffer.len() < body_start + length {
             stream.read_buf(&mut buffer).await?;
         }
@@ -158,7 +171,7 @@ async fn serve(
     }
 }
 
-fn ok(message: &Message) -> Vec<u8> {
+pub(crate) fn ok(message: &Message) -> Vec<u8> {
     let body = encode(message, &Style::xml(Version::V1_2)).unwrap();
     let mut reply = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.syncml.dm+xml\r\nContent-Length: {}\r\n\r\n",
@@ -354,11 +367,11 @@ async fn the_binary_enrols_checks_in_and_says_how_it_went() {
     assert_eq!(short.status.code(), Some(2));
 }
 
-fn postern_device(arguments: &[&str], paths: &[&Path]) -> Output {
+pub(crate) fn postern_device(arguments: &[&str], paths: &[&Path]) -> Output {
     Process::new(env!("CARGO_BIN_EXE_postern-device")).args(arguments).args(paths).output().unwrap()
 }
 
-fn write_enrolment(folder: &Path, server: &Server) -> PathBuf {
+pub(crate) fn write_enrolment(folder: &Path, server: &Server) -> PathBuf {
     let file = folder.join("enrolment.json");
     let json = serde_json::json!({
         "server_uri": server.uri, "enrolment": "00000000-0000-0000-0000-000000000005", "generation": 1,

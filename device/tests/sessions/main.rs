@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test says by panicking what went wrong")]
 
 mod alerts;
+mod bearers;
 mod dialogue;
 mod hostile;
 mod https;
+mod kill;
 mod large;
 mod mac;
 mod notification;
