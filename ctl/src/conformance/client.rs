@@ -11,6 +11,7 @@ pub(crate) mod cli_commands;
 pub(crate) mod cli_large;
 pub(crate) mod cli_packages;
 pub(crate) mod cli_tree;
+pub(crate) mod notices;
 pub(crate) mod sec_client;
 
 pub use bench::{Bench, Setup, Target};

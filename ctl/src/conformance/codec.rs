@@ -2,6 +2,8 @@
 
 pub mod bench;
 pub mod messages;
+pub(crate) mod proof;
+pub(crate) mod push;
 pub mod wbxml;
 pub mod xml;
 

@@ -154,19 +154,48 @@ impl Report {
         let mut text =
             format!("{}\n\n| id | rule | section | by | verdict | |\n|-|-|-|-|-|-|\n", self.summary());
         for line in &self.cases {
-            let reason = line.reason().replace('|', "\\|").replace('\n', " ");
-            let _ = writeln!(
-                text,
-                "| {} | {} | {} | {:?} | {} | {reason} |",
-                line.id,
-                line.rule.replace('|', "\\|"),
-                line.section,
-                line.obligation,
-                line.verdict
-            );
+            let cells = [line.id, line.rule, line.section, &format!("{:?}", line.obligation)].map(cell);
+            let _ = writeln!(text, "| {} | {} | {} |", cells.join(" | "), line.verdict, cell(&line.reason()));
         }
         text
     }
+
+    fn line(&self, id: &str) -> Option<&Line> {
+        self.cases.iter().find(|line| line.id == id)
+    }
+}
+
+/// One table of every row, with its verdict in each of the reports and what there is to say beside it.
+#[must_use]
+pub fn document(reports: &[Report]) -> String {
+    let sides: Vec<_> = reports.iter().map(|report| format!("{:?}", report.side).to_lowercase()).collect();
+    let mut text = format!("| id | rule | section | by | {} | |\n", sides.join(" | "));
+    text.push_str(&"|-".repeat(5 + reports.len()));
+    text.push_str("|\n");
+    for row in super::table::rows() {
+        let mut remarks: Vec<String> = row.without.iter().map(|why| format!("no case: {why}")).collect();
+        let mut verdicts = Vec::new();
+        for report in reports {
+            let line = report.line(row.id);
+            verdicts.push(line.map_or_else(String::new, |line| line.verdict.to_string()));
+            let reason = line.map(Line::reason).filter(|reason| !reason.is_empty());
+            remarks.extend(reason.filter(|reason| !remarks.contains(reason)));
+        }
+        let cells = [row.id, row.rule, row.section, &format!("{:?}", row.obligation)].map(cell);
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} |",
+            cells.join(" | "),
+            verdicts.join(" | "),
+            cell(&remarks.join("; "))
+        );
+    }
+    text
+}
+
+/// A text as a cell of a Markdown table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
 }
 
 /// Reads explanations: `ID: why` on each line; empty lines and those from `#` on are passed over.

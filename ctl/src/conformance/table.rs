@@ -69,6 +69,8 @@ pub struct Row {
     pub server: Option<ServerCase>,
     /// The case against a client.
     pub client: Option<ClientCase>,
+    /// Why the row has no case yet, or none at all.
+    pub without: Option<&'static str>,
     /// A deviation from the standard that the rule states, explained.
     pub deviation: Option<&'static str>,
 }
@@ -86,7 +88,17 @@ pub fn row(id: &str) -> Option<&'static Row> {
 
 /// A row without cases.
 const fn rule(id: &'static str, obligation: Obligation, section: &'static str, rule: &'static str) -> Row {
-    Row { id, obligation, section, rule, codec: None, server: None, client: None, deviation: None }
+    Row {
+        id,
+        obligation,
+        section,
+        rule,
+        codec: None,
+        server: None,
+        client: None,
+        without: None,
+        deviation: None,
+    }
 }
 
 impl Row {
@@ -112,6 +124,10 @@ impl Row {
         Self { client: Some(Case { run, variants, mutant }), ..self }
     }
 
+    const fn without(self, why: &'static str) -> Self {
+        Self { without: Some(why), ..self }
+    }
+
     const fn deviates(self, how: &'static str) -> Self {
         Self { deviation: Some(how), ..self }
     }
@@ -131,6 +147,14 @@ mod tests {
             assert_eq!(got, wanted);
         }
         assert_eq!(rows().count(), 182);
+    }
+
+    #[test]
+    fn a_row_has_a_case_or_says_why_it_has_none() {
+        for row in rows() {
+            let has = row.codec.is_some() || row.server.is_some() || row.client.is_some();
+            assert_ne!(has, row.without.is_some(), "{}", row.id);
+        }
     }
 
     #[test]

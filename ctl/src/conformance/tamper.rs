@@ -191,3 +191,12 @@ pub fn call_back(passing: &mut Passing<'_>) {
         let _ = url.map(|url| connect(&url));
     });
 }
+
+/// Alters each item of each command.
+pub fn each_item(message: &mut Message, alter: impl Fn(&mut Item)) {
+    for command in &mut message.body {
+        if let Command::Add(request) | Command::Replace(request) | Command::Get(request) = command {
+            request.items.iter_mut().for_each(&alter);
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::Write as _,
+    path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
@@ -11,34 +12,40 @@ use posternctl::conformance::client::{Driver, DriverError};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::inside::{Begun, Work};
+
 /// The driver of our device.
 pub(crate) struct Device {
     folder: TempDir,
     running: Option<Child>,
+    inside: Option<Begun>,
 }
 
 impl Device {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder"), running: None }
+        Self { folder: tempfile::tempdir().expect("a temporary folder"), running: None, inside: None }
     }
 
     fn stop(&mut self) {
+        self.inside = None;
         if let Some(mut child) = self.running.take() {
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 
-    fn session(&mut self, input: &Value) -> Result<(), DriverError> {
-        if input["version"] != "1.2" {
-            return Err(DriverError::Unsupported(
-                "speak DM 1.1: postern-device has no option for it".to_owned(),
-            ));
-        }
+    /// The state folder; a client that is to forget everything gets an empty one.
+    fn state(&self, input: &Value) -> Result<PathBuf, DriverError> {
         let state = self.folder.path().join("state");
         if input["fresh"] == true && state.exists() {
             fs::remove_dir_all(&state).map_err(|error| DriverError::Failed(error.to_string()))?;
         }
+        Ok(state)
+    }
+
+    /// A session of the real binary.
+    fn session(&mut self, input: &Value) -> Result<(), DriverError> {
+        let state = self.state(input)?;
         let enrolment = self.folder.path().join("enrolment.json");
         fs::write(&enrolment, input["account"].to_string()).expect("a file in a temporary folder");
         let mut command = Command::new(binaries::path("postern-device"));
@@ -66,13 +73,18 @@ impl Device {
 impl Driver for Device {
     fn begin(&mut self, verb: &str, input: &Value) -> Result<(), DriverError> {
         self.stop();
-        match verb {
-            "session" => self.session(input),
-            other => Err(DriverError::Unsupported(other.to_owned())),
+        if verb == "session" && input["version"] == "1.2" {
+            return self.session(input);
         }
+        let work = Work { verb: verb.to_owned(), input: input.clone(), state: self.state(input)? };
+        self.inside = Some(work.begin());
+        Ok(())
     }
 
     fn ended(&mut self) -> Option<i32> {
+        if let Some(inside) = &self.inside {
+            return inside.has_ended().then_some(0);
+        }
         let ended = self.running.as_mut()?.try_wait().ok()??;
         Some(ended.code().unwrap_or(-1))
     }

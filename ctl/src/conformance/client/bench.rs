@@ -15,7 +15,7 @@ use super::{
 };
 use crate::conformance::{
     http::Request,
-    tamper::Tamper,
+    tamper::{Passing, Tamper, Thing},
     variant::Variant,
     verdict::{Miss, Outcome, hold},
 };
@@ -72,12 +72,13 @@ pub struct Bench<'t> {
     pub target: &'t mut Target,
     /// The mutant, where there is one.
     pub tamper: Option<Tamper>,
+    written: u32,
 }
 
 impl<'t> Bench<'t> {
     /// The bench of one case in one variant.
     pub const fn new(variant: Variant, target: &'t mut Target, tamper: Option<Tamper>) -> Self {
-        Self { variant, target, tamper }
+        Self { variant, target, tamper, written: 0 }
     }
 
     /// A URI below the node where the cases make theirs.
@@ -118,6 +119,15 @@ impl<'t> Bench<'t> {
             "account": account, "encoding": encoding, "version": self.variant.version.ver_dtd(),
             "fresh": setup.fresh, "user": setup.user,
         })
+    }
+
+    /// Octets that are handed to the client beside its sessions.
+    pub fn written(&mut self, mut octets: Vec<u8>) -> Vec<u8> {
+        if let Some(tamper) = self.tamper {
+            tamper(&mut Passing { nth: self.written, thing: Thing::Written(&mut octets) });
+        }
+        self.written += 1;
+        octets
     }
 
     /// Makes the client begin something.

@@ -99,7 +99,7 @@ pub(crate) fn unknown_command(bench: &mut Bench<'_>) -> Outcome {
     let text = String::from_utf8_lossy(&session.encode(&message)?).into_owned();
     let unknown = "<Frobnicate><CmdID>102</CmdID></Frobnicate><Get><CmdID>103<";
     session.send_octets(text.replace("<Get><CmdID>103<", unknown).into_bytes())?;
-    session.next()?;
+    session.receive()?;
     let mut codes = [0; 3];
     for command in &session.message.body {
         if let Command::Status(status) = command

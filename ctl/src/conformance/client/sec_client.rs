@@ -45,7 +45,7 @@ fn challenged<'b>(bench: &'b mut Bench<'_>, setup: &Setup) -> Outcome<Session<'b
     session.header_code = 407;
     session.chal = Some(challenge(NONCE));
     session.send("", true)?;
-    session.next()?;
+    session.receive()?;
     session.header_code = 212;
     session.chal = None;
     Ok(session)

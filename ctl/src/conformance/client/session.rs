@@ -140,7 +140,7 @@ impl<'t> Session<'t> {
         self.send(commands, true)?;
         let mut done = Done::default();
         for _ in 0..MOST_MESSAGES {
-            self.next()?;
+            self.receive()?;
             done.take(&self.message, self.octets);
             if self.message.is_final {
                 return Ok(done);
@@ -153,7 +153,7 @@ impl<'t> Session<'t> {
     /// The client's answer in its one next message.
     pub fn once(&mut self, commands: &str, is_final: bool) -> Outcome<Done> {
         self.send(commands, is_final)?;
-        self.next()?;
+        self.receive()?;
         let mut done = Done::default();
         done.take(&self.message, self.octets);
         Ok(done)
@@ -225,7 +225,7 @@ impl<'t> Session<'t> {
     }
 
     /// Waits for the client's next message, which has to come.
-    pub fn next(&mut self) -> Outcome {
+    pub fn receive(&mut self) -> Outcome {
         let next = self.target.next_request(self.link.take())?;
         let (link, request) = next.ok_or_else(|| Miss::broken("the client ends the session too early"))?;
         self.link = Some(link);

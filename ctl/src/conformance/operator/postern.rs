@@ -58,7 +58,9 @@ impl Operator for Postern {
             _ => return Err(OperatorError::Unsupported(verb.to_owned())),
         };
         done.map_err(|failure| match failure.slug.as_str() {
-            "not-yet" => OperatorError::Unsupported(format!("{verb}: {}", failure.sentence)),
+            "not-yet" | "reserved-uri" => {
+                OperatorError::Unsupported(format!("{verb} this ({})", failure.slug))
+            }
             _ => OperatorError::failed(verb, failure),
         })
     }

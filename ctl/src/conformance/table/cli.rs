@@ -4,7 +4,7 @@ use postern_wire::syncml::Command;
 
 use super::{Obligation::C, Row, rule};
 use crate::conformance::{
-    client::{cli_acl, cli_commands, cli_large, cli_packages, cli_tree},
+    client::{cli_acl, cli_commands, cli_large, cli_packages, cli_tree, notices},
     tamper::{Thing, a_get, each_status},
     variant::Variants::{All, Encodings, Once},
 };
@@ -17,7 +17,8 @@ pub(super) const ROWS: &[Row] = &[
         C,
         "NOT 6.2.10",
         "A session that a notification asked for has its id as SessionID, in hex without zeros, and Alert 1200.",
-    ),
+    )
+        .client(Encodings, notices::notified, |p| p.request(|m| m.header.session_id.insert(0, '0'))),
     rule("CLI-03", C, "REP 6.6.1", "Add makes a leaf and an interior node, and Get reads them.")
         .client(Encodings, cli_tree::adds, |p| p.request(|m| each_status(m, |s| if s.cmd_ref == 104 { s.code = 404 }))),
     rule("CLI-04", C, "REP 6.6.1", "Add of a node that exists gets 418.")
@@ -117,7 +118,7 @@ pub(super) const ROWS: &[Row] = &[
         "TND 7.7.1.3",
         "An interior node made by a server without Replace on its parent is that server's.",
     )
-        .client(Once, cli_acl::new_interior_node, |p| p.request(|m| for c in &mut m.body { if let Command::Results(r) = c { r.items[0].data = Some("Add=*".into()) } })),
+        .client(Once, cli_acl::new_interior_node, |p| p.request(|m| each_status(m, |s| if s.cmd_ref == 106 { s.code = 425 }))),
     rule("CLI-28", C, "TND 7.7.1.2", "The root's ACL is changed, or the change gets 405; it is never empty.")
         .client(Once, cli_acl::root, |p| p.request(|m| for c in &mut m.body { if let Command::Results(r) = c { r.items[0].data = Some("".into()) } })),
     rule("CLI-29", C, "PRO 10", "User alerts get 200, 304, 214, 408, 406 or 416, and their answers an Item.")

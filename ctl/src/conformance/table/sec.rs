@@ -9,7 +9,8 @@ use super::{
 };
 use crate::conformance::{
     client::sec_client,
-    server::{sec_peer, sec_proof},
+    codec::proof,
+    server::{sec_mac, sec_peer, sec_proof},
     tamper::{Thing, a_get, challenge, each_status, header},
     variant::Variants::{All, Encodings, Once},
 };
@@ -40,7 +41,8 @@ pub(super) const ROWS: &[Row] = &[
     rule("SEC-04", O, "PRO 9.4.1", "auth-basic is accepted, or refused with another challenge.")
         .server(Encodings, sec_proof::basic, |p| p.answer(header(|s| s.code = 403)))
         .client(Once, sec_client::basic, |p| p.request(|m| m.header.cred = None)),
-    rule("SEC-05", M, "SEC 5.3.2", "auth-basic and auth-md5 have the digests of the standard's formula."),
+    rule("SEC-05", M, "SEC 5.3.2", "auth-basic and auth-md5 have the digests of the standard's formula.")
+        .codec(Once, proof::digests, |p| p.text(|text| text.insert(0, 'x'))),
     rule(
         "SEC-06",
         M,
@@ -55,7 +57,7 @@ pub(super) const ROWS: &[Row] = &[
         .server(Encodings, sec_proof::replayed, |p| p.answer(header(|s| s.code = 212))),
     rule("SEC-09", M, "SEC 5.4.1", "A challenge that is answered with another type ends the session.")
         .server(Once, sec_proof::other_type, |p| p.answer(header(|s| s.chal = Some(challenge()))))
-        .client(Once, sec_client::other_type, |p| p.answer(header(|s| s.code = 212))),
+        .client(Once, sec_client::other_type, |p| p.answer(header(|s| s.chal = Some(challenge())))),
     rule("SEC-10", O, "SEC 5.3.3", "Nonces have 128 bits or more and never repeat.")
         .server(Once, sec_proof::nonces, |p| p.answer(header(|s| if s.code == 212 { s.chal = Some(challenge()) }))),
     rule("SEC-11", M, "PRO 9.1", "A reply to failed credentials holds Status and nothing else.")
@@ -75,21 +77,27 @@ pub(super) const ROWS: &[Row] = &[
         M,
         "SEC 5.4",
         "auth-MAC: a good one gets 200 and a nonce; a bad, nameless or short one 401.",
-    ),
+    )
+        .server(Encodings, sec_mac::mac_in, |p| p.answer(header(|s| s.code = 401))),
     rule(
         "SEC-15",
         M,
         "SEC 5.4.3",
         "auth-MAC is over the message's octets as they came, in both encodings, chunked too.",
-    ),
-    rule("SEC-16", M, "SEC 5.4.3", "Once auth-MAC was used, a message without it ends the session."),
-    rule("SEC-17", M, "SEC 5.4", "The server's messages carry an auth-MAC that the client can verify."),
+    )
+        .server(Encodings, sec_mac::mac_of_octets, |p| p.answer(header(|s| if s.msg_ref > Some(2) { s.code = 401 })))
+        .codec(Once, proof::mac, |p| p.text(|text| text.insert(0, 'x'))),
+    rule("SEC-16", M, "SEC 5.4.3", "Once auth-MAC was used, a message without it ends the session.")
+        .server(Once, sec_mac::mac_sticky, |p| p.answer(header(|s| s.code = 200))),
+    rule("SEC-17", M, "SEC 5.4", "The server's messages carry an auth-MAC that the client can verify.")
+        .server(Encodings, sec_mac::mac_out, |p| p.http(|answer| answer.headers.retain(|(name, _)| name != "x-syncml-hmac"))),
     rule(
         "SEC-18",
         M,
         "SEC 5.4.3",
         "The header is read in any order, with spaces, quoted pairs and without algorithm.",
-    ),
+    )
+        .codec(Once, proof::header, |p| p.text(|text| text.insert(0, 'x'))),
     rule("SEC-19", M, "PRO 9.1", "After 200 credentials are wanted in each message; after 212 they are not.")
         .server(All, sec_proof::once_or_each, |p| p.answer(header(|s| s.code = if s.code == 212 { 200 } else { s.code }))),
     rule("SEC-20", M, "SEC 5.4.3", "A secret that is changed in a session is used from the next one on.")
