@@ -23,6 +23,7 @@ use postern_actors::{
 };
 use postern_store::{Ambient, MasterKey, Options, Place, Sealer, Store};
 use postern_wire::{
+    auth,
     link::{Admission, CLIENT_CERT, CertificateName, REQUEST_ID},
     route::{RouteHash, RouteId},
     signature::{self, Fields, FieldsReceived, Parameters, RequestParts, ResponseParts},
@@ -289,4 +290,72 @@ async fn a_certificate_that_names_two_enrolments_names_none() {
     assert_eq!(one.facts.enrolment, Some(id));
     assert_eq!(one.validity(UtcMillis(0)), Admission::Refuse);
     assert_eq!(one.validity(UtcMillis(i64::MAX)), Admission::WipeOnly);
+}
+
+/// SEC-14, SEC-15 and SEC-17 through the endpoint, the actors and the store: over the octets as they came and as they go.
+#[actix_web::test]
+async fn sec_14_sec_17_the_mac_header_is_read_and_given_over_http() {
+    let core = core(NobodyBlocked).await;
+    let id = core.endpoint.devices.next_enrolment_id();
+    let device = NewEnrolment {
+        id,
+        device_id: "d".into(),
+        name: None,
+        owner: None,
+        hardware_id: None,
+        auth: AuthType::Hmac,
+        floor: ProofClass::Mac,
+        dialect: Dialect::Classic,
+        user: Some("dev".into()),
+        password: Some("devpw".to_owned().into()),
+        server_id: "srv".into(),
+        server_password: Some("srvpw".to_owned().into()),
+        certificate: None,
+        replace: false,
+        actor: AuditActor::service("test"),
+        reason: "a test".into(),
+    };
+    let enrolled = core.endpoint.devices.enrol(device).await.unwrap();
+    let app = app!(core);
+    let post = |body: Vec<u8>, hmac: Option<String>| {
+        let request = test::TestRequest::post()
+            .uri(&enrolled.route.path())
+            .insert_header((header::CONTENT_TYPE, XML))
+            .set_payload(body);
+        match hmac {
+            Some(hmac) => request.insert_header((auth::HMAC_HEADER, hmac)),
+            None => request,
+        }
+        .to_request()
+    };
+    let status = |body: &[u8]| {
+        let message = syncml::decode(body, syncml::Encoding::Xml, &Default::default()).unwrap().message;
+        let Command::Status(status) = &message.body[0] else { panic!("{message:?}") };
+        let nonce = status.chal.as_ref().and_then(|chal| chal.next_nonce.as_deref());
+        (status.code, nonce.and_then(auth::decode_nonce).unwrap_or_default())
+    };
+    let hash = |user: &str, password: &str| auth::user_password_hash(user, password);
+
+    let challenge = test::call_service(&app, post(package_1(), None)).await;
+    assert!(challenge.headers().get(auth::HMAC_HEADER).is_none());
+    let (code, nonce) = status(&test::read_body(challenge).await);
+    assert_eq!((code, nonce.len()), (407, 16));
+
+    let second = {
+        let text = String::from_utf8(package_1()).unwrap();
+        text.replace("<MsgID>1</MsgID>", "<MsgID>2</MsgID>").into_bytes()
+    };
+    let mac = auth::mac(&hash("dev", "devpw"), &nonce, &second);
+    let value = format!("mac={mac}, username=\"dev\"");
+    let answer = test::call_service(&app, post(second, Some(value))).await;
+    let signed = answer.headers().get(auth::HMAC_HEADER).unwrap().to_str().unwrap().to_owned();
+    let body = test::read_body(answer).await;
+    assert_eq!(status(&body).0, 200);
+    let wanted = auth::mac(&hash("srv", "srvpw"), b"", &body);
+    assert_eq!(signed, format!("algorithm=MD5, username=\"srv\", mac={wanted}"));
+
+    let broken = test::call_service(&app, post(package_1(), Some("no list".into()))).await;
+    assert_eq!(status(&test::read_body(broken).await).0, 401, "what cannot be read proves nothing");
+    drop(app);
+    core.stop().await;
 }
