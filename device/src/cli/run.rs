@@ -20,7 +20,7 @@ use crate::{
     bearer::{Framing, LongPoll, Modem, forward},
     device::{Device, DeviceError, Settings},
     edge,
-    enrolment::Origin,
+    enrolment::{Account, Origin},
     event::{Event, Observer},
     interaction::Terminal,
     state::Storage,
@@ -134,7 +134,7 @@ impl Run {
             tokio::select! {
                 go_on = sleep_until(next) => if !go_on { return Ok(()) },
                 Some(push) = pushes.recv() => {
-                    self.take(&mut device, &push, network.clone()).await;
+                    self.take(&mut device, &push, network.clone(), &sender).await;
                     continue;
                 }
             }
@@ -183,20 +183,29 @@ impl Run {
         if let Some(folder) = &self.sms_folder {
             tokio::spawn(forward(Modem::folder(folder, edge::now), to.clone()));
         }
+        device.accounts().try_for_each(|account| self.listen_for(account, to))
+    }
+
+    /// Listens for an account's notifications at its gateway, where that was asked for.
+    fn listen_for(&self, account: &Account, to: &mpsc::Sender<Push>) -> Result<(), Failure> {
         if self.listen {
-            for account in device.accounts() {
-                let https = match account.origin {
-                    Origin::Enrolled => self.identity.transport(&self.options())?,
-                    _ => self.identity.bootstrapped(&self.options())?,
-                };
-                tokio::spawn(forward(LongPoll::new(https, &account.server), to.clone()));
-            }
+            let https = match account.origin {
+                Origin::Enrolled => self.identity.transport(&self.options())?,
+                _ => self.identity.bootstrapped(&self.options())?,
+            };
+            tokio::spawn(forward(LongPoll::new(https, &account.server), to.clone()));
         }
         Ok(())
     }
 
     /// Does what a push asks for. Whatever it is, the device goes on.
-    async fn take(&self, device: &mut Device, push: &Push, network: Option<NetworkSecret>) {
+    async fn take(
+        &self,
+        device: &mut Device,
+        push: &Push,
+        network: Option<NetworkSecret>,
+        to: &mpsc::Sender<Push>,
+    ) {
         let mut random = |octets: &mut [u8]| edge::random(octets);
         let done = match push.media {
             PushMedia::Notification => {
@@ -207,7 +216,7 @@ impl Run {
                 device.notified(&push.body, edge::now(), &mut random).await.map(drop)
             }
             PushMedia::Other(_) => return,
-            _ => self.bootstrapped(device, push, network).await,
+            _ => self.bootstrapped(device, push, network, to).await,
         };
         if let Err(error) = done {
             tracing::warn!(error = %with_causes(&error), "a push led to nothing");
@@ -220,9 +229,15 @@ impl Run {
         device: &mut Device,
         push: &Push,
         network: Option<NetworkSecret>,
+        to: &mpsc::Sender<Push>,
     ) -> Result<(), DeviceError> {
+        let known: Vec<_> = device.accounts().map(|account| account.server_id.clone()).collect();
         let installed = device.bootstrap(push, network)?;
-        if let Err(failure) = self.connect(device) {
+        let listened = self.connect(device).and_then(|()| {
+            let mut new = device.accounts().filter(|account| !known.contains(&account.server_id));
+            new.try_for_each(|account| self.listen_for(account, to))
+        });
+        if let Err(failure) = listened {
             tracing::warn!(why = %failure.why, "no way to the new account's server");
             return Ok(());
         }
