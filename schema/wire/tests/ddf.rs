@@ -139,11 +139,7 @@ fn what_is_no_description_is_refused_by_name_and_place() {
             "/MgmtTree/Node/DFProperties",
         ),
         (
-            node(
-                &"<DFProperties/><Node><NodeName/><DFProperties/></Node>"
-                    .repeat(1)
-                    .replace("</Node>", "</Node><Node/>"),
-            ),
+            node("<DFProperties/><Node><NodeName/><DFProperties/></Node><Node/>"),
             DecodeErrorKind::Limit { what: "nodes", limit: 2 },
             "/MgmtTree/Node/Node",
         ),
