@@ -8,7 +8,12 @@ mod push;
 use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom as AwsRandom};
-use postern_wire::{route::RouteHash, terms::UtcMillis};
+use postern_engine::schedule::Interval;
+use postern_store::{Reader, StoreError};
+use postern_wire::{
+    route::RouteHash,
+    terms::{EnrolmentId, UtcMillis},
+};
 use uuid::Uuid;
 
 pub use push::{PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport, PushReports, masked};
@@ -50,6 +55,34 @@ pub struct AnnounceNothing;
 impl Announce for AnnounceNothing {
     fn live(&self, _: RouteHash) {}
     fn gone(&self, _: RouteHash) {}
+}
+
+/// Says what the settings mean to a device; asked inside the transaction that acts on it.
+pub trait Rules: Send + Sync + 'static {
+    /// What holds for this device.
+    ///
+    /// # Errors
+    /// Where the rows cannot be read.
+    fn of_device(&self, r: &mut Reader, device: EnrolmentId) -> Result<DeviceRules, StoreError>;
+}
+
+/// What the settings mean to one device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceRules {
+    /// How often it is to connect.
+    pub interval: Interval,
+    /// Whether its first session reads its configuration.
+    pub read_configuration: bool,
+}
+
+/// Every 8 hours, and nothing is read: for cores without settings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoRules;
+
+impl Rules for NoRules {
+    fn of_device(&self, _: &mut Reader, _: EnrolmentId) -> Result<DeviceRules, StoreError> {
+        Ok(DeviceRules { interval: Interval { every_s: 8 * 3600, jitter_s: 0 }, read_configuration: false })
+    }
 }
 
 /// The machine's clocks.

@@ -18,12 +18,13 @@ use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::{
     Announce, AuditActor, CancelError, Cancelled, CheckIn, CheckedIn, Clock, CommandWatch, EnrolError,
-    Enrolled, NewEnrolment, Order, Randomness, Refusal, RefusalCause, RetireError, Retired, Settings, Stats,
-    SubmitError, Submitted,
+    Enrolled, InForce, NewEnrolment, Order, Randomness, Refusal, RefusalCause, RetireError, Retired, Rules,
+    Settings, Stats, SubmitError, Submitted,
     counters::Counters,
     job::{Job, Ticket, Visit, Work},
     later::Later,
     orders,
+    schedule::Standing,
     shard::{Shard, Stop},
     shared::Shared,
     steady::Steady,
@@ -48,6 +49,8 @@ pub struct Parts {
     pub random: Arc<dyn Randomness>,
     /// Is told of routes that go live or are buried.
     pub announce: Arc<dyn Announce>,
+    /// Says what the settings mean to a device.
+    pub rules: Arc<dyn Rules>,
 }
 
 /// The devices of this core: a handle, cheap to clone.
@@ -116,7 +119,7 @@ impl Devices {
     /// Starts the shards on threads of their own. Must be called inside an actix system.
     #[must_use]
     pub fn start(parts: Parts) -> Self {
-        let Parts { store, sealer, settings, clock, random, announce } = parts;
+        let Parts { store, sealer, settings, clock, random, announce, rules } = parts;
         let mut key = [0; 32];
         random.fill(&mut key);
         let started = clock.wall();
@@ -133,6 +136,8 @@ impl Devices {
             store,
             sealer,
             announce,
+            rules,
+            standing: Standing::default(),
         });
         let settings = &shared.settings;
         let arbiters: Vec<_> = (0..settings.arbiters.max(1)).map(|_| Arbiter::new()).collect();
@@ -260,6 +265,19 @@ impl Devices {
     /// Tells the actor of this route, if there is one, that its rows were changed by somebody else.
     pub fn changed(&self, route: RouteId) {
         self.tell(route, Work::Changed);
+    }
+
+    /// The settings changed: devices compare at their next session; sessions that open from now on have the new
+    /// time limit.
+    pub fn settings_changed(&self, now: InForce) {
+        self.inner.shared.standing.set(now);
+    }
+
+    /// Whether the wall clock can be trusted: while it is in doubt, nobody is overdue.
+    #[must_use]
+    pub fn clock_is_steady(&self) -> bool {
+        let shared = &self.inner.shared;
+        shared.steady.holds(shared.clock.wall(), shared.clock.monotonic())
     }
 
     /// Figures of the moment.

@@ -20,6 +20,7 @@ mod messages;
 pub mod objects;
 mod orders;
 mod payload;
+mod schedule;
 mod settings;
 mod shard;
 mod shared;
@@ -32,13 +33,15 @@ mod watch;
 mod wheel;
 
 pub use abilities::{
-    Announce, AnnounceNothing, Clock, PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport,
-    PushReports, Randomness, SystemClock, SystemRandom, masked,
+    Announce, AnnounceNothing, Clock, DeviceRules, NoRules, PushBearer, PushError, PushOrder, PushOutcome,
+    PushReceipt, PushReport, PushReports, Randomness, Rules, SystemClock, SystemRandom, masked,
 };
 pub use devices::{Devices, Parts};
 pub use messages::*;
 pub use payload::{BadPayload, Content};
 pub use postern_engine::queue::{Body, BodyItem};
+pub use postern_engine::schedule::Interval;
 pub use postern_engine::spool::Spool;
+pub use schedule::InForce;
 pub use settings::Settings;
 pub use watch::CommandWatch;

@@ -6,6 +6,7 @@ mod idle_cost;
 mod kit;
 mod orders;
 mod restarts;
+mod schedule;
 mod trees;
 
 /// A body that begins so makes its device's actor panic.

@@ -17,7 +17,7 @@ use crate::{
     gateways::{Reports, Told, publish},
     inside::{Active, Inside},
     links::{GatewayTarget, LinkFiles, Links, LinksConfig, Lists},
-    signer, upkeep,
+    settings, signer, upkeep,
 };
 
 /// How long devices have to finish what runs when the core stops.
@@ -80,11 +80,13 @@ async fn begin(
     let devices = Devices::start(Parts {
         store: inside.store.clone(),
         sealer: Arc::clone(&inside.sealer),
-        settings: settings(&inside.config),
+        settings: limits(&inside.config),
         clock: Arc::clone(&inside.clock),
         random: Arc::clone(&inside.random),
         announce: Arc::clone(&told) as Arc<dyn Announce>,
+        rules: Arc::new(settings::CoreRules(inside.config.clone())),
     });
+    devices.settings_changed(settings::in_force(inside).await?);
     let endpoint = web::Data::new(DeviceEndpoint {
         devices: devices.clone(),
         blocked: told as Arc<dyn Blocked>,
@@ -136,7 +138,7 @@ async fn end(inside: &Arc<Inside>, beside: Beside) {
     }
 }
 
-fn settings(config: &Config) -> Settings {
+fn limits(config: &Config) -> Settings {
     let mut settings = Settings { pending_cap: config.commands.per_device, ..Settings::default() };
     settings.session.max_obj_size = config.devices.object_octets;
     settings.session.spool = postern_actors::Spool::new(config.devices.spool_octets);

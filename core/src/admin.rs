@@ -6,7 +6,7 @@
 //! transaction. Refusals are RFC 9457 problems.
 //!
 //! - `guard` is the middleware; `auth` knows tokens; `write` is the transaction of a change.
-//! - `devices`, `commands`, `groups`, `gateways`, `admins`, `tokens`, `audit`, `status`, `why`: one resource each.
+//! - `devices`, `commands`, `groups`, `gateways`, `admins`, `tokens`, `audit`, `settings`, `status`, `why`: one resource each.
 
 mod admins;
 mod answer;
@@ -20,6 +20,7 @@ mod guard;
 mod objects;
 pub mod problem;
 mod register;
+pub(crate) mod settings;
 mod status;
 mod syncml;
 mod tokens;

@@ -160,6 +160,8 @@ pub struct Devices {
     pub object_octets: u64,
     #[serde(default = "spool_octets")]
     pub spool_octets: u64,
+    #[serde(default = "read_configuration")]
+    pub read_configuration: bool,
 }
 
 /// `[keys]`
@@ -303,6 +305,7 @@ impl Devices {
             threads: 0,
             object_octets: object_octets(),
             spool_octets: spool_octets(),
+            read_configuration: read_configuration(),
         }
     }
 }
@@ -329,6 +332,9 @@ const fn object_octets() -> u64 {
 
 const fn spool_octets() -> u64 {
     256 * 1024 * 1024
+
+const fn read_configuration() -> bool {
+    true
 }
 
 /// Why a configuration is not taken.
@@ -528,7 +534,7 @@ fn lay_over(table: &mut toml::Table, path: &str, value: &str) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     const SMALL: &str =
@@ -537,6 +543,11 @@ mod tests {
     fn read(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Config::read(text, Path::new("core.toml"), PathBuf::new(), environment)
+    }
+
+    /// A small configuration, for other modules' tests.
+    pub(crate) fn example() -> Config {
+        read(SMALL, &[]).unwrap()
     }
 
     #[test]

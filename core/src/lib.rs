@@ -24,6 +24,8 @@ pub mod keys;
 pub mod links;
 mod observe;
 pub mod run;
+mod schedule;
+mod settings;
 mod signer;
 mod tls;
 mod upkeep;

@@ -7,12 +7,14 @@ use postern_store::{
 };
 use postern_wire::terms::UtcMillis;
 
-use crate::{ca::DAY_MS, inside::Inside};
+use crate::{ca::DAY_MS, inside::Inside, schedule::Eye, settings};
 
 /// How often last uses are written.
 const USES: Duration = Duration::from_secs(30);
 /// How often old rows are looked for.
 const PURGE: Duration = Duration::from_secs(600);
+/// How often overdue devices are counted for the metrics.
+const OVERDUE: Duration = Duration::from_secs(60);
 /// Rows that one purge takes away in a transaction: few enough that nobody waits for them.
 const PURGED: i64 = 500;
 
@@ -20,10 +22,15 @@ const PURGED: i64 = 500;
 pub(crate) async fn keep_up(inside: Arc<Inside>) {
     let mut uses = tokio::time::interval(USES);
     let mut purge = tokio::time::interval(PURGE);
+    let mut overdue = tokio::time::interval(OVERDUE);
     loop {
         let done = tokio::select! {
             _ = uses.tick() => write_uses(&inside).await,
             _ = purge.tick() => purge_old(&inside).await,
+            _ = overdue.tick() => {
+                count_overdue(&inside).await;
+                Ok(())
+            }
         };
         if let Err(error) = done {
             tracing::warn!(%error, "upkeep was put off");
@@ -40,13 +47,25 @@ pub(crate) async fn write_uses(inside: &Inside) -> Result<(), WriteError> {
     inside.store.write(move |tx| tokens::used(tx, &uses)).await
 }
 
+/// Metric: `postern_devices_overdue`.
+#[expect(clippy::cast_precision_loss, reason = "a gauge of a count far below 2^52")]
+async fn count_overdue(inside: &Inside) {
+    let eye = Eye::of(inside);
+    match inside.store.read(move |r| eye.count_overdue(r)).await {
+        Ok(count) => metrics::gauge!("postern_devices_overdue").set(count as f64),
+        Err(error) => tracing::debug!(%error, "overdue devices were not counted"),
+    }
+}
+
 async fn purge_old(inside: &Inside) -> Result<(), WriteError> {
     let now = inside.now();
     let yesterday = now.plus(-DAY_MS);
     inside.store.write(move |tx| idempotency::purge(tx, yesterday)).await?;
-    let days = i64::from(inside.config.commands.keep_days);
-    if days > 0 {
-        let before = now.plus(-days * DAY_MS);
+    let layers = inside.store.read(settings::global).await.unwrap_or_default();
+    let keep = settings::resolve(settings::row("HistoryDuration"), &layers, &inside.config);
+    // The configuration file's 0 means for ever, the setting's means not at all.
+    if keep.value > 0 || keep.from != "configuration" {
+        let before = now.plus(-keep.value * DAY_MS);
         by_and_by(&inside.store, before, commands::purge).await?;
         by_and_by(&inside.store, before, sessions::purge).await?;
         by_and_by(&inside.store, before, notifications::purge).await?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{admin, audit, command, conformance, device, gateway, group, mo, token};
+use crate::commands::{admin, audit, command, conformance, device, gateway, group, mo, settings, token};
 use crate::{bootstrap, notification, syncml};
 
 /// Manages an installation of Postern, and reads SyncML messages offline.
@@ -75,6 +75,9 @@ pub enum Command {
     /// Groups of devices.
     #[command(subcommand)]
     Group(group::Action),
+    /// Intervals and limits: for everything, a group or a device.
+    #[command(subcommand)]
+    Settings(settings::Action),
     /// Gateways, their links and settings.
     #[command(subcommand)]
     Gateway(gateway::Action),

@@ -183,7 +183,7 @@ impl DmSession<'_> {
     pub fn package_1(&mut self) -> Vec<Command> {
         let info = [
             ("./DevInfo/DevId", self.client.enrolment.device_id.clone()),
-            ("./DevInfo/Man", "Postern".to_owned()),
+            ("./DevInfo/Man", "Example".to_owned()),
             ("./DevInfo/Mod", "script".to_owned()),
             ("./DevInfo/DmV", "1.2".to_owned()),
             ("./DevInfo/Lang", "en".to_owned()),

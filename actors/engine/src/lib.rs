@@ -14,6 +14,7 @@ pub mod operations;
 pub mod probe;
 pub mod profiles;
 pub mod queue;
+pub mod schedule;
 pub mod session;
 pub mod spool;
 pub mod user;

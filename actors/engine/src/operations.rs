@@ -3,6 +3,8 @@
 //! Follows docs/ARCHITECTURE.md "Operations". An operation is what an admin or a supervisor wants of a device;
 //! its planner knows the device's dialect and quirks and gives commands.
 
+pub mod inventory;
+pub mod policy;
 pub mod raw;
 
 use postern_wire::{
@@ -61,13 +63,13 @@ pub trait Planner {
 pub fn planner(kind: OperationKind) -> Option<&'static dyn Planner> {
     match kind {
         OperationKind::Raw => Some(&raw::Raw),
+        OperationKind::Policy => Some(&policy::Policy),
+        OperationKind::Inventory => Some(&inventory::Inventory),
         OperationKind::Wipe
         | OperationKind::Lock
         | OperationKind::Certificate
-        | OperationKind::Policy
         | OperationKind::Recovery
-        | OperationKind::Software
-        | OperationKind::Inventory => None,
+        | OperationKind::Software => None,
     }
 }
 
@@ -296,7 +298,9 @@ mod tests {
     #[test]
     fn kinds_without_a_planner_say_so() {
         for &kind in OperationKind::ALL {
-            assert_eq!(planner(kind).map(Planner::kind), (kind == OperationKind::Raw).then_some(kind));
+            let planned =
+                matches!(kind, OperationKind::Raw | OperationKind::Policy | OperationKind::Inventory);
+            assert_eq!(planner(kind).map(Planner::kind), planned.then_some(kind));
         }
     }
 

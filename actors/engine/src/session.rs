@@ -139,7 +139,7 @@ impl Random {
 }
 
 /// The sessions of one enrolment: at most one is open.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Session {
     account: Account,
     config: SessionConfig,

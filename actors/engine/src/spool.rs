@@ -55,6 +55,14 @@ impl Reservation {
     }
 }
 
+/// A session that is set back to where it stood holds what it held: for that moment the room may be overdrawn.
+impl Clone for Reservation {
+    fn clone(&self) -> Self {
+        self.room.used.fetch_add(self.octets, Ordering::Relaxed);
+        Self { room: self.room.clone(), octets: self.octets }
+    }
+}
+
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.room.used.fetch_sub(self.octets, Ordering::Relaxed);

@@ -13,15 +13,16 @@ use postern_store::{
     facts::{self, Fact},
     refusals::Refusal as RefusalRow,
     results::{self, ResultItem as ResultRow},
+    schedules,
     sessions::SessionRow,
 };
 use postern_wire::{
     syncml::Data,
-    terms::{CommandId, CommandState, DmSessionId, EnrolmentId, ProofClass, UtcMillis},
+    terms::{CommandId, CommandState, DmSessionId, EnrolmentId, OperationId, ProofClass, UtcMillis},
 };
 
 use super::{live::Live, record::OpenRecord};
-use crate::{CheckIn, counters::Counters, later::Note, payload, shared::Shared};
+use crate::{CheckIn, counters::Counters, later::Note, payload, schedule::Waiting, shared::Shared};
 
 /// Results of a command that was accepted first stand behind those that came with the acceptance.
 const AFTER_ACCEPTANCE: i64 = 10_000;
@@ -33,6 +34,8 @@ const AFTER_RESULTS: i64 = 20_000;
 const STATUS_TYPE: &str = "application/vnd.syncml.status";
 /// Commands that are recorded as sent by one statement: each row carries the references of all of them.
 const SENT_TOGETHER: usize = 16;
+/// The longest value that becomes a fact.
+const FACT_OCTETS: usize = 1024;
 
 /// The durable effects of one message, ready to be written as often as the writer has to try.
 #[derive(Debug)]
@@ -53,8 +56,12 @@ enum Write {
     Proof(ProofClass),
     Resynchronised,
     Facts(Vec<Fact>),
-    /// The first session: who proved itself is managed from now on, which shows at once.
-    Managed(ProofClass),
+    /// The first session: who proved itself has been seen.
+    Seen(ProofClass),
+    /// Its work is done: managed from now on, which shows at once.
+    Managed,
+    /// A device answered what told it its interval.
+    Interval(OperationId, bool, Option<i64>),
 }
 
 impl Commit {
@@ -65,18 +72,40 @@ impl Commit {
         session: Option<DmSessionId>,
         effects: Vec<Effect>,
         accepted: &[CommandId],
+        waiting: &Waiting,
     ) -> Self {
         let mut commit =
             Self { enrolment, steps: Vec::new(), touched: Vec::new(), ended: Vec::new(), sent: 0 };
         for effect in effects {
+            commit.note(&effect, waiting);
             commit.add(effect, session, accepted);
         }
         commit
     }
 
+    /// What a command of the schedule brought.
+    fn note(&mut self, effect: &Effect, waiting: &Waiting) {
+        let Effect::CommandMoved { command, state, code, results, at, .. } = effect else { return };
+        if let Some(operation) = waiting.interval(*command).filter(|_| !is_pending(*state)) {
+            let success = *state == CommandState::Succeeded;
+            self.steps.push(Write::Interval(operation, success, code.map(i64::from)));
+        }
+        if waiting.is_reading(*command) {
+            let facts = read_facts(self.enrolment, results, *at);
+            if !facts.is_empty() {
+                self.steps.push(Write::Facts(facts));
+            }
+        }
+    }
+
     /// The device proved itself for the first time.
-    pub(crate) fn managed(&mut self, class: ProofClass) {
-        self.steps.push(Write::Managed(class));
+    pub(crate) fn seen(&mut self, class: ProofClass) {
+        self.steps.push(Write::Seen(class));
+    }
+
+    /// Its first session has nothing more to do.
+    pub(crate) fn managed(&mut self) {
+        self.steps.push(Write::Managed);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -226,9 +255,12 @@ impl Commit {
                 Write::Facts(rows) => {
                     facts::set(tx, rows.clone())?;
                 }
-                Write::Managed(class) => {
-                    enrolments::authenticated(tx, self.enrolment, *class)?;
+                Write::Seen(class) => enrolments::authenticated(tx, self.enrolment, *class)?,
+                Write::Managed => {
                     enrolments::managed(tx, self.enrolment)?;
+                }
+                Write::Interval(operation, success, status) => {
+                    schedules::answered(tx, self.enrolment, *operation, *success, *status)?;
                 }
             }
         }
@@ -298,6 +330,18 @@ fn octets(data: Data) -> Vec<u8> {
         Data::Text(text) | Data::Markup(text) => text.into_bytes(),
         Data::Binary(octets) => octets,
     }
+}
+
+/// The leaves that were read stand as facts, short texts only.
+fn read_facts(enrolment: EnrolmentId, results: &[ResultItem], at: UtcMillis) -> Vec<Fact> {
+    let leaves = results.iter().filter(|item| item.children().is_none());
+    leaves
+        .filter_map(|item| {
+            let value = item.data.as_text().filter(|text| text.len() <= FACT_OCTETS)?.to_owned();
+            let key = if item.uri.starts_with('.') { item.uri.clone() } else { format!("./{}", item.uri) };
+            Some(Fact { enrolment, key, value, source: "device".to_owned(), at })
+        })
+        .collect()
 }
 
 /// The newest alert of each type and source stands as a fact.

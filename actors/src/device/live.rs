@@ -25,6 +25,7 @@ use super::{commit::Commit, proof::Window, record::OpenRecord};
 use crate::{
     Refusal, RefusalCause,
     payload::{self, Content},
+    schedule::Waiting,
     shared::Shared,
 };
 
@@ -46,6 +47,8 @@ pub(crate) struct Live {
     pub(crate) auth: AuthType,
     pub(crate) fingerprint: Option<[u8; 32]>,
     pub(crate) managed: bool,
+    /// The settings epoch that its schedule was last compared at.
+    pub(crate) settings_epoch: i64,
     pub(crate) session: Session,
     pub(crate) queue: Queue,
     /// The rows changed since they were read.
@@ -135,7 +138,8 @@ impl Live {
             auth: enrolment.auth,
             fingerprint: enrolment.certificate_fingerprint,
             managed: enrolment.state == EnrolmentState::Managed,
-            session: Session::open(account, shared.settings.session.clone()),
+            settings_epoch: enrolment.settings_epoch,
+            session: Session::open(account, shared.standing.session(&shared.settings.session)),
             queue: Rows::into_queue(commands, shared),
             stale: false,
             window: Window::new(remembered.signed_s, shared.started),
@@ -155,6 +159,8 @@ impl Live {
         let remembered = self.remember();
         self.session.set_account(account(shared, &enrolment, remembered)?);
         self.fingerprint = enrolment.certificate_fingerprint;
+        self.settings_epoch = enrolment.settings_epoch;
+        self.managed = enrolment.state == EnrolmentState::Managed;
         self.queue = Rows::into_queue(commands, shared);
         self.stale = false;
         Ok(())
@@ -183,9 +189,10 @@ impl Live {
     /// committed is settled by the next session.
     pub(crate) async fn end(&mut self, shared: &Arc<Shared>) {
         let Some((session, _)) = self.session.current() else { return self.abandon(shared) };
+        let waiting = Waiting::of(&self.queue);
         let effects = self.session.close(&mut self.queue, CloseReason::Idle, shared.now());
         let (durable, deferred): (Vec<_>, Vec<_>) = effects.into_iter().partition(Effect::is_durable);
-        let commit = Commit::gather(self.enrolment, Some(session), durable, &[]);
+        let commit = Commit::gather(self.enrolment, Some(session), durable, &[], &waiting);
         if !commit.is_empty()
             && let Err(cause) = commit.write(shared).await
         {

@@ -1,20 +1,29 @@
 //! One request of a device, from its rows to its answer.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use postern_engine::{
     effect::{Effect, Outcome, Reply},
-    session::Inbound,
+    queue::Queue,
+    session::{Inbound, Session},
 };
 use postern_store::{StoreError, WriteError};
-use postern_wire::route::RouteId;
+use postern_wire::{
+    route::RouteId,
+    terms::{CommandId, ProofClass, UtcMillis},
+};
 
 use super::{
     commit::{Commit, defer},
     live::{Live, Remembered},
     proof,
 };
-use crate::{CheckIn, CheckedIn, Refusal, RefusalCause, Standing, job::Visit, shared::Shared};
+use crate::{
+    CheckIn, CheckedIn, Refusal, RefusalCause, Standing,
+    job::Visit,
+    schedule::{self, Waiting},
+    shared::Shared,
+};
 
 /// Answers a request; gives back what is to be kept of the device.
 pub(crate) async fn answer(
@@ -55,7 +64,7 @@ async fn work(
         live.abandon(shared);
         return (None, Err(refusal));
     }
-    match receive(shared, &mut live, request).await {
+    match receive(shared, &mut live, route, request).await {
         Ok(result) => (Some(live), result),
         Err(cause) if is_conflict(&cause) => again(shared, route, remembered, live, request).await,
         Err(cause) => held_back(shared, live, &cause),
@@ -76,7 +85,7 @@ async fn again(
         Err(refusal) => return (None, Err(refusal)),
     };
     std::mem::swap(&mut live.window, &mut lost.window);
-    match receive(shared, &mut live, request).await {
+    match receive(shared, &mut live, route, request).await {
         Ok(result) => (Some(live), result),
         Err(cause) => held_back(shared, live, &cause),
     }
@@ -97,6 +106,7 @@ fn held_back(
 async fn receive(
     shared: &Arc<Shared>,
     live: &mut Live,
+    route: RouteId,
     request: &CheckIn,
 ) -> Result<Result<CheckedIn, Refusal>, WriteError> {
     let now = shared.now();
@@ -105,29 +115,40 @@ async fn receive(
         return Ok(Err(Refusal { enrolment: Some(live.enrolment), ..refusal }));
     }
     let peer = proof::peer(live, shared, request, now);
-    let accepted: Vec<_> =
-        live.queue.iter().filter(|command| command.accepted.is_some()).map(|command| command.id).collect();
-
     let inbound = Inbound { content_type: request.media.as_str(), body: &request.body, peer: &peer };
     let before = live.session.current();
-    let Outcome { reply, durable, deferred, trace: _ } =
-        live.session.receive(inbound, &mut live.queue, now, shared.random32());
-    let session = live.session.current().or(before).map(|(session, _)| session);
+    let (mut settled, mut outcome) = take(shared, live, inbound, now);
+    if let Some(earlier) = settled.earlier.take()
+        && opened(&outcome).is_some()
+    {
+        // It proved itself, and its settings changed since it was compared: the same message once more, from where it
+        // stood before, with what it is to be told in its queue.
+        (live.session, live.queue) = *earlier;
+        schedule::compare(shared, live.enrolment, device_info(&outcome)).await?;
+        if let Err(refusal) = live.refresh(shared, route).await {
+            return Ok(Err(Refusal { enrolment: Some(live.enrolment), ..refusal }));
+        }
+        (settled, outcome) = take(shared, live, inbound, now);
+    }
+    let opened = opened(&outcome);
+    let Outcome { reply, durable, deferred, trace: _ } = outcome;
+    let current = live.session.current().or(before);
+    let session = current.map(|(session, _)| session);
 
-    let mut commit = Commit::gather(live.enrolment, session, durable, &accepted);
-    let opened = deferred.iter().find_map(|effect| match effect {
-        Effect::SessionOpened { class, .. } => Some(*class),
-        _ => None,
-    });
-    let managed = opened.filter(|_| !live.managed);
-    if let Some(class) = managed {
-        commit.managed(class);
+    let mut commit = Commit::gather(live.enrolment, session, durable, &settled.accepted, &settled.waiting);
+    if let Some(class) = opened.filter(|_| !live.managed) {
+        commit.seen(class);
+    }
+    let proved = opened.is_some() || current.is_some();
+    let managed = !live.managed && proved && Waiting::of(&live.queue).is_empty();
+    if managed {
+        commit.managed();
     }
     let sent = commit.sent();
     if !commit.is_empty() {
         commit.write(shared).await?;
     }
-    live.managed |= managed.is_some();
+    live.managed |= managed;
     for effect in deferred {
         defer(live, shared, effect, Some(request));
     }
@@ -135,6 +156,41 @@ async fn receive(
         record.sent(sent);
     }
     Ok(translate(live, reply))
+}
+
+/// What stood in the queue before a message was taken, as far as what comes of it needs it.
+struct Settled {
+    accepted: Vec<CommandId>,
+    waiting: Waiting,
+    /// Session and queue as they were, where the device may have to be compared and the message taken again.
+    earlier: Option<Box<(Session, Queue)>>,
+}
+
+fn take(shared: &Shared, live: &mut Live, inbound: Inbound<'_>, now: UtcMillis) -> (Settled, Outcome) {
+    let news = shared.standing.is_news(live.settings_epoch) && !live.queue.is_suspended_by_wipe();
+    let accepted = live.queue.iter().filter(|command| command.accepted.is_some());
+    let settled = Settled {
+        accepted: accepted.map(|command| command.id).collect(),
+        waiting: Waiting::of(&live.queue),
+        earlier: news.then(|| Box::new((live.session.clone(), live.queue.clone()))),
+    };
+    let outcome = live.session.receive(inbound, &mut live.queue, now, shared.random32());
+    (settled, outcome)
+}
+
+/// How strongly the session was proved that this message opened.
+fn opened(outcome: &Outcome) -> Option<ProofClass> {
+    outcome.deferred.iter().find_map(|effect| match effect {
+        Effect::SessionOpened { class, .. } => Some(*class),
+        _ => None,
+    })
+}
+
+fn device_info(outcome: &Outcome) -> Option<BTreeMap<String, String>> {
+    outcome.deferred.iter().find_map(|effect| match effect {
+        Effect::DeviceInfo(info) => Some(info.leaves.clone()),
+        _ => None,
+    })
 }
 
 fn translate(live: &Live, reply: Reply) -> Result<CheckedIn, Refusal> {

@@ -61,6 +61,19 @@ pub(crate) async fn submit(shared: &Shared, order: Order) -> Result<Taken, Submi
     Ok(taken)
 }
 
+/// Takes an order of a service inside a transaction of its own; the caller tells whom it concerns.
+pub(crate) fn within(
+    tx: &mut Tx,
+    order: &Order,
+    cap: usize,
+) -> Result<Result<OperationId, SubmitError>, StoreError> {
+    if let Err(refused) = check(order) {
+        return Ok(Err(refused));
+    }
+    let decided = decide(tx, order, digest(order), cap)?;
+    Ok(decided.map(|taken| taken.submitted.operation))
+}
+
 fn check(order: &Order) -> Result<(), SubmitError> {
     let invalid = |text: String| Err(SubmitError::Invalid(text));
     if order.targets.is_empty() || order.targets.len() > TARGETS {

@@ -22,7 +22,8 @@ use uuid::Uuid;
 
 use crate::{
     AnnounceNothing, AuditActor, Body, BodyItem, CertificateFacts, CheckIn, CheckedIn, Clock, Devices,
-    Enrolled, NewEnrolment, Order, Parts, PeerFacts, Refusal, Settings, Submitted, SystemClock, SystemRandom,
+    Enrolled, NewEnrolment, NoRules, Order, Parts, PeerFacts, Refusal, Rules, Settings, Submitted,
+    SystemClock, SystemRandom,
 };
 
 /// A wall clock that tests can set forward; monotonic time goes with it.
@@ -59,6 +60,7 @@ pub(crate) struct Core {
     pub(crate) clock: TestClock,
     settings: Settings,
     folder: Arc<TempDir>,
+    rules: Arc<dyn Rules>,
 }
 
 /// Settings that let tests pass quickly.
@@ -76,10 +78,19 @@ pub(crate) fn quick() -> Settings {
 
 impl Core {
     pub(crate) async fn start(settings: Settings) -> Self {
-        Self::start_in(Arc::new(tempfile::tempdir().unwrap()), settings, TestClock::new()).await
+        Self::with_rules(settings, Arc::new(NoRules)).await
     }
 
-    async fn start_in(folder: Arc<TempDir>, settings: Settings, clock: TestClock) -> Self {
+    pub(crate) async fn with_rules(settings: Settings, rules: Arc<dyn Rules>) -> Self {
+        Self::start_in(Arc::new(tempfile::tempdir().unwrap()), settings, TestClock::new(), rules).await
+    }
+
+    async fn start_in(
+        folder: Arc<TempDir>,
+        settings: Settings,
+        clock: TestClock,
+        rules: Arc<dyn Rules>,
+    ) -> Self {
         let place = Place::Sqlite { path: folder.path().join("test.sqlite") };
         let wall = clock.clone();
         let ambient = Ambient::with_clock(Arc::new(move || wall.wall()));
@@ -95,8 +106,9 @@ impl Core {
             clock: Arc::new(clock.clone()),
             random: Arc::new(SystemRandom::default()),
             announce: Arc::new(AnnounceNothing),
+            rules: rules.clone(),
         });
-        Self { devices, store, clock, settings, folder }
+        Self { devices, store, clock, settings, folder, rules }
     }
 
     /// Stops in order.
@@ -111,7 +123,7 @@ impl Core {
         let store = self.store.clone();
         tokio::task::spawn_blocking(move || store.shutdown()).await.unwrap();
         self.devices.stop().await;
-        Self::start_in(self.folder, self.settings, self.clock).await
+        Self::start_in(self.folder, self.settings, self.clock, self.rules).await
     }
 
     pub(crate) async fn enrol(&self, name: &str, auth: AuthType) -> Device {
@@ -214,6 +226,8 @@ pub(crate) struct Device {
     pub(crate) enrolled: Enrolled,
     pub(crate) peer: PeerFacts,
     pub(crate) password: String,
+    /// What it says of its maker.
+    pub(crate) man: String,
     auth: AuthType,
     nonce: Vec<u8>,
     session: u32,
@@ -229,6 +243,7 @@ impl Device {
             enrolled,
             peer: PeerFacts { certificate, ..PeerFacts::default() },
             password: "device password".to_owned(),
+            man: "Postern".to_owned(),
             auth,
             nonce: Vec::new(),
             session: 0,
@@ -256,7 +271,7 @@ impl Device {
         };
         let info = vec![
             leaf("DevId", &self.name),
-            leaf("Man", "Postern"),
+            leaf("Man", &self.man),
             leaf("Mod", "scripted"),
             leaf("DmV", "1.2"),
             leaf("Lang", "en"),

@@ -56,7 +56,7 @@ pub(super) async fn queue(
     if body.force {
         caller.require(Permission::CommandsForce)?;
     }
-    let deadline = deadline(&inside, body.deadline)?;
+    let deadline = deadline(&inside, body.deadline).await?;
     let active = inside.active()?;
     let (name, known) = (path.into_inner(), inside.objects.clone());
     let (device, registry, mounts) = inside
@@ -150,16 +150,17 @@ fn of_spec(at: usize, spec: &CommandSpec) -> Result<Body, Refused> {
     Ok(Body::plain(spec.verb, vec![item]))
 }
 
-fn deadline(inside: &Inside, asked: Option<Time>) -> Result<Option<UtcMillis>, Refused> {
+async fn deadline(inside: &Inside, asked: Option<Time>) -> Result<Option<UtcMillis>, Refused> {
     let now = inside.now();
     match asked {
         Some(at) if at.0 <= now => Err(Refused::invalid("/deadline", "the deadline has passed")),
         Some(at) => Ok(Some(at.0)),
         None => {
             // To the end of a day: an order that is repeated under its Idempotency-Key asks for the same.
-            let days = i64::from(inside.config.commands.deadline_days);
+            let days = inside.setting("ExpirationInterval").await?;
+            let expires = inside.setting("EnableExpiration").await? != 0 && days > 0;
             let today = now.0.div_euclid(DAY_MS);
-            Ok((days > 0).then(|| UtcMillis((today + days + 1) * DAY_MS)))
+            Ok(expires.then(|| UtcMillis((today + days + 1) * DAY_MS)))
         }
     }
 }

@@ -8,13 +8,13 @@ use postern_api::{
     Time,
     devices::{
         Device, DeviceCertificate, DeviceQuery, EnrolDevice, Enrolled, EnrolmentFile, Fact, ReasonQuery,
-        UpdateDevice,
+        StateFilter, UpdateDevice,
     },
     groups::GroupRef,
     problem::Slug,
 };
 use postern_store::{Reader, StoreError, enrolments, facts, groups};
-use postern_wire::terms::{AuthType, Dialect, EnrolmentId, EnrolmentState, ProofClass};
+use postern_wire::terms::{AuthType, Dialect, EnrolmentId, EnrolmentState, ProofClass, UtcMillis};
 use secrecy::SecretString;
 use serde_json::json;
 use uuid::Uuid;
@@ -30,6 +30,7 @@ use crate::{
     device::Certificate,
     files,
     inside::{Active, Inside},
+    schedule::Eye,
 };
 
 const LIST: &str = "devices";
@@ -47,13 +48,15 @@ pub(super) async fn list(inside: web::Data<Inside>, query: web::Query<DeviceQuer
     let window = Window::read(LIST, query.limit, query.cursor.as_deref())?;
     let after: Option<EnrolmentId> = window.place()?;
     let fetch = window.fetch();
-    let rows = inside.store.read(move |r| Ok(matching(r, &query, after, fetch))).await??;
+    let eye = Eye::of(&inside);
+    let rows = inside.store.read(move |r| Ok(matching(r, &eye, &query, after, fetch))).await??;
     answer::ok(&window.page(LIST, rows, |device| device.id.to_string(), |device| device))
 }
 
 /// Up to `wanted` devices after `after` that fit the query.
 fn matching(
     r: &mut Reader,
+    eye: &Eye,
     query: &DeviceQuery,
     mut after: Option<EnrolmentId>,
     wanted: i64,
@@ -63,29 +66,38 @@ fn matching(
         None => None,
     };
     let filter = enrolments::Filter {
-        state: query.state,
+        state: query.state.and_then(StateFilter::state),
         owner: query.owner.clone(),
         text: query.q.clone(),
         not_seen_since: query.seen_before.map(|time| time.0),
         group: None,
     };
     let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+    let overdue = query.state == Some(StateFilter::Overdue);
+    let everything = eye.everything(r)?;
     let mut found = Vec::new();
     loop {
-        let rows = match group {
-            None => enrolments::list(r, &filter, after, 500)?,
-            Some(group) => {
-                let mut rows = Vec::new();
-                for id in groups::members(r, group, after, 500)? {
-                    rows.extend(enrolments::find(r, id)?);
-                }
-                rows
+        let mut rows = Vec::new();
+        let ids = match group {
+            Some(group) => groups::members(r, group, after, 500)?,
+            None if overdue => eye.overdue(r, after, 500)?,
+            None => {
+                rows = enrolments::list(r, &filter, after, 500)?;
+                Vec::new()
             }
         };
+        for id in ids {
+            rows.extend(enrolments::find(r, id)?);
+        }
         let Some(last) = rows.last() else { return Ok(found) };
         after = Some(last.id);
         for row in rows.into_iter().filter(|row| fits(row, query)) {
-            found.push(view(r, row, false)?);
+            let device = view(r, row, false)?;
+            let device = eye.scheduled(r, &everything, device)?;
+            if overdue && !device.schedule.as_ref().is_some_and(|schedule| schedule.overdue_since.is_some()) {
+                continue;
+            }
+            found.push(device);
             if found.len() == wanted {
                 return Ok(found);
             }
@@ -95,7 +107,8 @@ fn matching(
 
 /// What the query asks beside what the database filtered by; all of it for a group's members.
 fn fits(row: &enrolments::Enrolment, query: &DeviceQuery) -> bool {
-    query.state.map_or(row.state != EnrolmentState::Retired, |state| row.state == state)
+    let state = query.state.and_then(StateFilter::state);
+    state.map_or(row.state != EnrolmentState::Retired, |state| row.state == state)
         && query.pending.is_none_or(|pending| pending == (row.pending > 0))
         && query.owner.as_ref().is_none_or(|owner| row.owner.as_ref() == Some(owner))
         && query.q.as_ref().is_none_or(|text| {
@@ -107,13 +120,16 @@ fn fits(row: &enrolments::Enrolment, query: &DeviceQuery) -> bool {
 
 pub(super) async fn show(inside: web::Data<Inside>, path: web::Path<String>, _: Caller) -> Answer {
     let name = path.into_inner();
-    let device = inside.store.read(move |r| Ok(show_row(r, &name))).await??;
+    let eye = Eye::of(&inside);
+    let device = inside.store.read(move |r| Ok(show_row(r, &eye, &name))).await??;
     answer::tagged(200, device.revision, &device)
 }
 
-fn show_row(r: &mut Reader, name: &str) -> Result<Device, Refused> {
+fn show_row(r: &mut Reader, eye: &Eye, name: &str) -> Result<Device, Refused> {
     let row = resolve(r, name)?;
-    Ok(view(r, row, true)?)
+    let device = view(r, row, true)?;
+    let everything = eye.everything(r)?;
+    Ok(eye.scheduled(r, &everything, device)?)
 }
 
 /// The one device that a name means: of several, the one that is not retired.
@@ -138,6 +154,16 @@ pub(super) fn resolve(r: &mut Reader, name: &str) -> Result<enrolments::Enrolmen
     }
 }
 
+/// Where a device's life stands: a new one that was seen is in its first session.
+const fn stage(state: EnrolmentState, first_seen: Option<UtcMillis>) -> &'static str {
+    match (state, first_seen) {
+        (EnrolmentState::New, None) => "enrolled",
+        (EnrolmentState::New, Some(_)) => "first-session",
+        (EnrolmentState::Managed, _) => "managed",
+        (EnrolmentState::Retired, _) => "retired",
+    }
+}
+
 /// A row as the API shows it.
 pub(super) fn view(
     r: &mut Reader,
@@ -159,6 +185,8 @@ pub(super) fn view(
         owner: row.owner,
         hardware_id: row.hardware_id,
         state: row.state,
+        stage: stage(row.state, row.first_seen_at).to_owned(),
+        schedule: None,
         auth: row.auth,
         proof_class: row.proof_floor,
         dialect: row.dialect,

@@ -17,7 +17,7 @@ use super::{
     problem::Refused,
     write::{Done, Keep, Stop},
 };
-use crate::inside::Inside;
+use crate::{inside::Inside, settings};
 
 const LIST: &str = "groups";
 /// Longest name, in characters.
@@ -170,6 +170,8 @@ pub(super) async fn delete(
             Ok(Done { object: format!("group:{}", row.id), detail, value: () })
         })
         .await?;
+    // Who is in which group may change what holds for a device.
+    settings::tell(&inside).await;
     answer::nothing()
 }
 
@@ -211,6 +213,8 @@ async fn device(inside: &Inside, path: (String, String), caller: &Caller, way: M
             Ok(Done { object: format!("group:{}", row.id), detail, value: () })
         })
         .await?;
+    // Who is in which group may change what holds for a device.
+    settings::tell(inside).await;
     answer::nothing()
 }
 
@@ -249,5 +253,7 @@ async fn group(inside: &Inside, path: (String, String), caller: &Caller, way: Me
             Ok(Done { object: format!("group:{}", row.id), detail, value: () })
         })
         .await?;
+    // Who is in which group may change what holds for a device.
+    settings::tell(inside).await;
     answer::nothing()
 }

@@ -14,8 +14,8 @@ use postern_api::{
 };
 
 use super::{
-    admins, answer, audit, commands, devices, gateways, groups, guard, objects, problem::Refused, status,
-    tokens, trees, why,
+    admins, answer, audit, commands, devices, gateways, groups, guard, objects, problem::Refused, settings,
+    status, tokens, trees, why,
 };
 use crate::inside::Inside;
 
@@ -90,6 +90,12 @@ fn handlers(table: &mut Table) {
     table.on("groups.remove_device", groups::remove_device);
     table.on("groups.add_group", groups::add_group);
     table.on("groups.remove_group", groups::remove_group);
+    table.on("settings.show", settings::show);
+    table.on("settings.update", settings::update);
+    table.on("settings.show_group", settings::show_group);
+    table.on("settings.update_group", settings::update_group);
+    table.on("settings.show_device", settings::show_device);
+    table.on("settings.update_device", settings::update_device);
     table.on("gateways.list", gateways::list);
     table.on("gateways.show", gateways::show);
     table.on("gateways.settings", gateways::settings);

@@ -19,6 +19,7 @@ use crate::{
     ca::{DAY_MS, read_certificate},
     files,
     inside::Inside,
+    schedule::Eye,
 };
 
 /// A certificate with less than this left is expiring, or with less than a third of its life, whichever is less.
@@ -32,9 +33,10 @@ pub(super) async fn show(inside: web::Data<Inside>, _: Caller) -> Answer {
 
 async fn status(inside: &Inside) -> Result<Status, Refused> {
     let health = inside.store.health();
+    let eye = Eye::of(inside);
     let read = inside
         .store
-        .read(|r| {
+        .read(move |r| {
             let (oldest, pending) = commands::backlog(r)?;
             let sent = commands::count_pending(r, CommandState::Sent)?;
             let in_doubt = commands::count_finished(r, CommandState::InDoubt)?;
@@ -42,7 +44,16 @@ async fn status(inside: &Inside) -> Result<Status, Refused> {
                 .iter()
                 .map(|state| Ok((*state, enrolments::count(r, *state)?)))
                 .collect::<Result<Vec<_>, postern_store::StoreError>>()?;
-            Ok((oldest, pending, sent, in_doubt, devices, audit::heads(r, None, 1)?.pop(), audit::last(r)?))
+            Ok((
+                oldest,
+                pending,
+                sent,
+                in_doubt,
+                devices,
+                audit::heads(r, None, 1)?.pop(),
+                audit::last(r)?,
+                eye.count_overdue(r)?,
+            ))
         })
         .await;
     let now = inside.now();
@@ -64,7 +75,7 @@ async fn status(inside: &Inside) -> Result<Status, Refused> {
             problems.push(format!("gateway {} rejected its {}: {reason}", gateway.name, document.kind));
         }
     }
-    let (oldest, pending, sent, in_doubt, devices, head, last) = read.unwrap_or_default();
+    let (oldest, pending, sent, in_doubt, devices, head, last, overdue) = read.unwrap_or_default();
     if let (Some(head), Some((seq, _))) = (&head, last)
         && head.seq < seq
         && now.since(head.at) > HEAD_LATE_MS
@@ -93,6 +104,7 @@ async fn status(inside: &Inside) -> Result<Status, Refused> {
             oldest_pending: oldest.map(Time),
         },
         devices: devices.into_iter().map(|(state, n)| DeviceCount { state, count: count(n) }).collect(),
+        overdue: count(overdue),
         audit_signed_at: head.map(|head| Time(head.at)),
     })
 }

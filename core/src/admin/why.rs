@@ -3,7 +3,7 @@
 use actix_web::web;
 use postern_api::{
     Time,
-    devices::Device,
+    devices::{Device, DeviceSchedule},
     why::{BlockedEntry, Finding, PendingReason, RefusalSummary, SessionSummary, Why},
 };
 use postern_store::{Reader, StoreError, commands, enrolments, lists, refusals, sessions};
@@ -19,16 +19,15 @@ use super::{
     devices::{resolve, view},
     problem::Refused,
 };
-use crate::{ca::DAY_MS, inside::Inside};
+use crate::{ca::DAY_MS, inside::Inside, schedule::Eye};
 
 /// How much of each list is shown.
 const SHOWN: i64 = 20;
-/// A device that was not seen for so long is silent.
-const SILENT_MS: i64 = 2 * DAY_MS;
 
 pub(super) async fn show(inside: web::Data<Inside>, path: web::Path<String>, _: Caller) -> Answer {
     let (name, now) = (path.into_inner(), inside.now());
-    let mut why = inside.store.read(move |r| Ok(explain(r, &name, now))).await??;
+    let eye = Eye::of(&inside);
+    let mut why = inside.store.read(move |r| Ok(explain(r, &eye, &name, now))).await??;
     why.findings.splice(0..0, around(&inside));
     if why.findings.iter().all(|finding| finding.level != "problem") {
         why.findings.push(found(
@@ -76,13 +75,15 @@ fn around(inside: &Inside) -> Vec<Finding> {
     Vec::new()
 }
 
-fn explain(r: &mut Reader, name: &str, now: UtcMillis) -> Result<Why, Refused> {
+fn explain(r: &mut Reader, eye: &Eye, name: &str, now: UtcMillis) -> Result<Why, Refused> {
     let row = resolve(r, name)?;
     let sessions = sessions::of(r, row.id, SHOWN)?;
     let refusals = refused(r, &row)?;
     let waiting = pending(r, row.id, SHOWN)?;
     let blocked = blocked(r, &row)?;
+    let everything = eye.everything(r)?;
     let device = view(r, row.clone(), true)?;
+    let device = eye.scheduled(r, &everything, device)?;
     let mut findings = of_device(&device, now);
     findings.extend(of_sessions(&sessions, &device));
     findings.extend(of_refusals(&refusals, &device));
@@ -121,17 +122,20 @@ fn of_device(device: &Device, now: UtcMillis) -> Vec<Finding> {
                 device.retired_at.unwrap_or_default()
             ),
         )),
+        EnrolmentState::New if device.first_seen.is_some() => findings.push(found(
+            "note",
+            "first-session",
+            "Its first session is not done: its schedule is being set and its configuration read.",
+        )),
         EnrolmentState::New => findings.push(found(
             "note",
             "never-seen",
             "It has never had an authenticated session: check that it has its enrolment file and reaches a gateway.",
         )),
-        EnrolmentState::Managed => {
-            let last = device.last_seen.unwrap_or_default();
-            if now.since(last.0) > SILENT_MS {
-                findings.push(found("problem", "silent", format!("It was last seen at {last}.")));
-            }
-        }
+        EnrolmentState::Managed => {}
+    }
+    if let Some(schedule) = &device.schedule {
+        findings.extend(of_schedule(device, schedule));
     }
     if let Some(not_after) = device.certificate.as_ref().and_then(|certificate| certificate.not_after) {
         let left = not_after.0.since(now);
@@ -148,6 +152,37 @@ fn of_device(device: &Device, now: UtcMillis) -> Vec<Finding> {
                 format!("Its certificate expires at {not_after}."),
             ));
         }
+    }
+    findings
+}
+
+/// When it is expected, and what it knows of that.
+fn of_schedule(device: &Device, schedule: &DeviceSchedule) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(since) = schedule.overdue_since {
+        let last = device.last_seen.map_or_else(|| "never".to_owned(), |at| format!("at {at}"));
+        let every = &schedule.interval;
+        findings.push(found(
+            "problem",
+            "overdue",
+            format!("It is overdue since {since}: it is to connect every {every} and was last seen {last}."),
+        ));
+    }
+    match schedule.told.as_str() {
+        "refused" => findings.push(found(
+            "note",
+            "interval-refused",
+            format!(
+                "It refused its connection interval; it is held to every {} all the same.",
+                schedule.interval
+            ),
+        )),
+        "expected" => findings.push(found(
+            "note",
+            "interval-not-told",
+            "Its model knows no node for a connection interval: it is expected by it and was not told.",
+        )),
+        _ => {}
     }
     findings
 }

@@ -84,6 +84,10 @@ pub const KEYS: &[Key] = &[
         "What unfinished objects of all devices may take up together in memory, in octets. Default 268435456.",
     ),
     key(
+        "devices.read_configuration",
+        "Whether a new device's first session reads DevInfo and DevDetail. Default true; the setting ReadConfiguration wins.",
+    ),
+    key(
         "keys.master",
         "The key that seals secrets in the database. Default keys/master.key. Lost with it: all of them.",
     ),
@@ -97,12 +101,12 @@ pub const KEYS: &[Key] = &[
     key("audit.every_s", "How often the head is signed, in seconds. Default 60."),
     key(
         "commands.deadline_days",
-        "A command without a deadline of its own is not sent after so many days. Default 30; 0 never.",
+        "A command without a deadline of its own is not sent after so many days. Default 30; 0 never; the setting ExpirationInterval wins.",
     ),
     key("commands.per_device", "Pending commands that one device may have. Default 1000."),
     key(
         "commands.keep_days",
-        "Finished commands, results and sessions are kept so many days. Default 90; 0 for ever.",
+        "Finished commands, results and sessions are kept so many days. Default 90; 0 for ever; the setting HistoryDuration wins.",
     ),
     key(
         "log.filter",

@@ -78,6 +78,7 @@ async fn core(blocked: impl Blocked) -> Core {
         clock: clock.clone(),
         random: Arc::new(SystemRandom::default()),
         announce: Arc::new(AnnounceNothing),
+        rules: Arc::new(postern_actors::NoRules),
     });
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &AwsRandom::new()).unwrap();
     let endpoint = Data::new(DeviceEndpoint {

@@ -6,5 +6,6 @@ mod devices;
 mod kit;
 mod matrix;
 mod protocol;
+mod settings;
 mod start;
 mod trees;

@@ -43,6 +43,12 @@ groups.add_device           -    -    x    -    -    -
 groups.remove_device        -    -    x    -    -    -
 groups.add_group            -    -    x    -    -    -
 groups.remove_group         -    -    x    -    -    -
+settings.show               x    x    x    -    -    x
+settings.update             -    -    x    -    -    -
+settings.show_group         x    x    x    -    -    x
+settings.update_group       -    -    x    -    -    -
+settings.show_device        x    x    x    -    -    x
+settings.update_device      -    -    x    -    -    -
 gateways.list               -    -    x    -    x    x
 gateways.show               -    -    x    -    x    x
 gateways.settings           -    -    x    -    x    x

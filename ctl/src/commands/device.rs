@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use postern_api::{
     commands::{CommandSpec, Operation, QueueCommands},
-    devices::{Device, DeviceQuery, EnrolDevice, Enrolled, ReasonQuery, UpdateDevice},
+    devices::{
+        Device, DeviceQuery, DeviceSchedule, EnrolDevice, Enrolled, ReasonQuery, StateFilter, UpdateDevice,
+    },
 };
-use postern_wire::terms::{AuthType, Dialect, EnrolmentState, Lane, Verb};
+use postern_wire::terms::{AuthType, Dialect, Lane, Verb};
 use reqwest::Method;
 use secrecy::ExposeSecret as _;
 
@@ -112,9 +114,9 @@ pub struct Enrol {
 /// Arguments of `device list`.
 #[derive(Debug, Args)]
 pub struct List {
-    /// In this state: new, managed or retired.
+    /// In this state: new, managed, retired or overdue.
     #[arg(long)]
-    pub state: Option<EnrolmentState>,
+    pub state: Option<StateFilter>,
     /// A member of this group, directly or through nested groups.
     #[arg(long)]
     pub group: Option<String>,
@@ -385,13 +387,46 @@ fn listed(devices: &[Device]) -> String {
                 device.device_id.clone(),
                 or_dash(device.name.as_ref()),
                 or_dash(device.owner.as_ref()),
-                device.state.to_string(),
+                state(device),
                 device.proof_class.to_string(),
                 device.last_seen.map_or_else(|| "never".to_owned(), time::short),
                 device.pending.to_string(),
             ]
         }),
     )
+}
+
+/// The state, with what the state alone does not say.
+fn state(device: &Device) -> String {
+    let overdue = device.schedule.as_ref().is_some_and(|schedule| schedule.overdue_since.is_some());
+    match (device.stage.as_str(), overdue) {
+        ("first-session", _) => format!("{} (first session)", device.state),
+        (_, true) => format!("{} (overdue)", device.state),
+        _ => device.state.to_string(),
+    }
+}
+
+fn schedule(schedule: &DeviceSchedule) -> String {
+    let told = match schedule.told.as_str() {
+        "acknowledged" => "acknowledged by the device".to_owned(),
+        "ordered" => "on its way to the device".to_owned(),
+        "expected" => "only expected: its model knows no node for it".to_owned(),
+        "refused" => format!("refused by the device, status {}", or_dash(schedule.status)),
+        _ => "not told yet".to_owned(),
+    };
+    let wanted = schedule.wanted.as_ref().map(|wanted| format!("; {wanted} is wanted")).unwrap_or_default();
+    format!("every {}, up to {} late, {told}{wanted}", schedule.interval, schedule.jitter)
+}
+
+fn expected(schedule: &DeviceSchedule) -> String {
+    match schedule.overdue_since {
+        Some(since) => format!("overdue since {}", time::short(since)),
+        None => format!(
+            "{} to {}",
+            time::short(schedule.next_expected),
+            time::short(schedule.next_expected_until)
+        ),
+    }
 }
 
 /// All of one device.
@@ -407,7 +442,7 @@ pub(crate) fn shown(device: &Device) -> String {
         ("device id", device.device_id.clone()),
         ("name", or_empty(device.name.as_ref())),
         ("owner", or_empty(device.owner.as_ref())),
-        ("state", device.state.to_string()),
+        ("state", state(device)),
         ("generation", device.generation.to_string()),
         ("proves itself by", device.auth.to_string()),
         ("proved so far", device.proof_class.to_string()),
@@ -419,6 +454,8 @@ pub(crate) fn shown(device: &Device) -> String {
         ("last seen", device.last_seen.map_or_else(|| "never".to_owned(), time::short)),
         ("retired", or_empty(device.retired_at.map(time::short))),
         ("pending commands", device.pending.to_string()),
+        ("schedule", or_empty(device.schedule.as_ref().map(schedule))),
+        ("next expected", or_empty(device.schedule.as_ref().map(expected))),
     ]);
     if !device.facts.is_empty() {
         let rows =

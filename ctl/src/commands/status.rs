@@ -21,8 +21,11 @@ pub async fn run(client: &Client, output: &mut Output<'_>) -> Result<Exit, Failu
 fn screen(status: &Status) -> String {
     let database = &status.database;
     let queue = &status.queue;
-    let devices: Vec<_> =
+    let mut devices: Vec<_> =
         status.devices.iter().map(|count| format!("{} {}", count.count, count.state)).collect();
+    if status.overdue > 0 {
+        devices.push(format!("{} overdue", status.overdue));
+    }
     let uptime = time::duration(status.now.0.since(status.started_at.0) / 1000);
     let role = if database.active { "active" } else { "standby" };
     let oldest = queue

@@ -162,11 +162,98 @@ pub struct Device {
     /// Why it was retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired_because: Option<String>,
+    /// Where its life stands: `enrolled` (never seen), `first-session` (its schedule is being set and its configuration
+    /// read), `managed`, `retired`.
+    #[serde(default)]
+    pub stage: String,
+    /// When it is to connect, and what it was told of it; not of a retired one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<DeviceSchedule>,
     /// What it said of itself (DevInfo and reads); only when one device is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<Fact>,
     /// Changes with every update of the row; the ETag.
     pub revision: u64,
+}
+
+/// When a device is to connect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeviceSchedule {
+    /// The interval that it is held to.
+    pub interval: String,
+    /// How much later than that it may come on purpose.
+    pub jitter: String,
+    /// The interval that the settings want, where it is another one: sent, or to be sent at its next session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<String>,
+    /// What it was told: `acknowledged`, `ordered`, `refused`, `expected` (its model knows no node for it: it is held to
+    /// the interval and was not told), or `not-yet`.
+    pub told: String,
+    /// The status that it answered with, when it refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// When it acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged_at: Option<Time>,
+    /// When it is next expected, at the earliest.
+    pub next_expected: Time,
+    /// When it is next expected, at the latest; overdue after the grace that follows.
+    pub next_expected_until: Time,
+    /// Since when it is overdue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdue_since: Option<Time>,
+}
+
+/// A state that a list of devices can be narrowed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StateFilter {
+    /// New.
+    New,
+    /// Managed.
+    Managed,
+    /// Retired.
+    Retired,
+    /// New or managed, and silent for longer than interval, jitter and grace allow.
+    Overdue,
+}
+
+impl StateFilter {
+    /// Every state.
+    pub const ALL: &'static [Self] = &[Self::New, Self::Managed, Self::Retired, Self::Overdue];
+
+    /// The stable spelling.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Managed => "managed",
+            Self::Retired => "retired",
+            Self::Overdue => "overdue",
+        }
+    }
+
+    /// The enrolment's state that it demands; `None` for overdue.
+    #[must_use]
+    pub const fn state(self) -> Option<EnrolmentState> {
+        match self {
+            Self::New => Some(EnrolmentState::New),
+            Self::Managed => Some(EnrolmentState::Managed),
+            Self::Retired => Some(EnrolmentState::Retired),
+            Self::Overdue => None,
+        }
+    }
+}
+
+impl std::str::FromStr for StateFilter {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| format!("{text:?} is none of new, managed, retired, overdue"))
+    }
 }
 
 /// A device's certificate.
@@ -221,7 +308,7 @@ pub struct ReasonQuery {
 pub struct DeviceQuery {
     /// In this state; without it, all but the retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<EnrolmentState>,
+    pub state: Option<StateFilter>,
     /// A member of this group, directly or through nested groups; id or name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,

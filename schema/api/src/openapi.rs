@@ -17,7 +17,7 @@ use utoipa::{
 use crate::{
     admins, audit, commands, devices, gateways, groups, objects, problem,
     routes::{self, Answer, Method, RouteSpec},
-    status, tokens, trees, why,
+    settings, status, tokens, trees, why,
 };
 
 /// The schemas that a route names; what they hold comes along.
@@ -60,6 +60,8 @@ use crate::{
     audit::AuditHead,
     audit::VerifyAudit,
     audit::AuditVerified,
+    settings::Settings,
+    settings::UpdateSettings,
     status::Status,
     why::Why,
 )))]

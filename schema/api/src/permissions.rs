@@ -52,6 +52,10 @@ permissions! {
     GroupsRead = "groups.read",
     /// Change groups and their members.
     GroupsWrite = "groups.write",
+    /// See settings: intervals and limits, and where each value comes from.
+    SettingsRead = "settings.read",
+    /// Change settings for everything, a group or a device.
+    SettingsWrite = "settings.write",
     /// See gateways and their settings.
     GatewaysRead = "gateways.read",
     /// Change gateways' settings.
@@ -73,7 +77,9 @@ permissions! {
 pub const fn granted(role: Role) -> &'static [Permission] {
     use Permission as P;
     match role {
-        Role::Helpdesk | Role::Support => &[P::SignedIn, P::DevicesRead, P::GroupsRead, P::StatusRead],
+        Role::Helpdesk | Role::Support => {
+            &[P::SignedIn, P::DevicesRead, P::GroupsRead, P::SettingsRead, P::StatusRead]
+        }
         Role::DeviceAdmin => &[
             P::SignedIn,
             P::DevicesRead,
@@ -86,6 +92,8 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::ObjectsWrite,
             P::GroupsRead,
             P::GroupsWrite,
+            P::SettingsRead,
+            P::SettingsWrite,
             P::GatewaysRead,
             P::StatusRead,
         ],
@@ -97,6 +105,7 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::SignedIn,
             P::DevicesRead,
             P::GroupsRead,
+            P::SettingsRead,
             P::GatewaysRead,
             P::AdminsRead,
             P::AuditRead,

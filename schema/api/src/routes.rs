@@ -190,7 +190,7 @@ pub const ALL: &[RouteSpec] = &[
         "List devices, the oldest enrolment first.",
     )
     .query(&[
-        ("state", "In this state (new, managed, retired); without it, all but the retired ones."),
+        ("state", "In this state (new, managed, retired, overdue); without it, all but the retired ones."),
         ("group", "A member of this group, directly or through nested groups; id or name."),
         ("owner", "Owned by exactly this owner."),
         ("q", "DevId or name contains this text."),
@@ -457,6 +457,61 @@ pub const ALL: &[RouteSpec] = &[
         Nothing,
         "Take a group out of a group.",
     ),
+    // --- settings
+    route(
+        Get,
+        "/api/1/settings",
+        "settings.show",
+        P::SettingsRead,
+        One("Settings"),
+        "Show the global settings.",
+    ),
+    route(
+        Patch,
+        "/api/1/settings",
+        "settings.update",
+        P::SettingsWrite,
+        One("Settings"),
+        "Set or clear global settings.",
+    )
+    .takes("UpdateSettings")
+    .needs_if_match(),
+    route(
+        Get,
+        "/api/1/groups/{group}/settings",
+        "settings.show_group",
+        P::SettingsRead,
+        One("Settings"),
+        "Show a group's settings.",
+    ),
+    route(
+        Patch,
+        "/api/1/groups/{group}/settings",
+        "settings.update_group",
+        P::SettingsWrite,
+        One("Settings"),
+        "Set or clear a group's settings.",
+    )
+    .takes("UpdateSettings")
+    .needs_if_match(),
+    route(
+        Get,
+        "/api/1/devices/{device}/settings",
+        "settings.show_device",
+        P::SettingsRead,
+        One("Settings"),
+        "Show the settings that hold for a device, and where each comes from.",
+    ),
+    route(
+        Patch,
+        "/api/1/devices/{device}/settings",
+        "settings.update_device",
+        P::SettingsWrite,
+        One("Settings"),
+        "Set or clear a device's own settings.",
+    )
+    .takes("UpdateSettings")
+    .needs_if_match(),
     // --- gateways
     route(
         Get,

@@ -29,6 +29,9 @@ pub struct Status {
     pub queue: QueueStatus,
     /// Devices by state.
     pub devices: Vec<DeviceCount>,
+    /// Devices that are overdue; none while the core's clock is in doubt.
+    #[serde(default)]
+    pub overdue: u64,
     /// The audit log's last signed head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit_signed_at: Option<Time>,

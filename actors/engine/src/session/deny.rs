@@ -20,7 +20,7 @@ use crate::nonce::Nonce;
 const CANDIDATES: usize = 8;
 
 /// A peer that has not proved itself yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Candidate {
     session_id: String,
     source: String,

@@ -13,7 +13,7 @@ use super::{SessionConfig, collect, flight::InFlight, serve::Open};
 use crate::{command::Cause, effect::ResultItem, spool::Reservation};
 
 /// An object of which the last chunk has not come.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Download {
     command: CommandId,
     slot: usize,

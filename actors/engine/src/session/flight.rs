@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A command, or the probe of one, that waits for its Status.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct InFlight {
     pub(super) command: CommandId,
     pub(super) msg_id: u32,
@@ -31,7 +31,7 @@ pub(super) struct InFlight {
 }
 
 /// One CmdID of a command.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Slot {
     pub(super) verb: Verb,
     /// Target of each item; a container and an alert have none, and count as one thing that is answered.
@@ -41,7 +41,7 @@ pub(super) struct Slot {
     answers: Vec<Answer>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Answer {
     refs: Vec<String>,
     code: u32,

@@ -9,7 +9,7 @@ use super::{Effect, RefusedReason, Reply, Session, Turn, serve::Open};
 use crate::account::Signature;
 
 /// The last message that was answered, and the answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Stored {
     pub(super) msg_id: u32,
     digest: [u8; 32],
@@ -19,7 +19,7 @@ pub(super) struct Stored {
 }
 
 /// What is kept of a session that is over, for the resend of its last message.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Ended {
     session_id: String,
     binding: Option<[u8; 32]>,

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The open session.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Open {
     pub(super) id: DmSessionId,
     pub(super) session_id: String,

@@ -14,7 +14,7 @@ use super::compose::Composer;
 use crate::queue::{Body, BodyItem, PendingCommand};
 
 /// An object on its way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Upload {
     pub(super) command: CommandId,
     verb: Verb,
@@ -31,7 +31,7 @@ pub(super) struct Upload {
 }
 
 /// The value as it is carried.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Carried {
     Text(String),
     Octets(Vec<u8>),

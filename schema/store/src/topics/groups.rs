@@ -194,6 +194,12 @@ pub fn of_device(r: &mut Reader, device: EnrolmentId) -> Result<Vec<Group>, Stor
         .load(c))?)
 }
 
+/// A group and all groups that hold it, directly or by nesting, each once.
+pub fn holders(r: &mut Reader, group: Uuid) -> Result<Vec<Uuid>, StoreError> {
+    let all: BTreeSet<_> = levels(r, group, Way::Up)?.concat().into_iter().collect();
+    Ok(all.into_iter().collect())
+}
+
 /// How deep a group is nested: 0 where no group holds it, else the longest way up.
 pub fn depth(r: &mut Reader, group: Uuid) -> Result<usize, StoreError> {
     Ok(levels(r, group, Way::Up)?.len() - 1)
