@@ -21,6 +21,7 @@ use crate::{
     Enrolled, InForce, NewEnrolment, Order, Randomness, Refusal, RefusalCause, RetireError, Retired, Rules,
     Settings, Stats, SubmitError, Submitted,
     counters::Counters,
+    inspector::{Inspector, TooManyWatched, Watched},
     job::{Job, Ticket, Visit, Work},
     later::Later,
     orders,
@@ -138,6 +139,7 @@ impl Devices {
             announce,
             rules,
             standing: Standing::default(),
+            inspector: Inspector::default(),
         });
         let settings = &shared.settings;
         let arbiters: Vec<_> = (0..settings.arbiters.max(1)).map(|_| Arbiter::new()).collect();
@@ -271,6 +273,29 @@ impl Devices {
     /// time limit.
     pub fn settings_changed(&self, now: InForce) {
         self.inner.shared.standing.set(now);
+    }
+
+    /// What a device and this core said after the place `after`, and a way to wait for more. Begins a watch, or keeps it
+    /// up; it ends two minutes after it was last asked for.
+    ///
+    /// # Errors
+    /// [`TooManyWatched`].
+    pub fn watch_sessions(
+        &self,
+        device: EnrolmentId,
+        after: u64,
+    ) -> Result<(Watched, watch::Receiver<u64>), TooManyWatched> {
+        let shared = &self.inner.shared;
+        shared.inspector.watch(device, after, shared.clock.monotonic())
+    }
+
+    /// Keeps the next sessions of a device in view.
+    ///
+    /// # Errors
+    /// [`TooManyWatched`].
+    pub fn record_sessions(&self, device: EnrolmentId, sessions: u32) -> Result<(), TooManyWatched> {
+        let shared = &self.inner.shared;
+        shared.inspector.record(device, sessions, shared.clock.monotonic())
     }
 
     /// Whether the wall clock can be trusted: while it is in doubt, nobody is overdue.

@@ -14,6 +14,7 @@ mod abilities;
 mod counters;
 mod device;
 mod devices;
+mod inspector;
 mod job;
 mod later;
 mod messages;
@@ -37,6 +38,7 @@ pub use abilities::{
     PushReceipt, PushReport, PushReports, Randomness, Rules, SystemClock, SystemRandom, masked,
 };
 pub use devices::{Devices, Parts};
+pub use inspector::{Exchange, TooManyWatched, Watched};
 pub use messages::*;
 pub use payload::{BadPayload, Content};
 pub use postern_engine::queue::{Body, BodyItem};

@@ -7,8 +7,8 @@ use postern_store::{ReadError, Sealer, Store, StoreError, WriteError};
 use postern_wire::{route::RouteId, terms::UtcMillis};
 
 use crate::{
-    Announce, Clock, Randomness, Refusal, RefusalCause, Rules, Settings, counters::Counters, later::Later,
-    schedule::Standing, steady::Steady, watch::Watches,
+    Announce, Clock, Randomness, Refusal, RefusalCause, Rules, Settings, counters::Counters,
+    inspector::Inspector, later::Later, schedule::Standing, steady::Steady, watch::Watches,
 };
 
 pub(crate) struct Shared {
@@ -18,6 +18,7 @@ pub(crate) struct Shared {
     pub(crate) announce: Arc<dyn Announce>,
     pub(crate) rules: Arc<dyn Rules>,
     pub(crate) standing: Standing,
+    pub(crate) inspector: Inspector,
     pub(crate) store: Store,
     pub(crate) sealer: Arc<Sealer>,
     /// Made at the start; nonces of an earlier start are void.

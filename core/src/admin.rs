@@ -20,6 +20,7 @@ mod guard;
 mod objects;
 pub mod problem;
 mod register;
+mod sessions;
 pub(crate) mod settings;
 mod status;
 mod syncml;

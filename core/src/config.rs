@@ -332,6 +332,7 @@ const fn object_octets() -> u64 {
 
 const fn spool_octets() -> u64 {
     256 * 1024 * 1024
+}
 
 const fn read_configuration() -> bool {
     true

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{admin, audit, command, conformance, device, gateway, group, mo, settings, token};
+use crate::commands::{
+    admin, audit, command, conformance, device, gateway, group, mo, session, settings, token,
+};
 use crate::{bootstrap, notification, syncml};
 
 /// Manages an installation of Postern, and reads SyncML messages offline.
@@ -75,6 +77,9 @@ pub enum Command {
     /// Groups of devices.
     #[command(subcommand)]
     Group(group::Action),
+    /// Sessions of a device: list, watch live, keep in view.
+    #[command(subcommand)]
+    Session(session::Action),
     /// Intervals and limits: for everything, a group or a device.
     #[command(subcommand)]
     Settings(settings::Action),

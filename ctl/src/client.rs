@@ -128,6 +128,13 @@ impl Client {
         value(self.send(request).await?).await
     }
 
+    /// POST that answers nothing.
+    pub async fn post_nothing(&self, path: &[&str], body: &impl Serialize) -> Result<(), Failure> {
+        let request =
+            self.request(Method::POST, path).header("Idempotency-Key", idempotency_key()).json(body);
+        self.send(request).await.map(drop)
+    }
+
     /// PUT or PATCH of what was read under an ETag.
     pub async fn change<T: DeserializeOwned>(
         &self,

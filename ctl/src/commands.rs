@@ -8,6 +8,7 @@ pub mod device;
 pub mod gateway;
 pub mod group;
 pub mod mo;
+pub mod session;
 pub mod settings;
 pub mod status;
 pub mod token;

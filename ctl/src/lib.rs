@@ -83,6 +83,7 @@ async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Resu
         Command::Command(action) => action.run(client, output).await,
         Command::Mo(action) => action.run(client, output).await,
         Command::Group(action) => action.run(client, output).await,
+        Command::Session(action) => action.run(client, output).await,
         Command::Settings(action) => action.run(client, output).await,
         Command::Gateway(action) => action.run(client, output).await,
         Command::Admin(action) => action.run(client, output).await,

@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use postern_engine::{
-    effect::{Effect, Outcome, Reply},
+    effect::{Decision, Effect, Outcome, Reply},
     queue::Queue,
     session::{Inbound, Session},
 };
 use postern_store::{StoreError, WriteError};
 use postern_wire::{
     route::RouteId,
-    terms::{CommandId, ProofClass, UtcMillis},
+    terms::{CommandId, DmSessionId, ProofClass, UtcMillis},
 };
 
 use super::{
@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     CheckIn, CheckedIn, Refusal, RefusalCause, Standing,
+    inspector::Exchange,
     job::Visit,
     schedule::{self, Waiting},
     shared::Shared,
@@ -117,6 +118,8 @@ async fn receive(
     let peer = proof::peer(live, shared, request, now);
     let inbound = Inbound { content_type: request.media.as_str(), body: &request.body, peer: &peer };
     let before = live.session.current();
+    let seen = shared.inspector.sees(live.enrolment, shared.clock.monotonic());
+    live.session.set_trace(seen);
     let (mut settled, mut outcome) = take(shared, live, inbound, now);
     if let Some(earlier) = settled.earlier.take()
         && opened(&outcome).is_some()
@@ -128,10 +131,11 @@ async fn receive(
         if let Err(refusal) = live.refresh(shared, route).await {
             return Ok(Err(Refusal { enrolment: Some(live.enrolment), ..refusal }));
         }
+        live.session.set_trace(seen);
         (settled, outcome) = take(shared, live, inbound, now);
     }
     let opened = opened(&outcome);
-    let Outcome { reply, durable, deferred, trace: _ } = outcome;
+    let Outcome { reply, durable, deferred, trace } = outcome;
     let current = live.session.current().or(before);
     let session = current.map(|(session, _)| session);
 
@@ -149,13 +153,47 @@ async fn receive(
         commit.write(shared).await?;
     }
     live.managed |= managed;
+    let ended = deferred.iter().any(|effect| matches!(effect, Effect::SessionClosed { .. }));
     for effect in deferred {
         defer(live, shared, effect, Some(request));
     }
     if let Some(record) = &mut live.record {
         record.sent(sent);
     }
-    Ok(translate(live, reply))
+    let answer = translate(live, reply);
+    if seen {
+        let exchange = exchange(request, &answer, session, trace, now);
+        shared.inspector.keep(live.enrolment, exchange, ended);
+    }
+    Ok(answer)
+}
+
+/// What a watcher is shown of this message.
+fn exchange(
+    request: &CheckIn,
+    answer: &Result<CheckedIn, Refusal>,
+    session: Option<DmSessionId>,
+    trace: Vec<Decision>,
+    at: UtcMillis,
+) -> Exchange {
+    let mut decisions: Vec<_> = trace.into_iter().map(|decision| (decision.rule, decision.text)).collect();
+    let (status, answer) = match answer {
+        Ok(checked_in) => (200, Some((checked_in.content_type, checked_in.body.clone()))),
+        Err(refusal) => {
+            decisions.push(("refuse", refusal.slug().to_owned()));
+            (refusal.status(), None)
+        }
+    };
+    Exchange {
+        seq: 0,
+        at,
+        session,
+        content_type: request.media.as_str(),
+        request: request.body.clone(),
+        status,
+        answer,
+        decisions,
+    }
 }
 
 /// What stood in the queue before a message was taken, as far as what comes of it needs it.

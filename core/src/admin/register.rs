@@ -14,8 +14,8 @@ use postern_api::{
 };
 
 use super::{
-    admins, answer, audit, commands, devices, gateways, groups, guard, objects, problem::Refused, settings,
-    status, tokens, trees, why,
+    admins, answer, audit, commands, devices, gateways, groups, guard, objects, problem::Refused, sessions,
+    settings, status, tokens, trees, why,
 };
 use crate::inside::Inside;
 
@@ -90,6 +90,9 @@ fn handlers(table: &mut Table) {
     table.on("groups.remove_device", groups::remove_device);
     table.on("groups.add_group", groups::add_group);
     table.on("groups.remove_group", groups::remove_group);
+    table.on("sessions.list", sessions::list);
+    table.on("sessions.watch", sessions::watch);
+    table.on("sessions.record", sessions::record);
     table.on("settings.show", settings::show);
     table.on("settings.update", settings::update);
     table.on("settings.show_group", settings::show_group);

@@ -292,7 +292,7 @@ fn waits(command: &commands::Command, row: &enrolments::Enrolment, wipe: bool, n
     }
 }
 
-fn session(row: sessions::SessionRow) -> SessionSummary {
+pub(super) fn session(row: sessions::SessionRow) -> SessionSummary {
     SessionSummary {
         id: row.id.0,
         started_at: Time(row.opened_at),

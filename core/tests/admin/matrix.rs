@@ -43,6 +43,9 @@ groups.add_device           -    -    x    -    -    -
 groups.remove_device        -    -    x    -    -    -
 groups.add_group            -    -    x    -    -    -
 groups.remove_group         -    -    x    -    -    -
+sessions.list               x    x    x    -    -    x
+sessions.watch              -    -    x    -    -    -
+sessions.record             -    -    x    -    -    -
 settings.show               x    x    x    -    -    x
 settings.update             -    -    x    -    -    -
 settings.show_group         x    x    x    -    -    x

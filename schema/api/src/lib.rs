@@ -18,6 +18,7 @@ pub mod permissions;
 pub mod problem;
 pub mod routes;
 pub mod schema;
+pub mod sessions;
 pub mod settings;
 pub mod status;
 pub mod time;

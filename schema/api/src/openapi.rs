@@ -17,7 +17,7 @@ use utoipa::{
 use crate::{
     admins, audit, commands, devices, gateways, groups, objects, problem,
     routes::{self, Answer, Method, RouteSpec},
-    settings, status, tokens, trees, why,
+    sessions, settings, status, tokens, trees, why,
 };
 
 /// The schemas that a route names; what they hold comes along.
@@ -60,10 +60,13 @@ use crate::{
     audit::AuditHead,
     audit::VerifyAudit,
     audit::AuditVerified,
+    sessions::WatchedSessions,
+    sessions::RecordSessions,
     settings::Settings,
     settings::UpdateSettings,
     status::Status,
     why::Why,
+    why::SessionSummary,
 )))]
 struct Schemas;
 

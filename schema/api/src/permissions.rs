@@ -52,6 +52,8 @@ permissions! {
     GroupsRead = "groups.read",
     /// Change groups and their members.
     GroupsWrite = "groups.write",
+    /// Read the live dialogue of a device, without its secrets.
+    SessionsWatch = "sessions.watch",
     /// See settings: intervals and limits, and where each value comes from.
     SettingsRead = "settings.read",
     /// Change settings for everything, a group or a device.
@@ -92,6 +94,7 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::ObjectsWrite,
             P::GroupsRead,
             P::GroupsWrite,
+            P::SessionsWatch,
             P::SettingsRead,
             P::SettingsWrite,
             P::GatewaysRead,

@@ -457,6 +457,37 @@ pub const ALL: &[RouteSpec] = &[
         Nothing,
         "Take a group out of a group.",
     ),
+    // --- sessions
+    route(
+        Get,
+        "/api/1/devices/{device}/sessions",
+        "sessions.list",
+        P::DevicesRead,
+        PageOf("SessionSummary"),
+        "List a device's sessions, the newest first.",
+    )
+    .query(&[PAGE[0], PAGE[1]]),
+    route(
+        Get,
+        "/api/1/devices/{device}/sessions/watch",
+        "sessions.watch",
+        P::SessionsWatch,
+        One("WatchedSessions"),
+        "Read the live dialogue of a device, secrets masked, with what the core decided and why.",
+    )
+    .query(&[
+        ("after", "`next` of the answer before; without it the watch begins, which is audited."),
+        ("wait", "Answer when something was said, or after this many seconds (most 60)."),
+    ]),
+    route(
+        Post,
+        "/api/1/devices/{device}/sessions/record",
+        "sessions.record",
+        P::SessionsWatch,
+        Nothing,
+        "Keep the next sessions of a device in view, also while nobody watches.",
+    )
+    .takes("RecordSessions"),
     // --- settings
     route(
         Get,

@@ -482,6 +482,25 @@ mod tests {
         assert_eq!(row.write(row.parse("36h30m").unwrap()), "1d12h30m");
     }
 
+    #[test]
+    fn the_document_has_every_row_of_the_table_as_it_is() {
+        let text = include_str!("../../../docs/CONFIGURATION.md");
+        for row in TABLE {
+            let scopes: Vec<_> = row.scopes.iter().map(|scope| scope.as_str()).collect();
+            let source = if row.source == Source::Original { "original" } else { "Postern" };
+            let line = format!(
+                "| `{}` | {} | {} | {} | {source} | {} | {} |\n",
+                row.name,
+                row.range(),
+                row.write(row.default),
+                scopes.join(", "),
+                if row.acts { "yes" } else { "no" },
+                row.doc
+            );
+            assert!(text.contains(&line), "docs/CONFIGURATION.md lacks:\n{line}");
+        }
+    }
+
     fn set(scope: Scope, group: &str, depth: usize, value: i64) -> Set {
         let group = (scope == Scope::Group).then(|| (Uuid::nil(), group.to_owned()));
         Set { scope, group, depth, value, by: "a".into() }
