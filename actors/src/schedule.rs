@@ -14,6 +14,7 @@ use std::{
 };
 
 use postern_engine::{
+    profiles::Shelf,
     queue::{Body, PendingCommand, Queue},
     schedule::{self, Interval, Known, Step, Told},
     session::SessionConfig,
@@ -113,8 +114,16 @@ pub(crate) async fn compare(
     said: Option<BTreeMap<String, String>>,
 ) -> Result<(), WriteError> {
     let rules = shared.rules.clone();
-    let cap = shared.settings.pending_cap;
-    shared.store.write(move |tx| decide(tx, rules.as_ref(), id, said.as_ref(), cap)).await
+    let room = Room { cap: shared.settings.pending_cap, shelf: shared.settings.session.profiles.clone() };
+    shared.store.write(move |tx| decide(tx, rules.as_ref(), id, said.as_ref(), &room)).await
+}
+
+/// What an order of the schedule's own is planned with.
+struct Room {
+    /// Pending commands that one device may have.
+    cap: usize,
+    /// What models cannot do.
+    shelf: Shelf,
 }
 
 fn decide(
@@ -122,7 +131,7 @@ fn decide(
     rules: &dyn Rules,
     id: EnrolmentId,
     said: Option<&BTreeMap<String, String>>,
-    cap: usize,
+    room: &Room,
 ) -> Result<(), StoreError> {
     let device = enrolments::get(tx, id)?;
     if device.state == EnrolmentState::Retired {
@@ -158,7 +167,7 @@ fn decide(
         }
         Step::Order { held } => {
             let told = schedule::commands(wanted.interval);
-            let Some(operation) = order(tx, id, OperationKind::Policy, told, "connection interval", cap)?
+            let Some(operation) = order(tx, id, OperationKind::Policy, told, "connection interval", room)?
             else {
                 return Ok(());
             };
@@ -168,7 +177,7 @@ fn decide(
     let first = device.state == EnrolmentState::New && device.settings_epoch == 0;
     if first && wanted.read_configuration {
         let read = schedule::configuration();
-        if order(tx, id, OperationKind::Inventory, read, "first session", cap)?.is_none() {
+        if order(tx, id, OperationKind::Inventory, read, "first session", room)?.is_none() {
             return Ok(());
         }
     }
@@ -183,7 +192,7 @@ fn order(
     kind: OperationKind,
     commands: Vec<Body>,
     reason: &str,
-    cap: usize,
+    room: &Room,
 ) -> Result<Option<OperationId>, StoreError> {
     let order = Order {
         targets: vec![id],
@@ -196,7 +205,7 @@ fn order(
         reason: reason.to_owned(),
         idempotency: None,
     };
-    match submit::within(tx, &order, cap)? {
+    match submit::within(tx, &order, room.cap, &room.shelf)? {
         Ok(operation) => Ok(Some(operation)),
         Err(SubmitError::TooMany { .. }) => Ok(None),
         Err(refused) => Err(StoreError::Refused(refused.to_string())),

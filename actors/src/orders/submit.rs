@@ -66,11 +66,12 @@ pub(crate) fn within(
     tx: &mut Tx,
     order: &Order,
     cap: usize,
+    shelf: &Shelf,
 ) -> Result<Result<OperationId, SubmitError>, StoreError> {
     if let Err(refused) = check(order) {
         return Ok(Err(refused));
     }
-    let decided = decide(tx, order, digest(order), cap)?;
+    let decided = decide(tx, order, digest(order), cap, shelf)?;
     Ok(decided.map(|taken| taken.submitted.operation))
 }
 
