@@ -48,9 +48,20 @@ pub trait Announce: Send + Sync + 'static {
     fn gone(&self, route: RouteHash);
 }
 
+/// Reaches devices that listen at the gateways.
+pub trait Wake: Send + Sync + 'static {
+    /// Hands package 0 for the device of this route to every gateway; with `certificate` (its SHA-256) only a listener
+    /// that showed it is given it. Nobody knows whether the device listens.
+    fn wake(&self, route: RouteHash, certificate: Option<[u8; 32]>, package0: &[u8]);
+}
+
 /// Tells nobody.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AnnounceNothing;
+
+impl Wake for AnnounceNothing {
+    fn wake(&self, _: RouteHash, _: Option<[u8; 32]>, _: &[u8]) {}
+}
 
 impl Announce for AnnounceNothing {
     fn live(&self, _: RouteHash) {}

@@ -2,13 +2,13 @@
 
 use std::{
     hash::{Hash, Hasher as _},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
 use actix::{Actor, Addr, Arbiter, ArbiterHandle};
 use postern_engine::nonce::NonceKey;
-use postern_store::{Activity, Sealer, Store};
+use postern_store::{Activity, Sealer, Store, notifications::Notification};
 use postern_wire::{
     route::RouteId,
     terms::{CommandId, EnrolmentId},
@@ -18,12 +18,14 @@ use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::{
     Announce, AuditActor, CancelError, Cancelled, CheckIn, CheckedIn, Clock, CommandWatch, EnrolError,
-    Enrolled, InForce, NewEnrolment, Order, Randomness, Refusal, RefusalCause, RetireError, Retired, Rules,
-    Settings, Stats, SubmitError, Submitted,
+    Enrolled, InForce, NewEnrolment, NotificationFigures, Notifications, NotifyError, Order, Randomness,
+    Refusal, RefusalCause, RetireError, Retired, Rules, Settings, Stats, SubmitError, Submitted,
+    WantedNotification,
     counters::Counters,
     inspector::{Inspector, TooManyWatched, Watched},
     job::{Job, Ticket, Visit, Work},
     later::Later,
+    notification::{self, Desk, Notices},
     orders,
     schedule::Standing,
     shard::{Shard, Stop},
@@ -66,6 +68,7 @@ struct Inner {
     arbiters: Vec<Arbiter>,
     stopping: watch::Sender<bool>,
     activity: watch::Receiver<Activity>,
+    desk: OnceLock<Arc<Desk>>,
 }
 
 /// The way into one shard. Its mailbox is bounded by the permits: an actix mailbox by itself bounds nothing.
@@ -131,6 +134,7 @@ impl Devices {
             counters: Counters::default(),
             watches: Watches::new(settings.watches),
             later: Later::new(settings.flush_at),
+            notices: Notices::new(),
             settings,
             clock,
             random,
@@ -148,7 +152,9 @@ impl Devices {
             .collect();
         let activity = shared.store.activity();
         let stopping = watch::Sender::new(false);
-        let devices = Self { inner: Arc::new(Inner { shared, shards, arbiters, stopping, activity }) };
+        let devices = Self {
+            inner: Arc::new(Inner { shared, shards, arbiters, stopping, activity, desk: OnceLock::new() }),
+        };
         devices.start_upkeep();
         devices
     }
@@ -202,10 +208,13 @@ impl Devices {
     /// # Errors
     /// [`SubmitError`]; nothing of a refused order is stored.
     pub async fn submit(&self, order: Order) -> Result<Submitted, SubmitError> {
+        let urgent = orders::submit::is_urgent(&order);
         let taken = orders::submit::submit(&self.inner.shared, order).await?;
         for route in taken.routes {
             self.tell(route, Work::Changed);
         }
+        let devices = taken.submitted.commands.iter().map(|(device, _)| *device).collect();
+        self.inner.shared.notices.queued(devices, urgent);
         Ok(taken.submitted)
     }
 
@@ -237,6 +246,7 @@ impl Devices {
     ) -> Result<Retired, RetireError> {
         let (retired, route) = orders::retire::retire(&self.inner.shared, enrolment, actor, reason).await?;
         self.tell(route, Work::Retired);
+        self.inner.shared.notices.retired(enrolment);
         Ok(retired)
     }
 
@@ -303,6 +313,35 @@ impl Devices {
     pub fn clock_is_steady(&self) -> bool {
         let shared = &self.inner.shared;
         shared.steady.holds(shared.clock.wall(), shared.clock.monotonic())
+    }
+
+    /// Starts asking devices to come. A second start is refused: false.
+    pub fn start_notifications(&self, parts: Notifications) -> bool {
+        let Inner { shared, arbiters, stopping, .. } = &*self.inner;
+        let Some(notices) = shared.notices.receiver() else { return false };
+        let (desk, supervisor) = notification::start(shared, parts, notices, stopping.subscribe());
+        arbiters[0].spawn(supervisor);
+        self.inner.desk.set(desk).is_ok()
+    }
+
+    /// Asks a device to come, because a person wants it to.
+    ///
+    /// # Errors
+    /// [`NotifyError`].
+    pub async fn notify(&self, wanted: WantedNotification) -> Result<Notification, NotifyError> {
+        let Some(desk) = self.inner.desk.get() else {
+            return Err(NotifyError::Unavailable("notifications are not started".to_owned()));
+        };
+        let (job, route) = desk.ask(wanted).await?;
+        // An active device reads its row again: it may be let in over the default nonce.
+        self.tell(route, Work::Changed);
+        Ok(job)
+    }
+
+    /// Figures of the notifications.
+    #[must_use]
+    pub fn notification_figures(&self) -> NotificationFigures {
+        self.inner.shared.notices.figures()
     }
 
     /// Figures of the moment.

@@ -7,6 +7,7 @@
 //! - [`Devices`] is the handle: `check_in` for devices, `submit`, `cancel`, `retire` and `enrol` for people.
 //! - `shard` owns the device actors of its routes; `device` is one of them, with its rows, session and queue.
 //! - `orders` are transactions on the rows; active devices read them again afterwards.
+//! - `notification` asks devices to come: package 0 by the bearers, until a session answers it.
 //! - `later` and `upkeep` write what need not be written before an answer, and end what is past its deadline.
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ mod inspector;
 mod job;
 mod later;
 mod messages;
+mod notification;
 pub mod objects;
 mod orders;
 mod payload;
@@ -35,15 +37,19 @@ mod wheel;
 
 pub use abilities::{
     Announce, AnnounceNothing, Clock, DeviceRules, NoRules, PushBearer, PushError, PushOrder, PushOutcome,
-    PushReceipt, PushReport, PushReports, Randomness, Rules, SystemClock, SystemRandom, masked,
+    PushReceipt, PushReport, PushReports, Randomness, Rules, SystemClock, SystemRandom, Wake, masked,
 };
 pub use devices::{Devices, Parts};
 pub use inspector::{Exchange, TooManyWatched, Watched};
 pub use messages::*;
+pub use notification::{NotificationFigures, Notifications, NotifyError, WantedNotification};
 pub use payload::{BadPayload, Content};
-pub use postern_engine::queue::{Body, BodyItem};
-pub use postern_engine::schedule::Interval;
-pub use postern_engine::spool::Spool;
+pub use postern_engine::{
+    notification::{LISTEN, Rules as NotificationRules},
+    queue::{Body, BodyItem},
+    schedule::Interval,
+    spool::Spool,
+};
 pub use schedule::InForce;
 pub use settings::Settings;
 pub use watch::CommandWatch;

@@ -34,7 +34,7 @@ const RETRY_AFTER_S: u32 = 2;
 const PAGE: i64 = 500;
 
 /// Appends the audit entry of an order that was carried out.
-fn audit(
+pub(crate) fn audit(
     tx: &mut Tx,
     actor: &AuditActor,
     action: &str,
@@ -117,7 +117,7 @@ fn blocked_route(hash: RouteHash) -> String {
 }
 
 /// What a failed write means to who gave an order.
-enum Unwritten {
+pub(crate) enum Unwritten {
     Overloaded(u32),
     Full,
     Unavailable(String),

@@ -8,7 +8,8 @@ use postern_wire::{route::RouteId, terms::UtcMillis};
 
 use crate::{
     Announce, Clock, Randomness, Refusal, RefusalCause, Rules, Settings, counters::Counters,
-    inspector::Inspector, later::Later, schedule::Standing, steady::Steady, watch::Watches,
+    inspector::Inspector, later::Later, notification::Notices, schedule::Standing, steady::Steady,
+    watch::Watches,
 };
 
 pub(crate) struct Shared {
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) watches: Watches,
     pub(crate) later: Later,
+    pub(crate) notices: Notices,
 }
 
 impl Shared {

@@ -4,6 +4,7 @@ mod check_ins;
 mod faults;
 mod idle_cost;
 mod kit;
+mod notifications;
 mod orders;
 mod restarts;
 mod schedule;

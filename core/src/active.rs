@@ -3,14 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::web;
-use postern_actors::{Announce, Devices, Parts, Settings, trees::Trees};
+use postern_actors::{Announce, Devices, Notifications, Parts, PushBearer, Settings, Wake, trees::Trees};
 use postern_adapters::anchor::FileAnchor;
 use postern_store::{Activity, StoreError, Tx, WriteError, admins, audit, roles, tokens};
 use postern_wire::terms::Role;
 use serde_json::json;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 
 use crate::{
+    bearers,
     config::Config,
     device::{self, Blocked, DeviceEndpoint, MessageKey},
     files,
@@ -22,6 +26,8 @@ use crate::{
 
 /// How long devices have to finish what runs when the core stops.
 const DRAIN: Duration = Duration::from_secs(10);
+/// Delivery reports that may wait for the notification supervisor.
+const REPORTS: usize = 1_024;
 /// How long to wait before another try when the active core's parts could not be started.
 const AGAIN: Duration = Duration::from_secs(2);
 /// A device message of at most so many octets, whatever a gateway lets through: the most that its settings allow.
@@ -87,6 +93,7 @@ async fn begin(
         rules: Arc::new(settings::CoreRules(inside.config.clone())),
     });
     devices.settings_changed(settings::in_force(inside).await?);
+    let gateways = Arc::clone(&told) as Arc<dyn Wake>;
     let endpoint = web::Data::new(DeviceEndpoint {
         devices: devices.clone(),
         blocked: told as Arc<dyn Blocked>,
@@ -109,7 +116,8 @@ async fn begin(
     )?;
     let trees =
         Trees::new(inside.store.clone(), Arc::clone(&inside.sealer), devices.clone(), inside.objects.clone());
-    let active = Arc::new(Active { devices, trees: trees.clone(), links, lists });
+    let bearers = start_notifications(inside, &devices, gateways);
+    let active = Arc::new(Active { devices, trees: trees.clone(), links, lists, bearers });
     inside.active.store(Some(Arc::clone(&active)));
     tracing::info!(epoch = number, gateways = inside.config.gateways.len(), "this core is active");
     let sink = FileAnchor::at(&inside.config.at(&inside.config.audit.anchor));
@@ -119,6 +127,26 @@ async fn begin(
         actix_rt::spawn(trees.keep_reading()),
     ];
     Ok(Beside { active, tasks })
+}
+
+/// Starts asking devices to come, by the bearers that are set up; gives these.
+fn start_notifications(
+    inside: &Inside,
+    devices: &Devices,
+    gateways: Arc<dyn Wake>,
+) -> Vec<Arc<dyn PushBearer>> {
+    let config = &inside.config.notifications;
+    let (sender, reports) = mpsc::channel(REPORTS);
+    let bearers = bearers::set_up(inside, sender);
+    devices.start_notifications(Notifications {
+        rules: config.rules(),
+        per_minute: config.per_minute,
+        automatic: config.automatic,
+        bearers: bearers.clone(),
+        gateways,
+        reports,
+    });
+    bearers
 }
 
 async fn end(inside: &Arc<Inside>, beside: Beside) {

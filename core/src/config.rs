@@ -4,6 +4,7 @@
 //! holds the two together. Relative paths are taken from the configuration file's own folder.
 
 mod documented;
+mod notifications;
 
 use std::{
     fmt,
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use documented::{KEYS, Key};
+pub use notifications::{Notifications, Push};
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +50,12 @@ pub struct Config {
     /// Commands and what is kept of them.
     #[serde(default)]
     pub commands: Commands,
+    /// The bearers of pushes to telephone numbers.
+    #[serde(default)]
+    pub push: Push,
+    /// How devices are asked to come.
+    #[serde(default)]
+    pub notifications: Notifications,
     /// The core's own log.
     #[serde(default)]
     pub log: Log,
@@ -483,14 +491,16 @@ impl Config {
         );
         let mut section = "";
         for key in KEYS.iter().filter(|key| !key.path.starts_with("gateway.")) {
-            let (named, name) = key.path.split_once('.').expect("a key's path has a dot");
+            let (named, name) = key.path.rsplit_once('.').expect("a key's path has a dot");
+            let held = named.split('.').try_fold(&table, |table, step| table.get(step)?.as_table());
+            // A section that is not set up, such as a bearer's, is shown and not begun.
+            let mark = if held.is_some() { "" } else { "# " };
             if named != section {
                 section = named;
-                out.push_str(&format!("\n[{section}]\n"));
+                out.push_str(&format!("\n{mark}[{section}]\n"));
             }
-            let value = table.get(section).and_then(|section| section.get(name));
             out.push_str(&format!("# {}\n", key.doc));
-            match value {
+            match held.and_then(|held| held.get(name)) {
                 Some(value) => out.push_str(&format!("{name} = {value}\n")),
                 None => out.push_str(&format!("# {name} = \n")),
             }
@@ -521,17 +531,19 @@ fn variable(path: &str) -> Option<String> {
 
 /// Sets `path` to `value`: read as TOML where that works (numbers, truth), else as text.
 fn lay_over(table: &mut toml::Table, path: &str, value: &str) {
-    let Some((section, name)) = path.split_once('.') else { return };
+    let Some((section, name)) = path.rsplit_once('.') else { return };
     let parsed = toml::from_str::<toml::Table>(&format!("v = {value}"))
         .ok()
         .and_then(|mut table| table.remove("v"))
         .filter(|value| !value.is_table() && !value.is_array())
         .unwrap_or_else(|| toml::Value::String(value.to_owned()));
-    if let toml::Value::Table(section) =
-        table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()))
-    {
-        section.insert(name.to_owned(), parsed);
+    let mut at = table;
+    for step in section.split('.') {
+        let inner = at.entry(step).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        let toml::Value::Table(inner) = inner else { return };
+        at = inner;
     }
+    at.insert(name.to_owned(), parsed);
 }
 
 #[cfg(test)]
@@ -562,16 +574,59 @@ pub(crate) mod tests {
             key: Some("x".into()),
             ..Database::default()
         };
+        let all = |keys: &[(&str, &str)]| {
+            let text = keys.iter().map(|(name, _)| format!("{name} = {}\n", any_value(name)));
+            text.collect::<String>()
+        };
+        config.push.pap = Some(toml::from_str(&all(postern_adapters::pap::KEYS)).unwrap());
+        config.push.smpp = Some(toml::from_str(&all(postern_adapters::smpp::KEYS)).unwrap());
         let table = toml::Table::try_from(&config).unwrap();
         let mut found = Vec::new();
         for (section, value) in &table {
             let value = value.as_array().map_or(value, |list| &list[0]);
-            found.extend(value.as_table().unwrap().keys().map(|name| format!("{section}.{name}")));
+            for (name, value) in value.as_table().unwrap() {
+                match value.as_table() {
+                    Some(inner) => found.extend(inner.keys().map(|key| format!("{section}.{name}.{key}"))),
+                    None => found.push(format!("{section}.{name}")),
+                }
+            }
         }
         let mut documented: Vec<String> = KEYS.iter().map(|key| key.path.to_owned()).collect();
         found.sort();
         documented.sort();
         assert_eq!(found, documented);
+    }
+
+    /// A value that the key's type takes.
+    fn any_value(name: &str) -> &'static str {
+        match name {
+            "version" => "\"1.0\"",
+            "sms_required" | "receipts" => "true",
+            "response_ids" | "receipt_ids" => "\"text\"",
+            "source_ton" | "source_npi" | "window" => "1",
+            _ if name.ends_with("_ms") => "1",
+            _ => "\"x\"",
+        }
+    }
+
+    #[test]
+    fn the_adapters_keys_are_documented_in_their_own_words() {
+        let ours = |path: String| KEYS.iter().find(|key| key.path == path).map(|key| key.doc);
+        let adapters = [("pap", postern_adapters::pap::KEYS), ("smpp", postern_adapters::smpp::KEYS)];
+        for (name, keys) in adapters {
+            for (key, doc) in keys {
+                assert_eq!(ours(format!("push.{name}.{key}")), Some(*doc), "push.{name}.{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bearer_that_is_set_up_is_read_back_and_overridden() {
+        let pap = "[push.pap]\nurl = \"http://ppg.example/wappush\"\n";
+        let config =
+            read(&format!("{SMALL}{pap}"), &[("POSTERN_PUSH_PAP_GATEWAY_HOST", "ppg.example")]).unwrap();
+        assert_eq!(config.push.pap.as_ref().unwrap().gateway_host.as_deref(), Some("ppg.example"));
+        assert_eq!(read(&config.document(), &[]).unwrap(), config);
     }
 
     #[test]

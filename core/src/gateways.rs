@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use postern_actors::Announce;
+use postern_actors::{Announce, Wake};
 use postern_store::{
     ReadError, Store, StoreError, WriteError, gateways,
     lists::{self, List},
@@ -27,7 +27,7 @@ use postern_wire::{
 use crate::{
     device::Blocked,
     inside::{Beat, Inside},
-    links::{GatewayReports, Lists},
+    links::{self, GatewayReports, Lists},
 };
 
 /// Entries of a list that are read at once.
@@ -84,6 +84,14 @@ async fn each_entry(
             Some(last) if i64::try_from(page.len()) == Ok(PAGE) => after.clone_from(&last.entry),
             _ => return Ok(()),
         }
+    }
+}
+
+impl Wake for Told {
+    fn wake(&self, route: RouteHash, certificate: Option<[u8; 32]>, package0: &[u8]) {
+        let hex = |fingerprint: [u8; 32]| Arc::from(data_encoding::HEXLOWER.encode(&fingerprint));
+        let package0 = Arc::from(data_encoding::BASE64.encode(package0));
+        self.lists.wake(links::Wake { route, package0, certificate: certificate.map(hex) });
     }
 }
 

@@ -201,6 +201,8 @@ fn config_of(options: &InitOptions, core: Uuid) -> Config {
         keys: config::Keys::default(),
         audit: config::Audit::default(),
         commands: config::Commands::default(),
+        push: config::Push::default(),
+        notifications: config::Notifications::default(),
         log: config::Log::default(),
         folder: options.state.clone(),
     }

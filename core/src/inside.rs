@@ -6,7 +6,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use postern_actors::{Clock, Devices, Randomness, objects::Objects, trees::Trees};
+use postern_actors::{Clock, Devices, PushBearer, Randomness, objects::Objects, trees::Trees};
 use postern_store::{Sealer, Store};
 use postern_wire::{link::Heartbeat, terms::UtcMillis};
 
@@ -65,6 +65,8 @@ pub struct Active {
     pub links: Links,
     /// What gateways are to hold.
     pub lists: Arc<Lists>,
+    /// The bearers of pushes to telephone numbers.
+    pub bearers: Vec<Arc<dyn PushBearer>>,
 }
 
 /// A heartbeat and when it came.

@@ -13,6 +13,7 @@
 
 mod active;
 pub mod admin;
+mod bearers;
 pub mod ca;
 pub mod config;
 pub mod device;

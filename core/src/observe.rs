@@ -7,6 +7,7 @@ use std::{
 
 use actix_web::{HttpResponse, web};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use postern_actors::NotificationFigures;
 use postern_store::Activity;
 
 use crate::{
@@ -132,6 +133,28 @@ fn of_core(inside: &Inside, out: &mut String) {
         ] {
             value(out, name, kind, help, i128::from(n));
         }
+        of_notifications(&active.devices.notification_figures(), out);
+    }
+}
+
+fn of_notifications(figures: &NotificationFigures, out: &mut String) {
+    value(
+        out,
+        "postern_core_notifications_open",
+        "gauge",
+        "Devices that are being asked to come.",
+        i128::from(figures.open),
+    );
+    head(out, "postern_core_notifications_total", "counter", "Attempts and ends of notifications.");
+    for (what, n) in [
+        ("handed", figures.handed),
+        ("not-handed", figures.not_handed),
+        ("answered", figures.answered),
+        ("failed", figures.failed),
+        ("expired", figures.expired),
+        ("notice-lost", figures.lost),
+    ] {
+        let _ = writeln!(out, "postern_core_notifications_total{{what=\"{what}\"}} {n}");
     }
 }
 

@@ -111,7 +111,7 @@ pub enum Command {
     /// Notifications (package 0) in files, offline.
     #[command(subcommand)]
     Notification(notification::Action),
-    /// Bootstraps of both profiles in files, offline.
+    /// Bootstraps of both profiles: make one for a device; read one in a file, offline.
     #[command(subcommand)]
     Bootstrap(bootstrap::Action),
     /// The conformance cases of OMA DM, against a server, a client or the codec.

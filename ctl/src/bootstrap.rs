@@ -15,6 +15,7 @@ use postern_wire::{
 use serde::Serialize;
 
 use crate::{
+    commands::bootstrap::Make,
     failure::{Exit, Failure},
     files::{self, hex_or_octets},
     output::Output,
@@ -25,6 +26,8 @@ use crate::{
 pub enum Action {
     /// Read a bootstrap of either profile, and check its MAC when a PIN or an IMSI is given. Exit code 1 when the MAC is wrong, 2 when it is no bootstrap.
     Decode(Decode),
+    /// Make a device's bootstrap document: write it to a file, or push it.
+    Make(Make),
 }
 
 /// What to read.
@@ -88,10 +91,10 @@ struct ShownCharacteristic {
     inside: Vec<ShownCharacteristic>,
 }
 
-impl Action {
+impl Decode {
     /// Does it.
     pub fn run(self, output: &mut Output<'_>) -> Result<Exit, Failure> {
-        let Self::Decode(decode) = self;
+        let decode = self;
         let octets = hex_or_octets(files::octets(&decode.file)?);
         let push = push_of(octets);
         let (accounts, document) = contents(&decode.file, &push)?;

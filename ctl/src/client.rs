@@ -151,6 +151,15 @@ impl Client {
         self.send(self.request(Method::PUT, path)).await.map(drop)
     }
 
+    /// PUT of a whole thing that has no revision.
+    pub async fn put_to<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        value(self.send(self.request(Method::PUT, path).json(body)).await?).await
+    }
+
     /// DELETE that answers nothing.
     pub async fn delete(&self, path: &[&str], query: &impl Serialize) -> Result<(), Failure> {
         self.send(self.request_with(Method::DELETE, path, &pairs(query))).await.map(drop)

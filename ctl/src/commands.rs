@@ -2,12 +2,14 @@
 
 pub mod admin;
 pub mod audit;
+pub mod bootstrap;
 pub mod command;
 pub mod conformance;
 pub mod device;
 pub mod gateway;
 pub mod group;
 pub mod mo;
+pub mod notify;
 pub mod session;
 pub mod settings;
 pub mod status;

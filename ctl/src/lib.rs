@@ -65,7 +65,7 @@ fn dispatch(command: Command, connection: &Connection, output: &mut Output<'_>) 
     match command {
         Command::Syncml(action) => return action.run(output),
         Command::Notification(action) => return action.run(output),
-        Command::Bootstrap(action) => return action.run(output),
+        Command::Bootstrap(bootstrap::Action::Decode(decode)) => return decode.run(output),
         Command::Conformance(action) => return action.run(connection, output),
         _ => {}
     }
@@ -82,6 +82,7 @@ async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Resu
         Command::Device(action) => action.run(client, output).await,
         Command::Command(action) => action.run(client, output).await,
         Command::Mo(action) => action.run(client, output).await,
+        Command::Bootstrap(bootstrap::Action::Make(make)) => make.run(client, output).await,
         Command::Group(action) => action.run(client, output).await,
         Command::Session(action) => action.run(client, output).await,
         Command::Settings(action) => action.run(client, output).await,
@@ -94,7 +95,7 @@ async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Resu
         Command::Why { device } => why::run(&device, client, output).await,
         Command::Syncml(_)
         | Command::Notification(_)
-        | Command::Bootstrap(_)
+        | Command::Bootstrap(bootstrap::Action::Decode(_))
         | Command::Conformance(_)
         | Command::Completions { .. } => Ok(Exit::Done), // done before: they need no core
     }

@@ -366,7 +366,8 @@ pub(crate) fn defer(live: &mut Live, shared: &Arc<Shared>, effect: Effect, reque
     let gateway = peer.and_then(|peer| peer.gateway.as_deref()).map(str::to_owned);
     match effect {
         Effect::Seen { at } => shared.later.add(Note::Seen(Seen { id, at, source, gateway })),
-        Effect::SessionOpened { session, device_session, class, at, .. } => {
+        Effect::SessionOpened { session, device_session, class, server_initiated, at } => {
+            shared.notices.opened(id, session, &device_session, server_initiated);
             let row = SessionRow {
                 id: session,
                 enrolment: id,

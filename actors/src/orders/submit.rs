@@ -47,7 +47,7 @@ pub(crate) async fn submit(shared: &Shared, order: Order) -> Result<Taken, Submi
     check(&order)?;
     let digest = digest(&order);
     let cap = shared.settings.pending_cap;
-    let urgent = order.kind == OperationKind::Wipe || order.lane == Lane::Urgent;
+    let urgent = is_urgent(&order);
     let shelf = shared.settings.session.profiles.clone();
     let work = move |tx: &mut Tx| decide(tx, &order, digest, cap, &shelf);
     let written = if urgent { shared.store.write_urgent(work).await } else { shared.store.write(work).await };
@@ -73,6 +73,11 @@ pub(crate) fn within(
     }
     let decided = decide(tx, order, digest(order), cap, shelf)?;
     Ok(decided.map(|taken| taken.submitted.operation))
+}
+
+/// Whether an order passes those that wait.
+pub(crate) fn is_urgent(order: &Order) -> bool {
+    order.kind == OperationKind::Wipe || order.lane == Lane::Urgent
 }
 
 fn check(order: &Order) -> Result<(), SubmitError> {

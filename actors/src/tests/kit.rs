@@ -128,9 +128,13 @@ impl Core {
 
     pub(crate) async fn enrol(&self, name: &str, auth: AuthType) -> Device {
         let new = self.enrolment(name, auth);
-        let certificate = new.certificate.clone();
+        self.enrol_as(new).await
+    }
+
+    pub(crate) async fn enrol_as(&self, new: NewEnrolment) -> Device {
+        let (name, auth, certificate) = (new.device_id.clone(), new.auth, new.certificate.clone());
         let enrolled = self.devices.enrol(new).await.unwrap();
-        Device::new(name, auth, enrolled, certificate)
+        Device::new(&name, auth, enrolled, certificate)
     }
 
     pub(crate) fn enrolment(&self, name: &str, auth: AuthType) -> NewEnrolment {
@@ -231,6 +235,8 @@ pub(crate) struct Device {
     auth: AuthType,
     nonce: Vec<u8>,
     session: u32,
+    /// The SessionID of a notification that it answers.
+    pub(crate) triggered: Option<String>,
     msg_id: u32,
     /// What the last request was: to be sent once more.
     last: Option<CheckIn>,
@@ -247,6 +253,7 @@ impl Device {
             auth,
             nonce: Vec::new(),
             session: 0,
+            triggered: None,
             msg_id: 0,
             last: None,
         }
@@ -277,7 +284,11 @@ impl Device {
             leaf("Lang", "en"),
         ];
         let body = vec![
-            Command::Alert(Alert { cmd_id: 1, code: 1201, ..Alert::default() }),
+            Command::Alert(Alert {
+                cmd_id: 1,
+                code: if self.triggered.is_some() { 1200 } else { 1201 },
+                ..Alert::default()
+            }),
             Command::Replace(Request { cmd_id: 2, items: info, ..Request::default() }),
         ];
         self.say(core, body, true).await
@@ -369,7 +380,7 @@ impl Device {
         let header = SyncHdr {
             ver_dtd: "1.2".into(),
             ver_proto: "DM/1.2".into(),
-            session_id: self.session.to_string(),
+            session_id: self.triggered.clone().unwrap_or_else(|| self.session.to_string()),
             msg_id: self.msg_id,
             target: Location::uri("https://dm.example/dm/1/x"),
             source: Location { uri: self.name.clone(), name: Some(user) },

@@ -13,7 +13,9 @@ use postern_api::{
     devices::ReasonQuery,
     problem::Slug,
 };
-use postern_store::{Reader, Sealer, StoreError, commands, enrolments, operations, results, timeline};
+use postern_store::{
+    Reader, Sealer, StoreError, commands, enrolments, notifications::Step, operations, results, timeline,
+};
 use postern_wire::{
     syncml::Data,
     terms::{
@@ -27,7 +29,7 @@ use super::{
     answer::{self, Answer, Window},
     auth::Caller,
     devices::{REASON, resolve},
-    objects,
+    notifications, objects,
     problem::Refused,
     syncml,
 };
@@ -319,10 +321,11 @@ async fn shown(inside: &Inside, id: CommandId) -> Result<Command, Refused> {
         .store
         .read(move |r| {
             let Some(row) = commands::find(r, id)? else { return Ok(None) };
-            Ok(Some((row, results::of(r, id)?, timeline::of(r, id)?)))
+            let told = told_meanwhile(r, &row)?;
+            Ok(Some((row, results::of(r, id)?, timeline::of(r, id)?, told)))
         })
         .await?;
-    let (row, results, timeline) = found.ok_or_else(|| Refused::not_found("command", id))?;
+    let (row, results, timeline, told) = found.ok_or_else(|| Refused::not_found("command", id))?;
     Ok(Command {
         summary: summary(&row),
         items: items(&row),
@@ -332,17 +335,41 @@ async fn shown(inside: &Inside, id: CommandId) -> Result<Command, Refused> {
         deadline: row.deadline.map(Time),
         proof_class: row.proof,
         results: results.into_iter().map(|item| result(&inside.sealer, item)).collect::<Result<_, _>>()?,
-        timeline: timeline
-            .into_iter()
-            .map(|event| CommandEvent {
-                at: Time(event.at),
-                state: event.state,
-                cause: event.cause,
-                revision: u64::try_from(event.revision).unwrap_or(0),
-                session: event.session.map(|session| session.0),
-            })
-            .collect(),
+        timeline: with_notifications(timeline, told),
     })
+}
+
+/// What was done meanwhile to bring its device here.
+fn told_meanwhile(r: &mut Reader, row: &commands::Command) -> Result<Vec<Step>, StoreError> {
+    let to = row.finished_at.unwrap_or(UtcMillis(i64::MAX));
+    notifications::during(r, row.enrolment, row.created_at, to)
+}
+
+/// The command's own steps, and between them what was done to bring its device here. A notification does not move the
+/// command: its events bear the state and revision of the step before.
+fn with_notifications(timeline: Vec<timeline::Event>, told: Vec<Step>) -> Vec<CommandEvent> {
+    let mut all: Vec<CommandEvent> = timeline
+        .into_iter()
+        .map(|event| CommandEvent {
+            at: Time(event.at),
+            state: event.state,
+            cause: event.cause,
+            revision: u64::try_from(event.revision).unwrap_or(0),
+            session: event.session.map(|session| session.0),
+        })
+        .collect();
+    for step in told {
+        let place = all.partition_point(|event| event.at.0 <= step.at).max(1);
+        let Some(before) = all.get(place - 1) else { continue };
+        let event = CommandEvent {
+            at: Time(step.at),
+            cause: notifications::told(&step),
+            session: None,
+            ..before.clone()
+        };
+        all.insert(place, event);
+    }
+    all
 }
 
 fn items(row: &commands::Command) -> Option<Vec<CommandItem>> {

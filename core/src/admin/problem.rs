@@ -3,7 +3,7 @@
 use std::fmt;
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
-use postern_actors::{CancelError, EnrolError, RetireError, SubmitError};
+use postern_actors::{CancelError, EnrolError, NotifyError, RetireError, SubmitError};
 use postern_api::problem::{CONTENT_TYPE, Problem, ProblemItem, Slug};
 use postern_store::{ReadError, StoreError, WriteError};
 
@@ -157,6 +157,23 @@ impl From<SubmitError> for Refused {
             SubmitError::Overloaded(seconds) => Self::new(Slug::Unavailable, detail).retry_after(seconds),
             SubmitError::Full => Self::new(Slug::OutOfSpace, detail),
             SubmitError::Unavailable(_) => Self::new(Slug::Unavailable, detail),
+        }
+    }
+}
+
+impl From<NotifyError> for Refused {
+    fn from(error: NotifyError) -> Self {
+        let detail = error.to_string();
+        match error {
+            NotifyError::Unknown(id) => Self::not_found("device", id),
+            NotifyError::NoBearer(..) => {
+                Self::new(Slug::InvalidRequest, detail.clone()).item("/bearer", detail)
+            }
+            NotifyError::Retired(_) | NotifyError::NoAddress | NotifyError::NoCredentials => {
+                Self::new(Slug::WrongState, detail)
+            }
+            NotifyError::Overloaded(seconds) => Self::new(Slug::Unavailable, detail).retry_after(seconds),
+            NotifyError::Unavailable(_) => Self::new(Slug::Unavailable, detail),
         }
     }
 }

@@ -14,8 +14,8 @@ use postern_api::{
 };
 
 use super::{
-    admins, answer, audit, commands, devices, gateways, groups, guard, objects, problem::Refused, sessions,
-    settings, status, tokens, trees, why,
+    admins, answer, audit, bootstrap, commands, devices, gateways, groups, guard, notifications, objects,
+    problem::Refused, sessions, settings, status, tokens, trees, why,
 };
 use crate::inside::Inside;
 
@@ -65,6 +65,11 @@ fn handlers(table: &mut Table) {
     table.on("devices.update", devices::update);
     table.on("devices.retire", devices::retire);
     table.on("devices.why", why::show);
+    table.on("notifications.list", notifications::list);
+    table.on("notifications.send", notifications::send);
+    table.on("devices.put_address", notifications::put_address);
+    table.on("devices.clear_address", notifications::clear_address);
+    table.on("bootstrap.make", bootstrap::make);
     table.on("commands.list", commands::list);
     table.on("commands.queue", commands::queue);
     table.on("trees.show", trees::show);

@@ -6,10 +6,10 @@ use postern_api::{
     devices::{Device, DeviceSchedule},
     why::{BlockedEntry, Finding, PendingReason, RefusalSummary, SessionSummary, Why},
 };
-use postern_store::{Reader, StoreError, commands, enrolments, lists, refusals, sessions};
+use postern_store::{Reader, StoreError, commands, enrolments, lists, notifications, refusals, sessions};
 use postern_wire::{
     route::RouteId,
-    terms::{CommandState, EnrolmentState, OperationKind, UtcMillis},
+    terms::{CommandState, EnrolmentId, EnrolmentState, NotificationState, OperationKind, UtcMillis},
 };
 
 use super::{
@@ -87,6 +87,7 @@ fn explain(r: &mut Reader, eye: &Eye, name: &str, now: UtcMillis) -> Result<Why,
     let mut findings = of_device(&device, now);
     findings.extend(of_sessions(&sessions, &device));
     findings.extend(of_refusals(&refusals, &device));
+    findings.extend(of_notification(r, row.id)?);
     if !blocked.is_empty() && row.state != EnrolmentState::Retired {
         findings.push(found(
             "problem",
@@ -109,6 +110,45 @@ fn explain(r: &mut Reader, eye: &Eye, name: &str, now: UtcMillis) -> Result<Why,
             .collect(),
         blocked,
     })
+}
+
+/// What its last notification has come to, while that matters.
+fn of_notification(r: &mut Reader, device: EnrolmentId) -> Result<Option<Finding>, StoreError> {
+    let Some(job) = notifications::of(r, device, 1)?.pop() else { return Ok(None) };
+    let by = job.bearer.as_deref().unwrap_or("no bearer yet");
+    let id = format!("{:X}", job.session_id);
+    Ok(Some(match job.state {
+        NotificationState::Wanted | NotificationState::Sent | NotificationState::Delivered => {
+            let next = job.next_at.map_or_else(String::new, |at| format!(" It is tried again at {at}."));
+            found(
+                "note",
+                "notification-open",
+                format!(
+                    "A notification (session {id}) is {} by {by} since {}: {}.{next}",
+                    job.state,
+                    job.last_at.unwrap_or(job.created_at),
+                    job.cause
+                ),
+            )
+        }
+        NotificationState::Failed | NotificationState::Expired => found(
+            "problem",
+            "notification-failed",
+            format!(
+                "Its last notification (session {id}, by {by}) {} after {} attempts: {}. Check `device address`, and the bearer.",
+                job.state, job.attempts, job.cause
+            ),
+        ),
+        NotificationState::Answered => match job.session {
+            Some(session) => found(
+                "note",
+                "notification-answered",
+                format!("Session {session} answered its last notification (session {id}, by {by})."),
+            ),
+            None => return Ok(None),
+        },
+        NotificationState::Unneeded => return Ok(None),
+    }))
 }
 
 fn of_device(device: &Device, now: UtcMillis) -> Vec<Finding> {

@@ -108,6 +108,102 @@ pub const KEYS: &[Key] = &[
         "commands.keep_days",
         "Finished commands, results and sessions are kept so many days. Default 90; 0 for ever; the setting HistoryDuration wins.",
     ),
+    key("push.pap.url", "Where the push proxy gateway takes PAP: http://… or https://HOST[:PORT]/PATH."),
+    key("push.pap.user", "The user of its basic authentication. Without it none is sent."),
+    key("push.pap.password_file", "A file whose first line is that user's password."),
+    key("push.pap.ca", "The CA (or CAs) of its certificate, PEM. Without it the machine's own trust store."),
+    key("push.pap.gateway_host", "The host behind the @ of a device's address. Default: the URL's."),
+    key("push.pap.version", "The version of PAP: \"1.0\" or \"2.0\" (default)."),
+    key(
+        "push.pap.sms_required",
+        "Ask for short messages in a GSM network and for nothing else. Default false.",
+    ),
+    key(
+        "push.pap.notify_url",
+        "Where the gateway is asked to send its result notifications to. Without it none are asked for.",
+    ),
+    key("push.pap.connect_ms", "How long a connection may take to stand, in milliseconds. Default 10000."),
+    key("push.pap.answer_ms", "How long an answer may take, in milliseconds. Default 30000."),
+    key("push.smpp.address", "The short-message centre: HOST:PORT."),
+    key("push.smpp.system_id", "The name that we bind as: at most 15 characters."),
+    key(
+        "push.smpp.password_file",
+        "A file whose first line is the password: at most 8 characters. Without it an empty one.",
+    ),
+    key(
+        "push.smpp.system_type",
+        "The system_type that the centre wants: at most 12 characters. Default empty.",
+    ),
+    key(
+        "push.smpp.ca",
+        "The CA (or CAs) of the centre's certificate, PEM. With it TLS is spoken; without it clear text.",
+    ),
+    key(
+        "push.smpp.source",
+        "The sender that messages bear: a number, a short code or a name. Default empty: the centre's own.",
+    ),
+    key("push.smpp.source_ton", "Its type of number. Default: 1 with a leading +, 5 for a name, else 0."),
+    key("push.smpp.source_npi", "Its numbering plan. Default: 0 for a name, else 1."),
+    key(
+        "push.smpp.service_type",
+        "The service_type that the centre wants: at most 5 characters. Default empty.",
+    ),
+    key("push.smpp.window", "Messages that may wait for the centre's response at the same time. Default 10."),
+    key("push.smpp.receipts", "Ask for delivery receipts. Default true."),
+    key(
+        "push.smpp.response_ids",
+        "How the centre writes a message's id in its response: text (default), hex or decimal.",
+    ),
+    key(
+        "push.smpp.receipt_ids",
+        "How it writes the same id in a delivery receipt: text (default), hex or decimal.",
+    ),
+    key(
+        "push.smpp.connect_ms",
+        "How long a connection and the bind may take to stand, in milliseconds. Default 10000.",
+    ),
+    key("push.smpp.response_ms", "How long a response may take, in milliseconds. Default 10000."),
+    key(
+        "push.smpp.push_ms",
+        "How long one push may take in all, waits for throttling among it, in milliseconds. Default 60000.",
+    ),
+    key(
+        "push.smpp.enquire_link_ms",
+        "How long the centre may be silent before it is asked, in milliseconds. Default 30000.",
+    ),
+    key(
+        "push.smpp.reconnect_ms",
+        "The pause before the first new connection, in milliseconds; it doubles. Default 1000.",
+    ),
+    key("push.smpp.reconnect_most_ms", "The longest such pause, in milliseconds. Default 60000."),
+    key(
+        "push.smpp.throttle_ms",
+        "The pause after the centre throttles, in milliseconds; it doubles up to 30 s. Default 1000.",
+    ),
+    key(
+        "notifications.automatic",
+        "Whether queued commands bring notifications about, for devices with a push address. Default true; without it only `device notify` does.",
+    ),
+    key("notifications.per_minute", "Notifications a minute in all. Default 600."),
+    key(
+        "notifications.gather_s",
+        "A notification that nobody hurries waits so long for further commands, in seconds. Default 10.",
+    ),
+    key("notifications.apart_s", "Two notifications to one device are so far apart, in seconds. Default 10."),
+    key(
+        "notifications.first_wait_s",
+        "The wait for a session before the second attempt, in seconds; it doubles. Default 300.",
+    ),
+    key("notifications.longest_wait_s", "The wait grows to this, in seconds. Default 21600."),
+    key(
+        "notifications.listen_wait_s",
+        "The wait after waking a device that may listen at a gateway, in seconds. Default 30.",
+    ),
+    key("notifications.attempts", "Attempts in all. Default 8."),
+    key(
+        "notifications.valid_s",
+        "A notification is worth nothing after so long, in seconds. Default 172800.",
+    ),
     key(
         "log.filter",
         "What is logged: a level, or tracing's directives. Default info, of actix_server warn.",

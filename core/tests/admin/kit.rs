@@ -55,6 +55,12 @@ impl Kit {
         self.core.as_ref().unwrap()
     }
 
+    /// The newest rows of the audit log, as text.
+    pub(crate) async fn audit(&self) -> String {
+        let auditor = self.as_role("reader", &[Role::Auditor]).await;
+        auditor.get("/api/1/audit?limit=200").await.text
+    }
+
     /// A client with the token of a new admin who holds `roles`.
     pub(crate) async fn as_role(&self, name: &str, roles: &[Role]) -> Client {
         let made = self.admin.post("/api/1/admins", json!({"name": name, "roles": roles})).await;
@@ -101,6 +107,17 @@ pub(crate) async fn start(config: postern_core::Config) -> Core {
 pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
     for _ in 0..600 {
         if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("waited in vain: {what}");
+}
+
+/// The same for what is asked over the API.
+pub(crate) async fn until_async(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..400 {
+        if holds().await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
@@ -185,6 +202,10 @@ impl Client {
 
     pub(crate) async fn put(&self, path: &str) -> Answer {
         self.send(Method::PUT, path, &[], None).await
+    }
+
+    pub(crate) async fn put_body(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PUT, path, &[], Some(body.to_string())).await
     }
 
     pub(crate) async fn patch(&self, path: &str, etag: &str, body: Value) -> Answer {

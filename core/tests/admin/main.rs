@@ -5,6 +5,7 @@ mod audit;
 mod devices;
 mod kit;
 mod matrix;
+mod notifications;
 mod protocol;
 mod settings;
 mod start;

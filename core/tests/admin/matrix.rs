@@ -18,6 +18,11 @@ devices.show                x    x    x    -    -    x
 devices.update              -    -    x    -    -    -
 devices.retire              -    -    x    -    -    -
 devices.why                 x    x    x    -    -    x
+notifications.list          x    x    x    -    -    x
+notifications.send          -    -    x    -    -    -
+devices.put_address         -    -    x    -    -    -
+devices.clear_address       -    -    x    -    -    -
+bootstrap.make              -    -    x    -    -    -
 commands.list               x    x    x    -    -    x
 commands.queue              -    -    x    -    -    -
 trees.show                  x    x    x    -    -    x

@@ -15,7 +15,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::{
     client::Client,
-    commands::{command, tree},
+    commands::{command, notify, tree},
     failure::{Exit, Failure},
     files,
     output::{self, Output, or_dash, or_empty},
@@ -53,6 +53,16 @@ pub enum Action {
         #[arg(long)]
         reason: Option<String>,
     },
+    /// Ask a device to open a session, now.
+    Notify(notify::Notify),
+    /// Show where a device is reached, and its last notifications.
+    Notifications {
+        /// An enrolment's id, a DevId or a name.
+        device: String,
+    },
+    /// Where a device is reached when it holds no connection.
+    #[command(subcommand)]
+    Address(notify::Address),
     /// Queue a DM command, or those of a file.
     Command(Queue),
     /// Show what is known of a device's management tree; read it anew; compare.
@@ -238,6 +248,9 @@ impl Action {
                 let device: Device = client.delete_to(&["devices", &device], &ReasonQuery { reason }).await?;
                 output.answer(&device, |device| format!("retired {} ({})", named(device), device.id))?;
             }
+            Self::Notify(notify) => return notify.run(client, output).await,
+            Self::Notifications { device } => notify::list(&device, client, output).await?,
+            Self::Address(action) => action.run(client, output).await?,
             Self::Command(queue) => return queue.run(client, output).await,
             Self::Tree(show) => return show.run(client, output).await,
             Self::Commands { device, state, limit } => {

@@ -11,6 +11,7 @@ pub mod commands;
 pub mod devices;
 pub mod gateways;
 pub mod groups;
+pub mod notifications;
 pub mod objects;
 pub mod openapi;
 pub mod page;

@@ -15,7 +15,7 @@ use utoipa::{
 };
 
 use crate::{
-    admins, audit, commands, devices, gateways, groups, objects, problem,
+    admins, audit, commands, devices, gateways, groups, notifications, objects, problem,
     routes::{self, Answer, Method, RouteSpec},
     sessions, settings, status, tokens, trees, why,
 };
@@ -67,6 +67,12 @@ use crate::{
     status::Status,
     why::Why,
     why::SessionSummary,
+    notifications::PushAddress,
+    notifications::NotifyDevice,
+    notifications::Notification,
+    notifications::DeviceNotifications,
+    notifications::MakeBootstrap,
+    notifications::Bootstrap,
 )))]
 struct Schemas;
 

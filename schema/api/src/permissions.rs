@@ -38,6 +38,10 @@ permissions! {
     DevicesEnrol = "devices.enrol",
     /// Change a device's name or owner.
     DevicesUpdate = "devices.update",
+    /// Ask a device to open a session.
+    DevicesNotify = "devices.notify",
+    /// Make a bootstrap document, which holds a device's credentials.
+    DevicesBootstrap = "devices.bootstrap",
     /// Revoke a device.
     DevicesRetire = "devices.retire",
     /// Queue and cancel raw Add, Replace, Get, Delete and Copy.
@@ -87,6 +91,8 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::DevicesRead,
             P::DevicesEnrol,
             P::DevicesUpdate,
+            P::DevicesNotify,
+            P::DevicesBootstrap,
             P::DevicesRetire,
             P::CommandsQueue,
             P::CommandsExec,

@@ -239,6 +239,50 @@ pub const ALL: &[RouteSpec] = &[
     ),
     route(
         Get,
+        "/api/1/devices/{device}/notifications",
+        "notifications.list",
+        P::DevicesRead,
+        One("DeviceNotifications"),
+        "Show where a device is reached, and its last notifications, the newest first.",
+    ),
+    route(
+        Post,
+        "/api/1/devices/{device}/notify",
+        "notifications.send",
+        P::DevicesNotify,
+        One("Notification"),
+        "Ask a device to open a session, now.",
+    )
+    .takes("NotifyDevice")
+    .answers(202),
+    route(
+        Put,
+        "/api/1/devices/{device}/address",
+        "devices.put_address",
+        P::DevicesUpdate,
+        One("PushAddress"),
+        "Say where a device is reached when it holds no connection.",
+    )
+    .takes("PushAddress"),
+    route(
+        Delete,
+        "/api/1/devices/{device}/address",
+        "devices.clear_address",
+        P::DevicesUpdate,
+        Nothing,
+        "Forget where a device is reached.",
+    ),
+    route(
+        Post,
+        "/api/1/devices/{device}/bootstrap",
+        "bootstrap.make",
+        P::DevicesBootstrap,
+        One("Bootstrap"),
+        "Make a device's bootstrap document, and push it or show it.",
+    )
+    .takes("MakeBootstrap"),
+    route(
+        Get,
         "/api/1/devices/{device}/commands",
         "commands.list",
         P::DevicesRead,

@@ -43,6 +43,7 @@ term_schema! {
     Dialect: "Which family of clients a device belongs to.",
     EnrolmentState: "Where an enrolment stands.",
     CommandState: "The life of a command; only queued and sent are pending.",
+    NotificationState: "The life of a notification; only wanted, sent and delivered are open.",
     Redelivery: "What may be done with a command whose fate is unknown.",
     OperationKind: "What an operation is for.",
     Lane: "How soon a command goes out among those of the same kind.",

@@ -12,6 +12,7 @@ mod ids;
 mod mac;
 #[cfg(test)]
 mod model;
+#[cfg(test)]
 mod notification;
 #[cfg(test)]
 mod objects;
