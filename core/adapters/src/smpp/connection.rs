@@ -55,7 +55,7 @@ pub(super) struct Connection {
 
 /// What came.
 pub(super) enum Incoming {
-    Pdu(Pdu),
+    Pdu(Box<Pdu>),
     /// A PDU whose body cannot be read; its header can.
     Unreadable(u32),
 }
@@ -136,7 +136,7 @@ impl Connection {
         let decoded = Pdu::decode(&self.buffer[..length]);
         self.buffer.advance(length);
         match decoded {
-            Ok(pdu) => Ok(Some(Incoming::Pdu(pdu))),
+            Ok(pdu) => Ok(Some(Incoming::Pdu(Box::new(pdu)))),
             Err(Refused { header: Some((_, sequence)), .. }) => Ok(Some(Incoming::Unreadable(sequence))),
             Err(refused) => Err(Broken::Garbage(refused.to_string())),
         }

@@ -167,7 +167,7 @@ impl Client {
             incoming = connection.next() => {
                 flight.heard = Instant::now();
                 match incoming? {
-                    Incoming::Pdu(pdu) => self.take(pdu, connection, flight).await?,
+                    Incoming::Pdu(pdu) => self.take(*pdu, connection, flight).await?,
                     Incoming::Unreadable(sequence) => {
                         let nack = Pdu::response(sequence, CommandStatus::INVALID_LENGTH, Body::GenericNack);
                         connection.send(&nack).await?;
