@@ -192,7 +192,8 @@ fn srv_34_a_question_refused_in_a_sequence_ends_it_as_refused_by_the_user() {
 #[test]
 fn srv_35_srv_36_answers_of_the_person_are_read_and_refusals_told_apart() {
     type Texts = &'static [&'static str];
-    let cases: [(u32, Texts, u32, Texts, (CommandState, &str)); 9] = [
+    type Case = (u32, Texts, u32, Texts, (CommandState, &'static str));
+    let cases: [Case; 9] = [
         (1100, &[], 200, &[], (CommandState::Succeeded, "done")),
         (1101, &[], 200, &[], (CommandState::Succeeded, "done")),
         (1101, &[], 304, &[], (CommandState::Failed, "refused-by-user")),
