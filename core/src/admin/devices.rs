@@ -94,7 +94,7 @@ fn matching(
         for row in rows.into_iter().filter(|row| fits(row, query)) {
             let device = view(r, row, false)?;
             let device = eye.scheduled(r, &everything, device)?;
-            if overdue && !device.schedule.as_ref().is_some_and(|schedule| schedule.overdue_since.is_some()) {
+            if overdue && device.schedule.as_ref().is_none_or(|schedule| schedule.overdue_since.is_none()) {
                 continue;
             }
             found.push(device);

@@ -70,7 +70,7 @@ impl Action {
             }
             Self::Get { name: Some(name), whose } => {
                 let settings: Settings = client.get(&whose.path(), &()).await?;
-                output.answer(find(&settings, &name)?, |setting| shown(setting))?;
+                output.answer(find(&settings, &name)?, shown)?;
             }
             Self::Set { name, value, clear: _, whose } => {
                 let read = client.get_versioned::<Settings>(&whose.path()).await?;
