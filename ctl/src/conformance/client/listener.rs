@@ -68,12 +68,17 @@ impl Listener {
     /// The next connection, or nothing when `given_up` says so before one comes.
     ///
     /// # Errors
-    /// The handshake fails.
+    /// The port cannot be listened at any more.
     pub fn accept(&self, mut given_up: impl FnMut(Duration) -> bool) -> io::Result<Option<Link>> {
         let mut waited = Duration::ZERO;
         loop {
             match self.listener.accept() {
-                Ok((tcp, _)) => return Link::new(tcp, &self.tls).map(Some),
+                // A handshake that fails is no session: another account of the client may not trust this CA.
+                Ok((tcp, _)) => {
+                    if let Ok(link) = Link::new(tcp, &self.tls) {
+                        return Ok(Some(link));
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if given_up(waited) {
                         return Ok(None);

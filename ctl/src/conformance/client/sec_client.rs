@@ -176,3 +176,43 @@ pub(crate) fn secrets(bench: &mut Bench<'_>) -> Outcome {
     hold(seen > 0, || "no account has a secret".to_owned())?;
     session.close()
 }
+
+/// The node of the client's own secret: `./DMAcc/<X>/AppAuth/<X>/AAuthSecret` where AAuthLevel is CLCRED.
+fn own_secret(session: &mut Session<'_>) -> Outcome<String> {
+    let children = |session: &mut Session<'_>, uri: &str| -> Outcome<Vec<String>> {
+        let names = session.run(&xml::get(101, uri))?.value(101).unwrap_or_default();
+        Ok(names.split('/').filter(|name| !name.is_empty()).map(|name| format!("{uri}/{name}")).collect())
+    };
+    for account in children(session, "./DMAcc")? {
+        for auth in children(session, &format!("{account}/AppAuth"))? {
+            let level = session.run(&xml::get(102, &format!("{auth}/AAuthLevel")))?.value(102);
+            if level.as_deref() == Some("CLCRED") {
+                return Ok(format!("{auth}/AAuthSecret"));
+            }
+        }
+    }
+    Err(Miss::not_applicable("the client shows no account of its own"))
+}
+
+fn shows(session: &Session<'_>, password: &str) -> Outcome {
+    let cred = some("Cred", session.message.header.cred.as_ref())?;
+    same("Cred's Data", cred.data.as_text(), Some(auth::basic(USER, password).as_str()))
+}
+
+pub(crate) fn rotated(bench: &mut Bench<'_>) -> Outcome {
+    let mut session = bench.session()?;
+    session.header_code = 200; // so that each message bears credentials
+    let secret = own_secret(&mut session)?;
+    let done = session.run(&xml::replace(103, &secret, "the new one"))?;
+    if matches!(done.code(103)?, 405 | 425) {
+        session.close()?;
+        return Err(Miss::not_applicable("the client lets no server change its secret"));
+    }
+    same("the Status for the new secret", done.code(103)?, 200)?;
+    session.run(&xml::get(104, "./DevInfo/Man"))?;
+    shows(&session, PASSWORD)?;
+    session.close()?;
+    let session = bench.session_with(&Setup { fresh: false, ..Setup::default() })?;
+    shows(&session, "the new one")?;
+    session.close()
+}

@@ -101,7 +101,8 @@ pub(super) const ROWS: &[Row] = &[
     rule("SEC-19", M, "PRO 9.1", "After 200 credentials are wanted in each message; after 212 they are not.")
         .server(All, sec_proof::once_or_each, |p| p.answer(header(|s| s.code = if s.code == 212 { 200 } else { s.code }))),
     rule("SEC-20", M, "SEC 5.4.3", "A secret that is changed in a session is used from the next one on.")
-        .server(Once, sec_peer::rotated, |p| p.answer(header(|s| s.code = 401))),
+        .server(Once, sec_peer::rotated, |p| p.answer(header(|s| s.code = 401)))
+        .client(Once, sec_client::rotated, |p| p.request(|m| if m.header.msg_id == 1 { m.header.cred = None })),
     rule(
         "SEC-21",
         M,
