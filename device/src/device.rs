@@ -4,6 +4,8 @@
 //! an enrolment of type `signed` carries the core's signature over it and over this request's nonce, or it is not
 //! read. Time and randomness are given by the caller.
 
+mod error;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -11,26 +13,25 @@ use postern_wire::{
     bootstrap::mac::NetworkSecret,
     problem::ProblemDetails,
     push::Push,
-    signature::{self, Parameters, RequestParts, ResponseParts, SignatureError},
-    syncml::{DecodeError, Limits, MediaType, decode},
+    signature::{self, Parameters, RequestParts, ResponseParts},
+    syncml::{Limits, MediaType, decode},
     terms::UtcMillis,
 };
 
 use crate::{
     bootstrap::{self, BootstrapError, Installed, Trust},
-    codes::Code,
     csp::{Hardware, Providers, Schedule},
     enrolment::{Account, BadAccount, Origin, ServerProof},
     event::{Event, Observer},
     interaction::{NoUser, UserInterface},
-    keys::KeyError,
-    origin::{BadServerUri, ServerUri},
-    router::{self, Ignored},
+    origin::ServerUri,
+    router,
     state::{ClientEvent, State, StateError, Storage},
-    transport::{Answered, Https, Request, Transport, TransportError},
+    transport::{Answered, Https, Request, Transport},
     tree::path::Path,
-    unit::{Cause, Composed, Ending, Random, Received, SessionError, Step, Unit, UnitSettings},
+    unit::{Cause, Composed, Ending, Random, Received, Step, Unit, UnitSettings},
 };
+pub use error::DeviceError;
 
 /// How a device behaves.
 #[derive(Clone, Debug)]
@@ -79,105 +80,6 @@ pub struct SessionReport {
     pub server_proved: bool,
     /// How it ended.
     pub ending: Ending,
-}
-
-/// A session that failed.
-#[derive(Debug, thiserror::Error)]
-pub enum DeviceError {
-    /// No answer.
-    #[error(transparent)]
-    Transport(#[from] TransportError),
-    /// An answer that is no message.
-    #[error("the server answered HTTP {status}{}", slug.as_deref().map(|slug| format!(" ({slug})")).unwrap_or_default())]
-    Http {
-        /// The HTTP status.
-        status: u16,
-        /// The problem's slug, when the answer is a problem document.
-        slug: Option<String>,
-        /// Retry-After in seconds.
-        retry_after: Option<u64>,
-    },
-    /// An answer of another type than asked for.
-    #[error("the answer's type is {0:?}")]
-    MediaType(String),
-    /// A message that cannot be read.
-    #[error("the answer cannot be read: {0}")]
-    Decode(#[from] DecodeError),
-    /// A reply without the core's signature, or with another's.
-    #[error("the reply is not the core's: {0}")]
-    Signature(#[from] SignatureError),
-    /// The device's key cannot sign.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// The session cannot go on.
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    /// The state cannot be read or kept.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// No account of that server, or none at all.
-    #[error("the device has no account for this")]
-    NoAccount,
-    /// The account in the tree cannot be used.
-    #[error(transparent)]
-    Account(BadAccount),
-    /// A bootstrap that was not applied.
-    #[error(transparent)]
-    Bootstrap(BootstrapError),
-    /// A notification that was ignored.
-    #[error("the notification is ignored: {0}")]
-    Ignored(Ignored),
-    /// The providers do not fit the tree.
-    #[error("the tree cannot be planted (code {0})")]
-    Plant(Code),
-}
-
-impl From<BadServerUri> for DeviceError {
-    fn from(error: BadServerUri) -> Self {
-        Self::Session(SessionError::RespUri(error))
-    }
-}
-
-impl DeviceError {
-    /// A stable word for summaries.
-    #[must_use]
-    pub fn kind(&self) -> String {
-        match self {
-            Self::Transport(error) => error.kind().to_owned(),
-            Self::Http { status, slug, .. } => match slug {
-                Some(slug) => format!("http-{status}-{slug}"),
-                None => format!("http-{status}"),
-            },
-            Self::MediaType(_) => "media-type".to_owned(),
-            Self::Decode(error) => error.slug().to_owned(),
-            Self::Signature(_) => "reply-signature".to_owned(),
-            Self::Key(_) => "key".to_owned(),
-            Self::Session(error) => match error {
-                SessionError::Misfit(_) => "misfit".to_owned(),
-                SessionError::Refused(code) => format!("refused-{code}"),
-                SessionError::OtherScheme(_) => "other-scheme".to_owned(),
-                SessionError::ServerNotProved => "server-not-proved".to_owned(),
-                SessionError::Endless(_) => "endless".to_owned(),
-                SessionError::RespUri(_) => "resp-uri".to_owned(),
-                SessionError::NoRoom(_) => "no-room".to_owned(),
-                SessionError::Encode(_) => "encode".to_owned(),
-            },
-            Self::State(_) => "state".to_owned(),
-            Self::Plant(_) => "plant".to_owned(),
-            Self::NoAccount | Self::Account(_) => "account".to_owned(),
-            Self::Bootstrap(_) => "bootstrap".to_owned(),
-            Self::Ignored(_) => "notification".to_owned(),
-        }
-    }
-
-    /// When the server wants to be asked again, in seconds from now.
-    #[must_use]
-    pub const fn retry_after(&self) -> Option<u64> {
-        match self {
-            Self::Http { retry_after, .. } => *retry_after,
-            _ => None,
-        }
-    }
 }
 
 /// An account and the way to its server.
