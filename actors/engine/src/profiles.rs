@@ -325,7 +325,7 @@ mod tests {
         let new = Model { swv: Some("1.7"), ..old };
         assert_eq!(profiles.pick(&old, Quirks::default()), Quirks { no_atomic: true, ..Quirks::default() });
         assert_eq!(profiles.pick(&new, Quirks::default()), Quirks::default());
-        assert_eq!(profiles.named("libdmclient,gone", Quirks::default()).no_atomic, true);
+        assert!(profiles.named("libdmclient,gone", Quirks::default()).no_atomic);
     }
 
     #[test]
