@@ -42,12 +42,10 @@ fn srv_55_our_device_tells_of_its_tree_in_one_document_and_two_snapshots_are_com
 
     let diff = site.ctl().ok(&["device", "tree", "urn:uuid:1", "./Settings", "--diff"]);
 
-    let change = &diff["changes"][0];
-    assert_eq!(diff["changes"].as_array().map(Vec::len), Some(1), "{diff:#}");
-    assert_eq!(
-        (&change["uri"], &change["what"]),
-        (&Value::from("./Settings/Greeting"), &Value::from("value"))
-    );
+    let changes = diff["changes"].as_array().cloned().unwrap_or_default();
+    // Beside the value its VerNo, which our device counts.
+    assert!(changes.iter().all(|change| change["uri"] == "./Settings/Greeting"), "{diff:#}");
+    let change = changes.iter().find(|change| change["what"] == "value").expect("the value has changed");
     assert_eq!((&change["before"], &change["after"]), (&Value::from("hello"), &Value::from("moin")));
     let snapshots = site.ctl().ok(&["device", "tree", "urn:uuid:1", "--snapshots"]);
     assert_eq!(snapshots.as_array().map(Vec::len), Some(3), "{snapshots:#}");
