@@ -73,9 +73,12 @@ impl PushBearer for Bearer {
     }
 }
 
+/// Whom a wake is for, the certificate it asks for, and package 0.
+type Woken = (RouteHash, Option<[u8; 32]>, Vec<u8>);
+
 /// The gateways: what was woken.
 #[derive(Default)]
-struct Gateways(Mutex<Vec<(RouteHash, Option<[u8; 32]>, Vec<u8>)>>);
+struct Gateways(Mutex<Vec<Woken>>);
 
 impl Wake for Gateways {
     fn wake(&self, route: RouteHash, certificate: Option<[u8; 32]>, package0: &[u8]) {
