@@ -60,9 +60,10 @@ pub struct Kannel {
     relay: Process,
     /// Held open: the fake centre ends with its input.
     _input: File,
-    namespace: String,
     address: SocketAddr,
     folder: TempDir,
+    /// Goes last: also when a part did not come up, nothing of it stays.
+    _namespace: Namespace,
 }
 
 impl Kannel {
@@ -76,18 +77,15 @@ impl Kannel {
     pub fn start() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let namespace = format!("kannel{}-{number}", std::process::id());
+        let namespace = Namespace::new(format!("kannel{}-{number}", std::process::id()));
         let folder = tempfile::tempdir().expect("a folder for Kannel");
         let path = folder.path();
         std::fs::create_dir(path.join("store")).expect("a folder for the spool");
         std::fs::write(path.join("k.conf"), configuration(path)).expect("Kannel's configuration");
         std::fs::write(path.join("password"), format!("{}\n", Self::PASSWORD)).expect("the password's file");
-        ip(&["netns", "add", &namespace]);
-        ip(&["-n", &namespace, "link", "set", "lo", "up"]);
-
         let inside = |program: &str, arguments: &[&str], log: &str| {
             let mut command = Command::new("ip");
-            command.args(["netns", "exec", &namespace, program]).args(arguments).current_dir(path);
+            command.args(["netns", "exec", &namespace.0, program]).args(arguments).current_dir(path);
             Process::start(program, &mut command, &path.join(log))
         };
         let mut bearerbox = inside("bearerbox", &["-v", "1", "k.conf"], "bearerbox.out");
@@ -115,7 +113,7 @@ impl Kannel {
         let relay = inside(&relay, &[&socket.to_string_lossy(), &target], "relay.out");
         wait::until("the relay's socket", LIMIT, || socket.exists().then_some(()), || relay.log_tail());
         let address = forward(socket);
-        Self { bearerbox, wapbox, fake_smsc, relay, _input: input, namespace, address, folder }
+        Self { bearerbox, wapbox, fake_smsc, relay, _input: input, address, folder, _namespace: namespace }
     }
 
     /// Where the gateway takes PAP.
@@ -155,7 +153,26 @@ impl Drop for Kannel {
         for process in [&mut self.relay, &mut self.wapbox, &mut self.fake_smsc, &mut self.bearerbox] {
             process.stop(Duration::from_secs(5));
         }
-        let _ = Command::new("ip").args(["netns", "delete", &self.namespace]).status();
+    }
+}
+
+/// A network namespace with a loopback and nothing else.
+#[derive(Debug)]
+struct Namespace(String);
+
+impl Namespace {
+    fn new(name: String) -> Self {
+        ip(&["netns", "add", &name]);
+        let namespace = Self(name);
+        ip(&["-n", &namespace.0, "link", "set", "lo", "up"]);
+        namespace
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // It may be gone already; either way it is gone after this.
+        let _ = Command::new("ip").args(["netns", "delete", &self.0]).status();
     }
 }
 
