@@ -92,6 +92,11 @@ impl Handler<Job> for DeviceActor {
                     live.stale = true;
                 }
             }
+            Work::Abort => {
+                if let Some(live) = &mut self.live {
+                    live.session.abort();
+                }
+            }
             Work::Retired => {
                 if let Some(mut live) = self.live.take() {
                     live.abandon(&self.shared);

@@ -308,6 +308,12 @@ impl Devices {
         shared.inspector.record(device, sessions, shared.clock.monotonic())
     }
 
+    /// Ends the open session of this route with the next answer (Alert 1223, OMA-TS-DM_Protocol 8.1); its commands wait
+    /// for the next session. Nothing happens where none is open.
+    pub fn abort_session(&self, route: RouteId) {
+        self.tell(route, Work::Abort);
+    }
+
     /// Whether the wall clock can be trusted: while it is in doubt, nobody is overdue.
     #[must_use]
     pub fn clock_is_steady(&self) -> bool {

@@ -53,6 +53,8 @@ pub(crate) enum Work {
     Visit(Box<Visit>),
     /// The stored rows changed: read them again before they are used. An idle device needs no telling.
     Changed,
+    /// Let the next answer end the open session (Alert 1223). An idle device has none.
+    Abort,
     /// The enrolment was retired: forget everything.
     Retired,
 }
@@ -60,7 +62,7 @@ pub(crate) enum Work {
 impl Work {
     /// Whether it needs an actor even where none is active.
     pub(crate) const fn wakes(&self) -> bool {
-        !matches!(self, Self::Changed | Self::Retired)
+        !matches!(self, Self::Changed | Self::Abort | Self::Retired)
     }
 
     /// Whether the actor tells the shard when it is done with it.

@@ -98,6 +98,7 @@ fn handlers(table: &mut Table) {
     table.on("sessions.list", sessions::list);
     table.on("sessions.watch", sessions::watch);
     table.on("sessions.record", sessions::record);
+    table.on("sessions.abort", sessions::abort);
     table.on("settings.show", settings::show);
     table.on("settings.update", settings::update);
     table.on("settings.show_group", settings::show_group);

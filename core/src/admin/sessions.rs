@@ -15,7 +15,10 @@ use postern_api::{
 };
 use postern_engine::mask;
 use postern_store::sessions;
-use postern_wire::syncml::{self, Encoding, Limits, MediaType, Style};
+use postern_wire::{
+    route::RouteId,
+    syncml::{self, Encoding, Limits, MediaType, Style},
+};
 use serde_json::json;
 
 use super::{
@@ -102,6 +105,20 @@ pub(super) async fn record(
         })
         .await?;
     active.devices.record_sessions(device, count).map_err(too_many)?;
+    answer::nothing()
+}
+
+pub(super) async fn abort(inside: web::Data<Inside>, path: web::Path<String>, caller: Caller) -> Answer {
+    let active = inside.active()?;
+    let name = path.into_inner();
+    let route = inside
+        .change(&caller, move |tx| {
+            let device = resolve(tx, &name)?;
+            let object = format!("device:{}", device.id);
+            Ok::<_, Stop>(Done { object, detail: json!({}), value: RouteId::from_bytes(device.route) })
+        })
+        .await?;
+    active.devices.abort_session(route);
     answer::nothing()
 }
 

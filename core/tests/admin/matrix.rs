@@ -51,6 +51,7 @@ groups.remove_group         -    -    x    -    -    -
 sessions.list               x    x    x    -    -    x
 sessions.watch              -    -    x    -    -    -
 sessions.record             -    -    x    -    -    -
+sessions.abort              -    -    x    -    -    -
 settings.show               x    x    x    -    -    x
 settings.update             -    -    x    -    -    -
 settings.show_group         x    x    x    -    -    x

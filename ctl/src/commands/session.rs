@@ -40,6 +40,11 @@ pub enum Action {
         #[arg(long)]
         count: Option<u64>,
     },
+    /// End the open session of a device with the core's next answer; its commands wait for the next session.
+    Abort {
+        /// An enrolment's id, a DevId or a name.
+        device: String,
+    },
     /// Keep the next sessions of a device in view, also while nobody watches.
     Record {
         /// An enrolment's id, a DevId or a name.
@@ -60,6 +65,10 @@ impl Action {
                 output.answer(&sessions, |sessions| listed(sessions))?;
             }
             Self::Watch { device, count } => watch(client, &device, count, output).await?,
+            Self::Abort { device } => {
+                client.post_nothing(&["devices", &device, "sessions", "abort"], &()).await?;
+                output.remark(&format!("an open session of {device} ends with the next answer"));
+            }
             Self::Record { device, next } => {
                 let body = RecordSessions { sessions: next };
                 client.post_nothing(&["devices", &device, "sessions", "record"], &body).await?;

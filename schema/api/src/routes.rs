@@ -532,6 +532,14 @@ pub const ALL: &[RouteSpec] = &[
         "Keep the next sessions of a device in view, also while nobody watches.",
     )
     .takes("RecordSessions"),
+    route(
+        Post,
+        "/api/1/devices/{device}/sessions/abort",
+        "sessions.abort",
+        P::CommandsQueue,
+        Nothing,
+        "End the open session of a device with the next answer (Alert 1223); its commands wait for the next session.",
+    ),
     // --- settings
     route(
         Get,

@@ -52,6 +52,10 @@ impl Operator for Postern {
             "queue" => self.queue(input),
             "command" => self.get(&["commands", text(input, "id")]),
             "device" => self.get(&["devices", text(input, "device_id")]),
+            "abort" => {
+                let path = ["devices", text(input, "device_id"), "sessions", "abort"];
+                self.runtime.block_on(self.client.post_nothing(&path, &())).map(|()| Value::Null)
+            }
             "cancel" => self.runtime.block_on(
                 self.client.delete_to(&["commands", text(input, "id")], &json!({"reason": "test"})),
             ),
