@@ -1,9 +1,16 @@
 //! The schedule, the first session and the live inspector through the real binaries.
 #![forbid(unsafe_code)]
 
-use postern_tests::site::{Plan, Site};
+use std::time::Duration;
+
+use postern_tests::{
+    site::{Plan, Site},
+    wait,
+};
 use serde_json::Value;
 
+/// How long the core may take until something that it does in batches can be seen.
+const BATCHED: Duration = Duration::from_secs(15);
 /// The first session as an operator has it by default.
 const AS_INSTALLED: &[(&str, &str)] = &[("POSTERN_DEVICES_READ_CONFIGURATION", "true")];
 
@@ -71,6 +78,10 @@ fn a_recorded_session_is_shown_decoded_with_its_decisions_and_without_its_secret
     let audit = ctl.ok(&["audit", "list"]);
     let actions: Vec<_> = audit.as_array().expect("rows").iter().map(|row| &row["action"]).collect();
     assert!(actions.contains(&&Value::from("sessions.watch")), "{actions:?}");
-    let listed = ctl.ok(&["session", "list", "urn:uuid:1"]);
-    assert!(listed.as_array().is_some_and(|sessions| !sessions.is_empty()), "{listed:#}");
+    // The session's record is written in batches after the answer.
+    let listed = || {
+        let sessions = ctl.ok(&["session", "list", "urn:uuid:1"]);
+        sessions.as_array().is_some_and(|sessions| !sessions.is_empty()).then_some(())
+    };
+    wait::until("the session in the list", BATCHED, listed, || site.logs());
 }
