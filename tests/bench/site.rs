@@ -206,7 +206,8 @@ impl Site {
     /// # Errors
     /// One of them did not get ready within a minute.
     pub(crate) fn start(&mut self) -> anyhow::Result<()> {
-        self.core = Some(self.spawn("postern-core", &self.config.clone(), "core.log", &[])?);
+        self.core =
+            Some(self.spawn("postern-core", &self.config.clone(), "core.log", &[without_readings()])?);
         self.gateway =
             Some(self.spawn("postern-gateway", &self.gateway_config.clone(), "gateway.log", &[])?);
         self.wait_ready(self.core_observe)?;
@@ -244,8 +245,11 @@ impl Site {
     /// The binary is missing, or the standby does not come up.
     pub(crate) fn start_standby(&self) -> anyhow::Result<Child> {
         let observe = free()?;
-        let environment =
-            [("POSTERN_ADMIN_LISTEN", free()?.to_string()), ("POSTERN_OBSERVE_LISTEN", observe.to_string())];
+        let environment = [
+            ("POSTERN_ADMIN_LISTEN", free()?.to_string()),
+            ("POSTERN_OBSERVE_LISTEN", observe.to_string()),
+            without_readings(),
+        ];
         let child = self.spawn("postern-core", &self.config.clone(), "standby.log", &environment)?;
         for _ in 0..200 {
             if std::net::TcpStream::connect(observe).is_ok() {
@@ -410,4 +414,9 @@ impl Admin {
         }
         Ok(())
     }
+}
+
+/// An idle check-in has nothing to say: what a first session reads of a device is not asked for.
+fn without_readings() -> (&'static str, String) {
+    ("POSTERN_DEVICES_READ_CONFIGURATION", "false".to_owned())
 }

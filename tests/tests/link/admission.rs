@@ -203,14 +203,14 @@ fn an_oversized_message_is_413_whether_it_says_its_length_or_not() {
 #[test]
 fn headers_that_are_too_large_are_431() {
     let (site, core) = ready(&Settings { header_octets: 1024, ..settings() });
-    let long = "x".repeat(2_000);
-    let answer = site.connect(None).post(&route(1).path(), &[XML, ("X-Long", &long)], MESSAGE);
-    assert_eq!(answer.expect("an answer").status, 431);
-    let huge = "x".repeat(200_000);
-    let mut tls = site.connect(None);
-    let _ = tls
-        .send(request_head("POST", &route(1).path(), "localhost", &[("X-Huge", &huge)], Some(0)).as_bytes());
-    assert_eq!(tls.receive().expect("an answer").status, 431);
+    for octets in [2_000, 200_000] {
+        let long = "x".repeat(octets);
+        let mut tls = site.connect(None);
+        let head = request_head("POST", &route(1).path(), "localhost", &[XML, ("X-Long", &long)], Some(0));
+        // The answer may come, and the connection end, before all of it is written.
+        let _ = tls.send(head.as_bytes());
+        assert_eq!(tls.receive().expect("an answer").status, 431, "{octets}");
+    }
     core.heard.wait_for_refusal(RefusalReason::HeadersTooLarge);
 }
 
