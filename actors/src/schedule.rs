@@ -20,7 +20,9 @@ use postern_engine::{
     session::SessionConfig,
 };
 use postern_store::{
-    StoreError, Tx, WriteError, enrolments, facts, operations,
+    StoreError, Tx, WriteError, enrolments,
+    facts::{self, Fact},
+    operations,
     schedules::{self, ScheduleRow},
     settings,
 };
@@ -238,6 +240,15 @@ fn manufacturer(
     said: Option<&BTreeMap<String, String>>,
 ) -> Result<Option<String>, StoreError> {
     if let Some(man) = said.and_then(|leaves| leaves.get(MANUFACTURER)) {
+        // The other leaves are kept with the next batch; the next decision may come before it.
+        let fact = Fact {
+            enrolment: id,
+            key: MANUFACTURER.to_owned(),
+            value: man.clone(),
+            source: "device".to_owned(),
+            at: tx.now(),
+        };
+        facts::set(tx, vec![fact])?;
         return Ok(Some(man.clone()));
     }
     Ok(facts::of(tx, id)?.into_iter().find(|fact| fact.key == MANUFACTURER).map(|fact| fact.value))

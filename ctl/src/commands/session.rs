@@ -66,7 +66,7 @@ impl Action {
             }
             Self::Watch { device, count } => watch(client, &device, count, output).await?,
             Self::Abort { device } => {
-                client.post_nothing(&["devices", &device, "sessions", "abort"], &()).await?;
+                client.delete(&["devices", &device, "sessions", "open"], &()).await?;
                 output.remark(&format!("an open session of {device} ends with the next answer"));
             }
             Self::Record { device, next } => {

@@ -533,8 +533,8 @@ pub const ALL: &[RouteSpec] = &[
     )
     .takes("RecordSessions"),
     route(
-        Post,
-        "/api/1/devices/{device}/sessions/abort",
+        Delete,
+        "/api/1/devices/{device}/sessions/open",
         "sessions.abort",
         P::CommandsQueue,
         Nothing,

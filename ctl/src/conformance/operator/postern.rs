@@ -53,8 +53,8 @@ impl Operator for Postern {
             "command" => self.get(&["commands", text(input, "id")]),
             "device" => self.get(&["devices", text(input, "device_id")]),
             "abort" => {
-                let path = ["devices", text(input, "device_id"), "sessions", "abort"];
-                self.runtime.block_on(self.client.post_nothing(&path, &())).map(|()| Value::Null)
+                let path = ["devices", text(input, "device_id"), "sessions", "open"];
+                self.runtime.block_on(self.client.delete(&path, &())).map(|()| Value::Null)
             }
             "cancel" => self.runtime.block_on(
                 self.client.delete_to(&["commands", text(input, "id")], &json!({"reason": "test"})),
