@@ -239,17 +239,18 @@ fn manufacturer(
     id: EnrolmentId,
     said: Option<&BTreeMap<String, String>>,
 ) -> Result<Option<String>, StoreError> {
-    if let Some(man) = said.and_then(|leaves| leaves.get(MANUFACTURER)) {
-        // The other leaves are kept with the next batch; the next decision may come before it.
-        let fact = Fact {
+    if let Some(leaves) = said.filter(|leaves| leaves.contains_key(MANUFACTURER)) {
+        // Kept now, not with the next batch: the next decision may come before it.
+        let at = tx.now();
+        let fact = |(key, value): (&String, &String)| Fact {
             enrolment: id,
-            key: MANUFACTURER.to_owned(),
-            value: man.clone(),
+            key: key.clone(),
+            value: value.clone(),
             source: "device".to_owned(),
-            at: tx.now(),
+            at,
         };
-        facts::set(tx, vec![fact])?;
-        return Ok(Some(man.clone()));
+        facts::set(tx, leaves.iter().map(fact).collect())?;
+        return Ok(leaves.get(MANUFACTURER).cloned());
     }
     Ok(facts::of(tx, id)?.into_iter().find(|fact| fact.key == MANUFACTURER).map(|fact| fact.value))
 }
