@@ -1,5 +1,18 @@
 //! Every route of the admin API, with the permission that it needs: the one table that the core registers and
-//! enforces from, that the permission matrix is tested against, and that `docs/openapi.json` is made from.
+//! enforces from, that the permission matrix is tested against, and that `docs/openapi.json` is made from. One file
+//! for each resource.
+
+mod admins;
+mod audit;
+mod commands;
+mod devices;
+mod gateways;
+mod groups;
+mod objects;
+mod sessions;
+mod settings;
+mod system;
+mod trees;
 
 use std::fmt;
 
@@ -163,562 +176,51 @@ impl RouteSpec {
     }
 }
 
-use Answer::{Document, Nothing, One, PageOf};
-use Method::{Delete, Get, Patch, Post, Put};
-use Permission as P;
+const TABLES: &[&[RouteSpec]] = &[
+    system::ROUTES,
+    devices::ROUTES,
+    trees::ROUTES,
+    objects::ROUTES,
+    commands::ROUTES,
+    groups::ROUTES,
+    sessions::ROUTES,
+    settings::ROUTES,
+    gateways::ROUTES,
+    admins::ROUTES,
+    audit::ROUTES,
+];
+
+const COUNT: usize = {
+    let (mut count, mut table) = (0, 0);
+    while table < TABLES.len() {
+        count += TABLES[table].len();
+        table += 1;
+    }
+    count
+};
 
 /// Every route of the admin API.
-pub const ALL: &[RouteSpec] = &[
-    // --- the caller and the system
-    route(Get, "/api/1/me", "me.show", P::SignedIn, One("Me"), "Show who the caller is and what it may do."),
-    route(Get, "/api/1/openapi.json", "openapi.show", P::SignedIn, Document, "Show this document."),
-    route(
-        Get,
-        "/api/1/status",
-        "status.show",
-        P::StatusRead,
-        One("Status"),
-        "Show links, database, certificates and queue on one screen.",
-    ),
-    // --- devices
-    route(
-        Get,
-        "/api/1/devices",
-        "devices.list",
-        P::DevicesRead,
-        PageOf("Device"),
-        "List devices, the oldest enrolment first.",
-    )
-    .query(&[
-        ("state", "In this state (new, managed, retired, overdue); without it, all but the retired ones."),
-        ("group", "A member of this group, directly or through nested groups; id or name."),
-        ("owner", "Owned by exactly this owner."),
-        ("q", "DevId or name contains this text."),
-        ("seen_before", "Not seen since this time, or never."),
-        ("pending", "With (true) or without (false) pending commands."),
-        PAGE[0],
-        PAGE[1],
-    ]),
-    route(
-        Post,
-        "/api/1/devices",
-        "devices.enrol",
-        P::DevicesEnrol,
-        One("Enrolled"),
-        "Enrol a device by hand; the answer shows its credentials once.",
-    )
-    .takes("EnrolDevice")
-    .answers(201),
-    route(Get, "/api/1/devices/{device}", "devices.show", P::DevicesRead, One("Device"), "Show a device."),
-    route(
-        Patch,
-        "/api/1/devices/{device}",
-        "devices.update",
-        P::DevicesUpdate,
-        One("Device"),
-        "Change a device's name or owner.",
-    )
-    .takes("UpdateDevice")
-    .needs_if_match(),
-    route(
-        Delete,
-        "/api/1/devices/{device}",
-        "devices.retire",
-        P::DevicesRetire,
-        One("Device"),
-        "Retire a device: revoke its credentials and certificate, leave its route as a tombstone.",
-    )
-    .query(&[("reason", "Why; stands in the audit log.")]),
-    route(
-        Get,
-        "/api/1/devices/{device}/why",
-        "devices.why",
-        P::DevicesRead,
-        One("Why"),
-        "Explain why a device is as it is.",
-    ),
-    route(
-        Get,
-        "/api/1/devices/{device}/notifications",
-        "notifications.list",
-        P::DevicesRead,
-        One("DeviceNotifications"),
-        "Show where a device is reached, and its last notifications, the newest first.",
-    ),
-    route(
-        Post,
-        "/api/1/devices/{device}/notify",
-        "notifications.send",
-        P::DevicesNotify,
-        One("Notification"),
-        "Ask a device to open a session, now.",
-    )
-    .takes("NotifyDevice")
-    .answers(202),
-    route(
-        Put,
-        "/api/1/devices/{device}/address",
-        "devices.put_address",
-        P::DevicesUpdate,
-        One("PushAddress"),
-        "Say where a device is reached when it holds no connection.",
-    )
-    .takes("PushAddress"),
-    route(
-        Delete,
-        "/api/1/devices/{device}/address",
-        "devices.clear_address",
-        P::DevicesUpdate,
-        Nothing,
-        "Forget where a device is reached.",
-    ),
-    route(
-        Post,
-        "/api/1/devices/{device}/bootstrap",
-        "bootstrap.make",
-        P::DevicesBootstrap,
-        One("Bootstrap"),
-        "Make a device's bootstrap document, and push it or show it.",
-    )
-    .takes("MakeBootstrap"),
-    route(
-        Get,
-        "/api/1/devices/{device}/commands",
-        "commands.list",
-        P::DevicesRead,
-        PageOf("CommandSummary"),
-        "List a device's commands, the newest first.",
-    )
-    .query(&[("state", "In this state."), PAGE[0], PAGE[1]]),
-    route(
-        Post,
-        "/api/1/devices/{device}/commands",
-        "commands.queue",
-        P::CommandsQueue,
-        One("Operation"),
-        "Queue DM commands for a device.",
-    )
-    .takes("QueueCommands")
-    .answers(202)
-    .also(&[
-        Also { permission: P::CommandsExec, when: "a command is Exec, or holds one" },
-        Also { permission: P::CommandsForce, when: "`force` is set" },
-    ]),
-    // --- trees
-    route(
-        Get,
-        "/api/1/devices/{device}/tree",
-        "trees.show",
-        P::DevicesRead,
-        One("Tree"),
-        "Show what is known of a device's management tree, and since when.",
-    )
-    .query(&[("uri", "The node; the root when absent."), ("snapshot", "This snapshot alone.")]),
-    route(
-        Post,
-        "/api/1/devices/{device}/tree",
-        "trees.read",
-        P::CommandsQueue,
-        One("TreeReading"),
-        "Read a part of a device's management tree: one level, some, or the whole.",
-    )
-    .takes("ReadTree")
-    .answers(202),
-    route(
-        Get,
-        "/api/1/devices/{device}/tree/readings/{reading}",
-        "trees.reading",
-        P::DevicesRead,
-        One("TreeReading"),
-        "Show a reading; waits for its end with `wait`.",
-    )
-    .query(&[("wait", "Answer when it has ended, or after this many seconds (most 60).")]),
-    route(
-        Get,
-        "/api/1/devices/{device}/tree/snapshots",
-        "trees.snapshots",
-        P::DevicesRead,
-        PageOf("TreeSnapshot"),
-        "List the snapshots of a device's tree, the newest first.",
-    ),
-    route(
-        Delete,
-        "/api/1/devices/{device}/tree/snapshots/{snapshot}",
-        "trees.forget",
-        P::CommandsQueue,
-        Nothing,
-        "Forget a snapshot.",
-    ),
-    route(
-        Get,
-        "/api/1/devices/{device}/tree/diff",
-        "trees.diff",
-        P::DevicesRead,
-        One("TreeDiff"),
-        "Compare two snapshots of a device's tree.",
-    )
-    .query(&[
-        ("uri", "Snapshots of this node; of any when absent."),
-        ("from", "The older snapshot; the one before `to` of the same node when absent."),
-        ("to", "The newer snapshot; the newest when absent."),
-    ]),
-    // --- management objects
-    route(
-        Get,
-        "/api/1/objects",
-        "objects.list",
-        P::DevicesRead,
-        PageOf("ManagementObject"),
-        "List the management objects that are known: built in and imported.",
-    ),
-    route(
-        Post,
-        "/api/1/objects",
-        "objects.import",
-        P::ObjectsWrite,
-        One("ManagementObject"),
-        "Import the description (DDF 1.2) of a management object.",
-    )
-    .takes("ImportObject")
-    .answers(201),
-    route(
-        Get,
-        "/api/1/objects/{object}",
-        "objects.show",
-        P::DevicesRead,
-        One("ManagementObjectDetail"),
-        "Show a management object and its nodes.",
-    ),
-    route(
-        Delete,
-        "/api/1/objects/{object}",
-        "objects.delete",
-        P::ObjectsWrite,
-        Nothing,
-        "Delete an imported description.",
-    ),
-    route(
-        Get,
-        "/api/1/completions",
-        "objects.complete",
-        P::DevicesRead,
-        One("Completions"),
-        "Complete an address that was begun.",
-    )
-    .query(&[("prefix", "What was begun."), ("device", "Use what is known of this device.")]),
-    // --- operations and commands
-    route(
-        Get,
-        "/api/1/operations/{operation}",
-        "operations.show",
-        P::DevicesRead,
-        One("Operation"),
-        "Show an operation and its commands.",
-    ),
-    route(
-        Get,
-        "/api/1/commands/{command}",
-        "commands.show",
-        P::DevicesRead,
-        One("Command"),
-        "Show a command with its results and timeline; waits for a change with `wait` and `revision`.",
-    )
-    .query(&[
-        ("wait", "Answer when the revision is above `revision`, or after this many seconds (most 60)."),
-        ("revision", "The revision that the caller has seen."),
-    ]),
-    route(
-        Delete,
-        "/api/1/commands/{command}",
-        "commands.cancel",
-        P::CommandsQueue,
-        One("Command"),
-        "Cancel a command that has not been sent.",
-    )
-    .query(&[("reason", "Why; stands in the audit log.")]),
-    // --- groups
-    route(Get, "/api/1/groups", "groups.list", P::GroupsRead, PageOf("Group"), "List groups by name.")
-        .query(&[PAGE[0], PAGE[1]]),
-    route(Post, "/api/1/groups", "groups.create", P::GroupsWrite, One("Group"), "Make a group.")
-        .takes("CreateGroup")
-        .answers(201),
-    route(
-        Get,
-        "/api/1/groups/{group}",
-        "groups.show",
-        P::GroupsRead,
-        One("GroupDetail"),
-        "Show a group and its members.",
-    ),
-    route(
-        Patch,
-        "/api/1/groups/{group}",
-        "groups.update",
-        P::GroupsWrite,
-        One("Group"),
-        "Change a group's name or description.",
-    )
-    .takes("UpdateGroup")
-    .needs_if_match(),
-    route(
-        Delete,
-        "/api/1/groups/{group}",
-        "groups.delete",
-        P::GroupsWrite,
-        Nothing,
-        "Delete a group; its members stay.",
-    )
-    .query(&[("reason", "Why; stands in the audit log.")]),
-    route(
-        Put,
-        "/api/1/groups/{group}/devices/{device}",
-        "groups.add_device",
-        P::GroupsWrite,
-        Nothing,
-        "Put a device into a group.",
-    ),
-    route(
-        Delete,
-        "/api/1/groups/{group}/devices/{device}",
-        "groups.remove_device",
-        P::GroupsWrite,
-        Nothing,
-        "Take a device out of a group.",
-    ),
-    route(
-        Put,
-        "/api/1/groups/{group}/groups/{member}",
-        "groups.add_group",
-        P::GroupsWrite,
-        Nothing,
-        "Put a group into a group; a cycle is refused.",
-    ),
-    route(
-        Delete,
-        "/api/1/groups/{group}/groups/{member}",
-        "groups.remove_group",
-        P::GroupsWrite,
-        Nothing,
-        "Take a group out of a group.",
-    ),
-    // --- sessions
-    route(
-        Get,
-        "/api/1/devices/{device}/sessions",
-        "sessions.list",
-        P::DevicesRead,
-        PageOf("SessionSummary"),
-        "List a device's sessions, the newest first.",
-    )
-    .query(&[PAGE[0], PAGE[1]]),
-    route(
-        Get,
-        "/api/1/devices/{device}/sessions/watch",
-        "sessions.watch",
-        P::SessionsWatch,
-        One("WatchedSessions"),
-        "Read the live dialogue of a device, secrets masked, with what the core decided and why.",
-    )
-    .query(&[
-        ("after", "`next` of the answer before; without it the watch begins, which is audited."),
-        ("wait", "Answer when something was said, or after this many seconds (most 60)."),
-    ]),
-    route(
-        Post,
-        "/api/1/devices/{device}/sessions/record",
-        "sessions.record",
-        P::SessionsWatch,
-        Nothing,
-        "Keep the next sessions of a device in view, also while nobody watches.",
-    )
-    .takes("RecordSessions"),
-    route(
-        Delete,
-        "/api/1/devices/{device}/sessions/open",
-        "sessions.abort",
-        P::CommandsQueue,
-        Nothing,
-        "End the open session of a device with the next answer (Alert 1223); its commands wait for the next session.",
-    ),
-    // --- settings
-    route(
-        Get,
-        "/api/1/settings",
-        "settings.show",
-        P::SettingsRead,
-        One("Settings"),
-        "Show the global settings.",
-    ),
-    route(
-        Patch,
-        "/api/1/settings",
-        "settings.update",
-        P::SettingsWrite,
-        One("Settings"),
-        "Set or clear global settings.",
-    )
-    .takes("UpdateSettings")
-    .needs_if_match(),
-    route(
-        Get,
-        "/api/1/groups/{group}/settings",
-        "settings.show_group",
-        P::SettingsRead,
-        One("Settings"),
-        "Show a group's settings.",
-    ),
-    route(
-        Patch,
-        "/api/1/groups/{group}/settings",
-        "settings.update_group",
-        P::SettingsWrite,
-        One("Settings"),
-        "Set or clear a group's settings.",
-    )
-    .takes("UpdateSettings")
-    .needs_if_match(),
-    route(
-        Get,
-        "/api/1/devices/{device}/settings",
-        "settings.show_device",
-        P::SettingsRead,
-        One("Settings"),
-        "Show the settings that hold for a device, and where each comes from.",
-    ),
-    route(
-        Patch,
-        "/api/1/devices/{device}/settings",
-        "settings.update_device",
-        P::SettingsWrite,
-        One("Settings"),
-        "Set or clear a device's own settings.",
-    )
-    .takes("UpdateSettings")
-    .needs_if_match(),
-    // --- gateways
-    route(
-        Get,
-        "/api/1/gateways",
-        "gateways.list",
-        P::GatewaysRead,
-        PageOf("Gateway"),
-        "List gateways with their links, documents and heartbeat.",
-    ),
-    route(
-        Get,
-        "/api/1/gateways/{gateway}",
-        "gateways.show",
-        P::GatewaysRead,
-        One("Gateway"),
-        "Show a gateway.",
-    ),
-    route(
-        Get,
-        "/api/1/gateways/{gateway}/settings",
-        "gateways.settings",
-        P::GatewaysRead,
-        One("GatewaySettings"),
-        "Show the settings document that a gateway is to have.",
-    ),
-    route(
-        Put,
-        "/api/1/gateways/{gateway}/settings",
-        "gateways.put_settings",
-        P::GatewaysWrite,
-        One("GatewaySettings"),
-        "Give a gateway a new settings document.",
-    )
-    .takes("PutGatewaySettings")
-    .needs_if_match(),
-    route(
-        Get,
-        "/api/1/gateways/{gateway}/settings/versions",
-        "gateways.settings_versions",
-        P::GatewaysRead,
-        PageOf("GatewaySettings"),
-        "List a gateway's settings documents, the newest first.",
-    )
-    .query(&[PAGE[0], PAGE[1]]),
-    // --- admins, roles, tokens
-    route(
-        Get,
-        "/api/1/roles",
-        "roles.list",
-        P::AdminsRead,
-        PageOf("RoleInfo"),
-        "List roles and what they hold.",
-    ),
-    route(Get, "/api/1/admins", "admins.list", P::AdminsRead, PageOf("Admin"), "List admins by name.")
-        .query(&[PAGE[0], PAGE[1]]),
-    route(Post, "/api/1/admins", "admins.create", P::AdminsWrite, One("Admin"), "Make an admin.")
-        .takes("CreateAdmin")
-        .answers(201),
-    route(Get, "/api/1/admins/{admin}", "admins.show", P::AdminsRead, One("Admin"), "Show an admin."),
-    route(
-        Patch,
-        "/api/1/admins/{admin}",
-        "admins.update",
-        P::AdminsWrite,
-        One("Admin"),
-        "Change an admin's roles, or disable it; never oneself.",
-    )
-    .takes("UpdateAdmin")
-    .needs_if_match(),
-    route(
-        Get,
-        "/api/1/tokens",
-        "tokens.list",
-        P::AdminsRead,
-        PageOf("Token"),
-        "List tokens, the newest first; never their text.",
-    )
-    .query(&[PAGE[0], PAGE[1]]),
-    route(
-        Post,
-        "/api/1/tokens",
-        "tokens.create",
-        P::TokensWrite,
-        One("CreatedToken"),
-        "Make a token; the answer shows its text once.",
-    )
-    .takes("CreateToken")
-    .answers(201),
-    route(Delete, "/api/1/tokens/{token}", "tokens.revoke", P::TokensWrite, One("Token"), "Revoke a token.")
-        .query(&[("reason", "Why; stands in the audit log.")]),
-    // --- audit
-    route(
-        Get,
-        "/api/1/audit",
-        "audit.list",
-        P::AuditRead,
-        PageOf("AuditRow"),
-        "List the audit log, the newest first.",
-    )
-    .query(&[("object", "On exactly this object: `device:ID`, `group:ID` …"), PAGE[0], PAGE[1]]),
-    route(
-        Get,
-        "/api/1/audit/head",
-        "audit.head",
-        P::AuditRead,
-        One("AuditHead"),
-        "Show the last signed head.",
-    ),
-    route(
-        Post,
-        "/api/1/audit/verify",
-        "audit.verify",
-        P::AuditRead,
-        One("AuditVerified"),
-        "Recompute the chain and check it against signed heads that were kept elsewhere.",
-    )
-    .takes("VerifyAudit"),
-];
+pub const ALL: &[RouteSpec] = &{
+    let mut all = [TABLES[0][0]; COUNT];
+    let (mut at, mut table) = (0, 0);
+    while table < TABLES.len() {
+        let mut row = 0;
+        while row < TABLES[table].len() {
+            all[at] = TABLES[table][row];
+            at += 1;
+            row += 1;
+        }
+        table += 1;
+    }
+    all
+};
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use Method::{Get, Post};
 
     #[test]
     fn every_route_and_every_operation_stands_once() {

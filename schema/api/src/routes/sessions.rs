@@ -1,0 +1,49 @@
+//! The routes of sessions, as they run.
+
+use super::{
+    Answer::{Nothing, One, PageOf},
+    Method::{Delete, Get, Post},
+    PAGE, RouteSpec, route,
+};
+use crate::permissions::Permission as P;
+
+pub(super) const ROUTES: &[RouteSpec] = &[
+    route(
+        Get,
+        "/api/1/devices/{device}/sessions",
+        "sessions.list",
+        P::DevicesRead,
+        PageOf("SessionSummary"),
+        "List a device's sessions, the newest first.",
+    )
+    .query(&[PAGE[0], PAGE[1]]),
+    route(
+        Get,
+        "/api/1/devices/{device}/sessions/watch",
+        "sessions.watch",
+        P::SessionsWatch,
+        One("WatchedSessions"),
+        "Read the live dialogue of a device, secrets masked, with what the core decided and why.",
+    )
+    .query(&[
+        ("after", "`next` of the answer before; without it the watch begins, which is audited."),
+        ("wait", "Answer when something was said, or after this many seconds (most 60)."),
+    ]),
+    route(
+        Post,
+        "/api/1/devices/{device}/sessions/record",
+        "sessions.record",
+        P::SessionsWatch,
+        Nothing,
+        "Keep the next sessions of a device in view, also while nobody watches.",
+    )
+    .takes("RecordSessions"),
+    route(
+        Delete,
+        "/api/1/devices/{device}/sessions/open",
+        "sessions.abort",
+        P::CommandsQueue,
+        Nothing,
+        "End the open session of a device with the next answer (Alert 1223); its commands wait for the next session.",
+    ),
+];
