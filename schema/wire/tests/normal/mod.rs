@@ -11,7 +11,7 @@
 
 use postern_wire::auth::encode_base64;
 use postern_wire::syncml::{
-    Command, Cred, Data, Encoding, Item, Limits, Message, Style, Version, decode, encode, message_len,
+    Command, Cred, Data, Encoding, Item, Limits, Message, Status, Style, Version, decode, encode, message_len,
 };
 
 /// Whatever the octets are: no panic, an error with a place inside, and decode → encode → decode gives an equal
@@ -53,14 +53,22 @@ pub(crate) fn written(message: &Message, style: &Style) -> Message {
 
 /// In WBXML, markup stands for its own text.
 pub(crate) fn loosely(mut message: Message, style: &Style) -> Message {
+    fn text(data: &mut Data) {
+        if let Data::Markup(markup) = data {
+            *data = Data::Text(std::mem::take(markup));
+        }
+    }
     fn walk(commands: &mut [Command]) {
         for command in commands {
             match command {
                 Command::Atomic(group) | Command::Sequence(group) => walk(&mut group.commands),
                 other => {
+                    if let Command::Status(Status { cred: Some(cred), .. }) = other {
+                        text(&mut cred.data);
+                    }
                     for item in items_mut(other) {
-                        if let Some(Data::Markup(markup)) = &mut item.data {
-                            item.data = Some(Data::Text(std::mem::take(markup)));
+                        if let Some(data) = &mut item.data {
+                            text(data);
                         }
                     }
                 }
@@ -69,10 +77,8 @@ pub(crate) fn loosely(mut message: Message, style: &Style) -> Message {
     }
     if style.encoding == Encoding::Wbxml {
         walk(&mut message.body);
-        if let Some(Cred { data, .. }) = &mut message.header.cred
-            && let Data::Markup(markup) = data
-        {
-            *data = Data::Text(std::mem::take(markup));
+        if let Some(cred) = &mut message.header.cred {
+            text(&mut cred.data);
         }
     }
     message
