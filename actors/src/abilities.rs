@@ -3,6 +3,7 @@
 //! Promise: nothing in this crate asks a clock or a random source except through these traits; the two
 //! system implementations here are the crate's only edge.
 
+pub(crate) mod authority;
 mod push;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use postern_wire::{
 };
 use uuid::Uuid;
 
+pub use authority::{Anchors, Authority, AuthorityError, DeviceCsr, IssuedDevice};
 pub use push::{PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport, PushReports, masked};
 
 /// Tells the time. Wall and monotonic time come apart when somebody sets the clock (architecture, "Time").

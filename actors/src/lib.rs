@@ -36,8 +36,9 @@ mod watch;
 mod wheel;
 
 pub use abilities::{
-    Announce, AnnounceNothing, Clock, DeviceRules, NoRules, PushBearer, PushError, PushOrder, PushOutcome,
-    PushReceipt, PushReport, PushReports, Randomness, Rules, SystemClock, SystemRandom, Wake, masked,
+    Anchors, Announce, AnnounceNothing, Authority, AuthorityError, Clock, DeviceCsr, DeviceRules,
+    IssuedDevice, NoRules, PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport,
+    PushReports, Randomness, Rules, SystemClock, SystemRandom, Wake, masked,
 };
 pub use devices::{Devices, Parts};
 pub use inspector::{Exchange, TooManyWatched, Watched};

@@ -2,6 +2,12 @@
 //!
 //! Promise: of a signing request only the public key is taken, after its own signature was checked; every
 //! extension is ours. SAN URIs are `postern:<role>:<id>` (architecture, "Certificates"). Keys are ECDSA P-256.
+//!
+//! - `authorities`: the CAs of a running core, as who enrols devices asks for them.
+
+mod authorities;
+
+pub use authorities::Authorities;
 
 use std::net::IpAddr;
 
@@ -20,7 +26,7 @@ pub const DAY_MS: i64 = 86_400_000;
 const SKEW_MS: i64 = 5 * 60 * 1000;
 /// How long a CA holds, in days.
 pub const CA_DAYS: u32 = 3650;
-/// The longest signing request that is read, in octets of PEM.
+/// The longest signing request that is read, in octets.
 pub const CSR_LIMIT: usize = 16 * 1024;
 
 /// Why a certificate was not made.
@@ -154,7 +160,21 @@ impl Ca {
         serial: [u8; 16],
         validity: Validity,
     ) -> Result<Issued, CaError> {
-        let key = public_key(request_pem)?;
+        self.sign_request_der(&request_der(request_pem)?, subject, serial, validity)
+    }
+
+    /// A certificate over the public key of a PKCS#10 request in DER.
+    ///
+    /// # Errors
+    /// [`CaError::Request`] when the request does not hold; others as named.
+    pub fn sign_request_der(
+        &self,
+        request: &[u8],
+        subject: &Subject,
+        serial: [u8; 16],
+        validity: Validity,
+    ) -> Result<Issued, CaError> {
+        let key = public_key(request)?;
         self.sign(&key, subject, serial, validity)
     }
 
@@ -236,8 +256,11 @@ fn describe(params: &mut CertificateParams, subject: &Subject) -> Result<(), CaE
     Ok(())
 }
 
-/// The public key of a PKCS#10 request, its own signature checked. EC P-256 and P-384, RSA of 2048 bits and more.
-fn public_key(request_pem: &str) -> Result<SubjectPublicKeyInfo, CaError> {
+/// A signing request in PEM as DER.
+///
+/// # Errors
+/// [`CaError::Request`].
+pub fn request_der(request_pem: &str) -> Result<Vec<u8>, CaError> {
     if request_pem.len() > CSR_LIMIT {
         return Err(CaError::Request("is too long"));
     }
@@ -246,8 +269,16 @@ fn public_key(request_pem: &str) -> Result<SubjectPublicKeyInfo, CaError> {
     if !matches!(pem.label.as_str(), "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST") {
         return Err(CaError::Request("is PEM of another kind"));
     }
+    Ok(pem.contents)
+}
+
+/// The public key of a PKCS#10 request, its own signature checked. EC P-256 and P-384, RSA of 2048 bits and more.
+fn public_key(request_der: &[u8]) -> Result<SubjectPublicKeyInfo, CaError> {
+    if request_der.len() > CSR_LIMIT {
+        return Err(CaError::Request("is too long"));
+    }
     let (rest, request) =
-        X509CertificationRequest::from_der(&pem.contents).map_err(|_| CaError::Request("is not PKCS#10"))?;
+        X509CertificationRequest::from_der(request_der).map_err(|_| CaError::Request("is not PKCS#10"))?;
     if !rest.is_empty() {
         return Err(CaError::Request("has octets behind its end"));
     }
@@ -263,6 +294,26 @@ fn public_key(request_pem: &str) -> Result<SubjectPublicKeyInfo, CaError> {
         }
     }
     SubjectPublicKeyInfo::from_der(spki.raw).map_err(|_| CaError::Request("holds a key of an unknown kind"))
+}
+
+/// A certificate in PEM, lines of 64 characters (RFC 7468).
+#[must_use]
+pub fn certificate_pem(der: &[u8]) -> String {
+    pem("CERTIFICATE", der)
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let mut text = format!("-----BEGIN {label}-----\n");
+    let base64 = data_encoding::BASE64.encode(der);
+    let mut rest = base64.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(64));
+        text.push_str(line);
+        text.push('\n');
+        rest = after;
+    }
+    text.push_str(&format!("-----END {label}-----\n"));
+    text
 }
 
 /// What is read of a certificate.

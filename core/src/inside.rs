@@ -15,7 +15,7 @@ use crate::{
         auth::SignIns,
         problem::{Refused, standby},
     },
-    ca::Ca,
+    ca::Authorities,
     config::Config,
     keys::SigningKey,
     links::{Links, Lists},
@@ -33,8 +33,8 @@ pub struct Inside {
     pub clock: Arc<dyn Clock>,
     /// The random source.
     pub random: Arc<dyn Randomness>,
-    /// The CA of device certificates; `None` when it cannot be used (the core runs on without enrolment by CSR).
-    pub device_ca: Option<Ca>,
+    /// The CAs; one that cannot be used costs what it issues, not the core.
+    pub authorities: Arc<Authorities>,
     /// Signs the audit log's heads.
     pub audit_key: SigningKey,
     /// The public part of the key that signs messages.
@@ -91,12 +91,6 @@ impl Inside {
     #[must_use]
     pub fn now(&self) -> UtcMillis {
         self.clock.wall()
-    }
-
-    /// The certificates of the device CA, PEM.
-    #[must_use]
-    pub fn device_ca_pem(&self) -> Option<&str> {
-        self.device_ca.as_ref().map(Ca::certificate_pem)
     }
 
     /// A gateway's last heartbeat.

@@ -8,7 +8,6 @@ use std::{
     future::Future,
     io,
     net::{SocketAddr, TcpListener},
-    path::Path,
     sync::{Arc, Mutex, mpsc},
     thread::{self, JoinHandle},
     time::Duration,
@@ -23,7 +22,7 @@ use tokio::sync::watch;
 use crate::{
     active,
     admin::{self, auth::SignIns},
-    ca::Ca,
+    ca::Authorities,
     config::{Config, ConfigError, DatabaseKind},
     device::MessageKey,
     files::{self, FileError},
@@ -259,13 +258,9 @@ fn open(config: Config, edge: &Edge, message_key: &SigningKey) -> Result<Inside,
     let order_key = SigningKey::load(&config.at(&config.keys.order))?;
     let master = MasterKey::load(&config.at(&config.keys.master))?;
     let sealer = Arc::new(Sealer::new(&master, &[])?);
-    let device_ca = match device_ca(&config) {
-        Ok(ca) => Some(ca),
-        Err(reason) => {
-            troubles.push(format!("no device certificate can be issued: {reason}"));
-            None
-        }
-    };
+    let authorities = Arc::new(Authorities::load(&config, Arc::clone(&edge.random)));
+    troubles
+        .extend(authorities.trouble().map(|reason| format!("no device certificate can be issued: {reason}")));
     for trouble in &troubles {
         tracing::error!(trouble, "starting degraded");
     }
@@ -278,7 +273,7 @@ fn open(config: Config, edge: &Edge, message_key: &SigningKey) -> Result<Inside,
         sealer,
         clock: Arc::clone(&edge.clock),
         random: Arc::clone(&edge.random),
-        device_ca,
+        authorities,
         audit_key,
         message_public_pem: message_key.public_pem().to_owned(),
         order_public_pem: order_key.public_pem().to_owned(),
@@ -290,11 +285,6 @@ fn open(config: Config, edge: &Edge, message_key: &SigningKey) -> Result<Inside,
         started_at: now,
         config,
     })
-}
-
-fn device_ca(config: &Config) -> Result<Ca, String> {
-    let read = |path: &Path| files::read(&config.at(path)).map_err(|error| error.to_string());
-    Ca::load(&read(&config.devices.ca)?, &read(&config.devices.ca_key)?).map_err(|error| error.to_string())
 }
 
 fn options(config: &Config, holder: uuid::Uuid) -> Result<Options, StartError> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::{HttpRequest, web};
-use postern_actors::NewEnrolment;
+use postern_actors::{Authority as _, AuthorityError, DeviceCsr, IssuedDevice, NewEnrolment};
 use postern_api::{
     Time,
     devices::{
@@ -26,8 +26,7 @@ use super::{
     write::{Done, Keep, Stop},
 };
 use crate::{
-    ca::{CaError, Issued, Subject, Validity},
-    device::Certificate,
+    ca::{certificate_pem, request_der},
     files,
     inside::{Active, Inside},
     schedule::Eye,
@@ -295,7 +294,7 @@ pub(super) async fn enrol(inside: web::Data<Inside>, body: web::Json<EnrolDevice
             password: secret(&asked.password),
             server_id: asked.server_id.clone(),
             server_password: secret(&asked.server_password),
-            certificate: certificate.as_ref().map(|(_, facts)| facts.clone()),
+            certificate: certificate.as_ref().map(IssuedDevice::facts),
             replace: false,
             actor: caller.actor(),
             reason: asked.reason.clone(),
@@ -312,8 +311,7 @@ pub(super) async fn enrol(inside: web::Data<Inside>, body: web::Json<EnrolDevice
         user: asked.user,
         password: asked.password,
         server_password: asked.server_password,
-        certificate_pem: certificate
-            .map(|(issued, _)| format!("{}{}", issued.pem, inside.device_ca_pem().unwrap_or_default())),
+        certificate_pem: certificate.as_ref().map(chain_pem),
         ca_pem,
         message_key_pem: inside.message_public_pem.clone(),
         order_key_pem: inside.order_public_pem.clone(),
@@ -449,30 +447,22 @@ impl Asked {
     }
 
     /// A certificate over the request's public key, which names the enrolment.
-    fn certificate(
-        &self,
-        inside: &Inside,
-        id: EnrolmentId,
-    ) -> Result<Option<(Issued, postern_actors::CertificateFacts)>, Refused> {
+    fn certificate(&self, inside: &Inside, id: EnrolmentId) -> Result<Option<IssuedDevice>, Refused> {
         let Some(request) = &self.csr_pem else { return Ok(None) };
-        let ca = inside.device_ca.as_ref().ok_or_else(|| {
-            Refused::new(Slug::Unavailable, "the device CA cannot be used; `status` says why")
+        let bad = |text: String| Refused::new(Slug::InvalidCsr, text.clone()).item("/csr_pem", text);
+        let der = request_der(request).map_err(|error| bad(error.to_string()))?;
+        let request = DeviceCsr { der: &der, enrolment: id, generation: 1 };
+        let issued = inside.authorities.issue_device(request, inside.now()).map_err(|error| match error {
+            AuthorityError::Request(_) => bad(error.to_string()),
+            AuthorityError::Unavailable(_) => Refused::new(Slug::Unavailable, error.to_string()),
         })?;
-        let mut serial = [0; 16];
-        inside.random.fill(&mut serial);
-        let validity = Validity { now: inside.now(), days: inside.config.devices.certificate_days };
-        let issued =
-            ca.sign_request(request, &Subject::Device(id), serial, validity).map_err(
-                |error| match error {
-                    CaError::Request(_) => {
-                        Refused::new(Slug::InvalidCsr, error.to_string()).item("/csr_pem", error.to_string())
-                    }
-                    other => super::problem::internal(&other),
-                },
-            )?;
-        let read = Certificate::read(&issued.der).map_err(|error| super::problem::internal(&error))?;
-        Ok(Some((issued, read.facts)))
+        Ok(Some(issued))
     }
+}
+
+/// A certificate and what stands between it and an anchor, PEM.
+fn chain_pem(issued: &IssuedDevice) -> String {
+    std::iter::once(&issued.der).chain(&issued.chain_der).map(|der| certificate_pem(der)).collect()
 }
 
 /// 128 random bits, in characters that every client's configuration takes.
