@@ -6,9 +6,10 @@
 //! transaction. Refusals are RFC 9457 problems.
 //!
 //! - `guard` is the middleware; `auth` knows tokens; `write` is the transaction of a change.
-//! - `devices`, `commands`, `groups`, `gateways`, `admins`, `tokens`, `audit`, `settings`, `status`, `why`: one resource each.
+//! - `alarms`, `devices`, `commands`, `groups`, `gateways`, `admins`, `tokens`, `audit`, `settings`, `status`, `why`: one resource each.
 
 mod admins;
+mod alarms;
 mod answer;
 mod audit;
 pub(crate) mod auth;

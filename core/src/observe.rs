@@ -3,17 +3,21 @@
 use std::{
     fmt::Write as _,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use actix_web::{HttpResponse, web};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use postern_actors::NotificationFigures;
-use postern_store::Activity;
+use postern_store::{Activity, alarms};
 
 use crate::{
     admin::{certificates, problems},
     inside::Inside,
 };
+
+/// How long the metrics wait for the database.
+const ALARMS: Duration = Duration::from_secs(2);
 
 /// The process's one recorder of what the rooms below count; another core in the same process shares it.
 static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
@@ -62,6 +66,7 @@ async fn metrics(inside: web::Data<Inside>) -> HttpResponse {
     let mut out = recorder().map(PrometheusHandle::render).unwrap_or_default();
     of_core(&inside, &mut out);
     of_gateways(&inside, &mut out);
+    of_alarms(&inside, &mut out).await;
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(out)
 }
 
@@ -134,6 +139,18 @@ fn of_core(inside: &Inside, out: &mut String) {
             value(out, name, kind, help, i128::from(n));
         }
         of_notifications(&active.devices.notification_figures(), out);
+    }
+}
+
+/// Open alarms; none of it while the database does not answer soon, which is another figure's news.
+async fn of_alarms(inside: &Inside, out: &mut String) {
+    let read = inside.store.read(alarms::counts);
+    let Ok(Ok(counts)) = tokio::time::timeout(ALARMS, read).await else { return };
+    head(out, "postern_alarms_open", "gauge", "Alarms that are open, by kind and severity.");
+    for count in counts {
+        let (kind, severity) = (label(&count.kind), count.severity.as_str());
+        let _ =
+            writeln!(out, "postern_alarms_open{{kind=\"{kind}\",severity=\"{severity}\"}} {}", count.open);
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    admin, audit, command, conformance, device, gateway, group, mo, session, settings, token,
+    admin, alarm, audit, command, conformance, device, gateway, group, mo, session, settings, token,
 };
 use crate::{bootstrap, notification, syncml};
 
@@ -98,6 +98,9 @@ pub enum Command {
     /// The audit log.
     #[command(subcommand)]
     Audit(audit::Action),
+    /// Alarms: what a person has to know of, or to do.
+    #[command(subcommand)]
+    Alarm(alarm::Action),
     /// The system on one screen. Exit code 0 healthy, 1 degraded, 3 unreachable.
     Status,
     /// Why a device is as it is: findings, refusals, sessions, what its commands wait for.

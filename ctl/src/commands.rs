@@ -1,6 +1,7 @@
 //! What posternctl does with the admin API: a file for each kind of thing, named as on the command line.
 
 pub mod admin;
+pub mod alarm;
 pub mod audit;
 pub mod bootstrap;
 pub mod command;

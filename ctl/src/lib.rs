@@ -91,6 +91,7 @@ async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Resu
         Command::Role(action) => action.run(client, output).await,
         Command::Token(action) => action.run(client, output).await,
         Command::Audit(action) => action.run(client, output).await,
+        Command::Alarm(action) => action.run(client, output).await,
         Command::Status => status::run(client, output).await,
         Command::Why { device } => why::run(&device, client, output).await,
         Command::Syncml(_)

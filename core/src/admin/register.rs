@@ -14,8 +14,8 @@ use postern_api::{
 };
 
 use super::{
-    admins, answer, audit, bootstrap, commands, devices, gateways, groups, guard, notifications, objects,
-    problem::Refused, sessions, settings, status, tokens, trees, why,
+    admins, alarms, answer, audit, bootstrap, commands, devices, gateways, groups, guard, notifications,
+    objects, problem::Refused, sessions, settings, status, tokens, trees, why,
 };
 use crate::inside::Inside;
 
@@ -59,6 +59,8 @@ fn handlers(table: &mut Table) {
     table.on("me.show", admins::me);
     table.on("openapi.show", openapi);
     table.on("status.show", status::show);
+    table.on("alarms.list", alarms::list);
+    table.on("alarms.acknowledge", alarms::acknowledge);
     table.on("devices.list", devices::list);
     table.on("devices.enrol", devices::enrol);
     table.on("devices.show", devices::show);

@@ -5,11 +5,12 @@ use postern_api::{
     Time,
     status::{CertificateStatus, DatabaseStatus, DeviceCount, QueueStatus, Status},
 };
-use postern_store::{Activity, Health, Kind, audit, commands, enrolments};
+use postern_store::{Activity, Health, Kind, alarms as store_alarms, audit, commands, enrolments};
 use postern_wire::terms::{CommandState, EnrolmentState, UtcMillis};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 
 use super::{
+    alarms,
     answer::{self, Answer},
     auth::Caller,
     gateways,
@@ -53,6 +54,7 @@ async fn status(inside: &Inside) -> Result<Status, Refused> {
                 audit::heads(r, None, 1)?.pop(),
                 audit::last(r)?,
                 eye.count_overdue(r)?,
+                store_alarms::counts(r)?,
             ))
         })
         .await;
@@ -75,7 +77,11 @@ async fn status(inside: &Inside) -> Result<Status, Refused> {
             problems.push(format!("gateway {} rejected its {}: {reason}", gateway.name, document.kind));
         }
     }
-    let (oldest, pending, sent, in_doubt, devices, head, last, overdue) = read.unwrap_or_default();
+    let (oldest, pending, sent, in_doubt, devices, head, last, overdue, alarms) = read.unwrap_or_default();
+    let alarms = alarms::counted(&alarms);
+    if alarms.critical > 0 {
+        problems.push(format!("{} critical alarms are open: `posternctl alarm list`", alarms.critical));
+    }
     if let (Some(head), Some((seq, _))) = (&head, last)
         && head.seq < seq
         && now.since(head.at) > HEAD_LATE_MS
@@ -105,6 +111,7 @@ async fn status(inside: &Inside) -> Result<Status, Refused> {
         },
         devices: devices.into_iter().map(|(state, n)| DeviceCount { state, count: count(n) }).collect(),
         overdue: count(overdue),
+        alarms,
         audit_signed_at: head.map(|head| Time(head.at)),
     })
 }

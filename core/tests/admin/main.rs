@@ -1,6 +1,7 @@
 //! The admin API over real TLS, with a core in this process on a temporary SQLite file.
 #![expect(clippy::unwrap_used, reason = "the kit's helpers are test code outside #[test] functions")]
 
+mod alarms;
 mod audit;
 mod devices;
 mod kit;

@@ -12,6 +12,8 @@ operation                   help supp dev  sec  gate aud
 me.show                     x    x    x    x    x    x
 openapi.show                x    x    x    x    x    x
 status.show                 x    x    x    x    x    x
+alarms.list                 x    x    x    x    x    x
+alarms.acknowledge          -    -    x    x    x    -
 devices.list                x    x    x    -    -    x
 devices.enrol               -    -    x    -    -    -
 devices.show                x    x    x    -    -    x

@@ -62,6 +62,13 @@ fn screen(status: &Status) -> String {
                 oldest.unwrap_or_default()
             ),
         ),
+        (
+            "alarms",
+            format!(
+                "{} open, {} critical, {} not acknowledged",
+                status.alarms.open, status.alarms.critical, status.alarms.unacknowledged
+            ),
+        ),
         ("audit signed", or_dash(status.audit_signed_at.map(time::short))),
     ]));
     parts.push(String::new());

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admins;
+pub mod alarms;
 pub mod audit;
 pub mod commands;
 pub mod devices;

@@ -15,7 +15,7 @@ use utoipa::{
 };
 
 use crate::{
-    admins, audit, commands, devices, gateways, groups, notifications, objects, problem,
+    admins, alarms, audit, commands, devices, gateways, groups, notifications, objects, problem,
     routes::{self, Answer, Method, RouteSpec},
     sessions, settings, status, tokens, trees, why,
 };
@@ -24,6 +24,8 @@ use crate::{
 #[derive(OpenApi)]
 #[openapi(components(schemas(
     problem::Problem,
+    alarms::Alarm,
+    alarms::AcknowledgeAlarm,
     devices::EnrolDevice,
     devices::Enrolled,
     devices::Device,

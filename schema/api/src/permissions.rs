@@ -76,6 +76,10 @@ permissions! {
     AuditRead = "audit.read",
     /// See the system's state.
     StatusRead = "status.read",
+    /// See alarms.
+    AlarmsRead = "alarms.read",
+    /// Acknowledge and close alarms.
+    AlarmsWrite = "alarms.write",
 }
 
 /// What a role holds.
@@ -84,7 +88,7 @@ pub const fn granted(role: Role) -> &'static [Permission] {
     use Permission as P;
     match role {
         Role::Helpdesk | Role::Support => {
-            &[P::SignedIn, P::DevicesRead, P::GroupsRead, P::SettingsRead, P::StatusRead]
+            &[P::SignedIn, P::DevicesRead, P::GroupsRead, P::SettingsRead, P::StatusRead, P::AlarmsRead]
         }
         Role::DeviceAdmin => &[
             P::SignedIn,
@@ -105,11 +109,22 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::SettingsWrite,
             P::GatewaysRead,
             P::StatusRead,
+            P::AlarmsRead,
+            P::AlarmsWrite,
         ],
-        Role::SecurityAdmin => {
-            &[P::SignedIn, P::AdminsRead, P::AdminsWrite, P::TokensWrite, P::AuditRead, P::StatusRead]
+        Role::SecurityAdmin => &[
+            P::SignedIn,
+            P::AdminsRead,
+            P::AdminsWrite,
+            P::TokensWrite,
+            P::AuditRead,
+            P::StatusRead,
+            P::AlarmsRead,
+            P::AlarmsWrite,
+        ],
+        Role::GatewayAdmin => {
+            &[P::SignedIn, P::GatewaysRead, P::GatewaysWrite, P::StatusRead, P::AlarmsRead, P::AlarmsWrite]
         }
-        Role::GatewayAdmin => &[P::SignedIn, P::GatewaysRead, P::GatewaysWrite, P::StatusRead],
         Role::Auditor => &[
             P::SignedIn,
             P::DevicesRead,
@@ -119,6 +134,7 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::AdminsRead,
             P::AuditRead,
             P::StatusRead,
+            P::AlarmsRead,
         ],
     }
 }

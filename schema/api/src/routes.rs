@@ -3,6 +3,7 @@
 //! for each resource.
 
 mod admins;
+mod alarms;
 mod audit;
 mod commands;
 mod devices;
@@ -178,6 +179,7 @@ impl RouteSpec {
 
 const TABLES: &[&[RouteSpec]] = &[
     system::ROUTES,
+    alarms::ROUTES,
     devices::ROUTES,
     trees::ROUTES,
     objects::ROUTES,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{gateways::Gateway, schema, time::Time};
+use crate::{alarms::AlarmCounts, gateways::Gateway, schema, time::Time};
 use postern_wire::terms::EnrolmentState;
 
 /// How the system is.
@@ -32,6 +32,9 @@ pub struct Status {
     /// Devices that are overdue; none while the core's clock is in doubt.
     #[serde(default)]
     pub overdue: u64,
+    /// Open alarms.
+    #[serde(default)]
+    pub alarms: AlarmCounts,
     /// The audit log's last signed head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit_signed_at: Option<Time>,

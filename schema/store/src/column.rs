@@ -32,7 +32,7 @@ pub trait Column: Sized {
 
 /// One column's value on its way in or out.
 #[derive(FromSqlRow)]
-pub struct Db<T: Column>(T::Repr);
+pub struct Db<T: Column>(pub(crate) T::Repr);
 
 /// A value, ready to be bound in a query.
 pub(crate) fn db<T: Column>(value: T) -> Db<T> {
@@ -263,4 +263,4 @@ macro_rules! row {
         }
     };
 }
-pub(crate) use row;
+pub(crate) use {readable, row};

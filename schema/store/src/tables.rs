@@ -345,6 +345,24 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    alarms (id) {
+        id -> Binary,
+        kind -> Text,
+        subject -> Text,
+        severity -> Text,
+        text -> Text,
+        since -> BigInt,
+        last -> BigInt,
+        count -> BigInt,
+        acknowledged_by -> Nullable<Text>,
+        acknowledged_at -> Nullable<BigInt>,
+        acknowledged_because -> Nullable<Text>,
+        cleared_at -> Nullable<BigInt>,
+        cleared_because -> Nullable<Text>,
+    }
+}
+
 diesel::joinable!(group_devices -> groups (group_id));
 diesel::allow_tables_to_appear_in_same_query!(groups, group_devices, group_groups, enrolments);
 diesel::allow_tables_to_appear_in_same_query!(commands_pending, commands_done, timeline);

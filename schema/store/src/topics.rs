@@ -1,6 +1,7 @@
 //! One module for each topic: its rows, and the queries that the other rooms use.
 
 pub mod admins;
+pub mod alarms;
 pub mod audit;
 pub mod commands;
 pub mod credentials;

@@ -69,5 +69,8 @@ on_both! {
     trees: an_imported_description_takes_the_place_of_the_one_with_its_name,
         snapshots_of_a_device_are_bounded_by_number_and_by_octets, a_reading_takes_each_step_once,
         readings_of_a_device_are_bounded;
+    alarms: an_alarm_is_one_row_while_it_lasts, an_alarm_that_is_over_may_come_back,
+        a_flood_of_alarms_becomes_one, alarms_that_are_over_or_seen_are_purged_by_age,
+        alarms_come_in_pages_the_newest_first;
     texts: hostile_text_comes_back_the_same_on_both;
 }

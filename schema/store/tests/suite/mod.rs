@@ -1,5 +1,6 @@
 //! The rules, and the ground that they are tried on.
 
+pub(crate) mod alarms;
 pub(crate) mod audits;
 pub(crate) mod commands;
 pub(crate) mod enrolments;
