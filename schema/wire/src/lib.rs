@@ -15,6 +15,7 @@
 //! - [`link`]: what core and gateway say to each other, settings and lists among it.
 //! - [`notification`]: package 0, which asks a device for a session (OMA-TS-DM_Notification 1.2.1).
 //! - [`push`]: the framings that carry a push: WSP, short messages, PAP, SMPP.
+//! - [`enrol`]: how a device without any trust beforehand is enrolled by a one-time password.
 //! - [`bootstrap`]: the first account on a device, by OMA CP or by the DM profile.
 //! - [`problem`]: refusals as RFC 9457 problem details.
 //!
@@ -26,6 +27,7 @@ pub mod auth;
 pub mod bootstrap;
 pub mod ddf;
 mod elements;
+pub mod enrol;
 pub mod link;
 pub mod mo;
 pub mod notification;
