@@ -1,12 +1,14 @@
 //! The perimeter in network namespaces: outside, dmz, inside, and a router with nftables between them.
 //!
-//! The firewall lets two things pass: outside → the gateway's device port, and the core's address → the
-//! gateway's link port. Counters tell what was denied, and what the gateway's machine started by itself.
+//! The firewall is deploy/nftables/perimeter.nft, which lets two things pass: outside → the gateway's device port, and
+//! the core's address → the gateway's link port. Counters tell what was denied, and what the gateway's machine
+//! started by itself.
 
 use std::{
     fmt,
     io::Write as _,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -88,10 +90,26 @@ impl Perimeter {
         }
         let router = perimeter.namespace("fw");
         run("ip", &["netns", "exec", &router, "sysctl", "-qw", "net.ipv4.ip_forward=1"], None);
-        // A table that did not load would leave everything open: `run` checks nft's exit status.
-        run("ip", &["netns", "exec", &router, "nft", "-f", "-"], Some(&firewall()));
+        load(&router, "perimeter.nft");
         run("ip", &["netns", "exec", &perimeter.namespace("dmz"), "nft", "-f", "-"], Some(STARTED_BY_DMZ));
         perimeter
+    }
+
+    /// What an operator of this layout writes into `/etc/postern/site.nft`.
+    #[must_use]
+    pub fn site(&self) -> String {
+        site_nft()
+    }
+
+    /// Puts deploy's rules for a gateway's own host into force in the DMZ.
+    pub fn guard_gateway(&self) {
+        load(&self.namespace("dmz"), "gateway.nft");
+    }
+
+    /// Packets that the rules of the gateway's own host kept from leaving it.
+    #[must_use]
+    pub fn denied_from_gateway(&self) -> u64 {
+        self.counter_of("dmz", "postern_gateway", "denied_out")
     }
 
     /// A command that runs at a place.
@@ -131,8 +149,12 @@ impl Perimeter {
     }
 
     fn counter(&self, namespace: &str, name: &str) -> u64 {
+        self.counter_of(namespace, "postern", name)
+    }
+
+    fn counter_of(&self, namespace: &str, table: &str, name: &str) -> u64 {
         let list =
-            ["netns", "exec", &self.namespace(namespace), "nft", "list", "counter", "inet", "postern", name];
+            ["netns", "exec", &self.namespace(namespace), "nft", "list", "counter", "inet", table, name];
         let text = run("ip", &list, None);
         let packets = text.split_whitespace().skip_while(|word| *word != "packets").nth(1);
         packets.and_then(|packets| packets.parse().ok()).unwrap_or_else(|| panic!("no counter in {text:?}"))
@@ -175,24 +197,31 @@ impl Drop for Perimeter {
     }
 }
 
-/// What deploy's example rules say, on this router's interfaces.
-fn firewall() -> String {
+/// Loads a file of deploy/nftables in a namespace, with this layout's own `postern/site.nft` in the place of the one
+/// that an operator writes. A table that did not load would leave everything open: `run` checks nft's exit status.
+fn load(namespace: &str, file: &str) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let site = folder.path().join("postern/site.nft");
+    std::fs::create_dir(folder.path().join("postern")).expect("a folder");
+    std::fs::write(site, site_nft()).expect("a file");
+    let rules = rules(file);
+    let (rules, include) = (rules.to_string_lossy(), folder.path().to_string_lossy());
+    run("ip", &["netns", "exec", namespace, "nft", "-I", &include, "-f", &rules], None);
+}
+
+/// This layout's `site.nft`.
+fn site_nft() -> String {
     let (gateway, core) = (Place::Dmz.address(), Place::Inside.address());
     format!(
-        r#"table inet postern {{
-    counter denied {{ }}
-    counter denied_to_inside {{ }}
-    chain perimeter {{
-        type filter hook forward priority 0; policy drop;
-        ct state established,related accept
-        iifname "fout" oifname "fdmz" ip daddr {gateway} tcp dport {DEVICE_PORT} ct state new accept
-        iifname "fins" oifname "fdmz" ip saddr {core} ip daddr {gateway} tcp dport {LINK_PORT} ct state new accept
-        oifname "fins" counter name "denied_to_inside"
-        counter name "denied" drop
-    }}
-}}
-"#
+        "define outside = \"fout\"\ndefine dmz = \"fdmz\"\ndefine inside = \"fins\"\n\
+         define gateways = {{ {gateway} }}\ndefine cores = {{ {core} }}\n\
+         define device_port = {DEVICE_PORT}\ndefine link_port = {LINK_PORT}\n"
     )
+}
+
+/// A file of deploy/nftables.
+fn rules(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/nftables").join(file)
 }
 
 /// Counts what the DMZ's machine starts; denies nothing, so that the firewall is what denies.

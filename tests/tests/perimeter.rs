@@ -67,6 +67,28 @@ fn only_outside_to_the_device_port_and_inside_to_the_link_port_connect() {
 }
 
 #[test]
+fn the_gateways_own_rules_let_in_what_the_firewall_does_and_nothing_out() {
+    let perimeter = Perimeter::new();
+    perimeter.guard_gateway();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let _servers = [
+        listener(&perimeter, Place::Dmz, &[DEVICE_PORT, LINK_PORT, 22], folder.path()),
+        listener(&perimeter, Place::Inside, &INSIDE_PORTS, folder.path()),
+    ];
+    assert!(perimeter.connects(Place::Outside, at(Place::Dmz, DEVICE_PORT)), "devices reach the gateway");
+    assert!(perimeter.connects(Place::Inside, at(Place::Dmz, LINK_PORT)), "the core reaches the link port");
+    assert!(!perimeter.connects(Place::Inside, at(Place::Dmz, 22)), "nothing else is open");
+    for port in INSIDE_PORTS {
+        assert!(
+            !perimeter.connects(Place::Dmz, at(Place::Inside, port)),
+            "{port}: the gateway starts nothing"
+        );
+    }
+    assert!(perimeter.denied_from_gateway() >= INSIDE_PORTS.len() as u64, "its own host denied it");
+    assert_eq!(perimeter.denied_to_inside(), 0, "it never came as far as the firewall");
+}
+
+#[test]
 fn a_check_in_passes_the_perimeter_and_the_gateway_starts_no_connection() {
     let perimeter = Perimeter::new();
     let folder = tempfile::tempdir().expect("a temporary folder");
