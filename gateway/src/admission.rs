@@ -4,6 +4,7 @@
 //! connection has passed before; the verdict is admit, wipe-only or refuse, and a refusal has a reason. Nothing here
 //! opens a socket.
 //!
+//! - [`enrolment`]: a request of a device that is not enrolled yet.
 //! - [`head`]: the request's line and headers, its route and its certificate.
 //! - [`body`]: the body, against slowness, size and nonsense.
 //! - [`certificate`]: what a certificate says.
@@ -11,6 +12,7 @@
 
 pub(crate) mod body;
 pub(crate) mod certificate;
+pub(crate) mod enrolment;
 pub(crate) mod head;
 pub(crate) mod rates;
 

@@ -8,10 +8,12 @@
 //! - [`proxy`]: PROXY protocol v2 from named balancers.
 //! - [`serve`]: from the accepted socket to the handler.
 //! - [`handle`]: one request.
+//! - [`enrol`]: one request of a device that is not enrolled yet.
 //! - [`listen`]: a device that waits for a notification.
 //! - [`answer`]: what a refused device gets.
 
 pub(crate) mod answer;
+mod enrol;
 pub(crate) mod handle;
 mod listen;
 pub(crate) mod proxy;

@@ -61,6 +61,8 @@ impl Drop for Held {
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) handshakes: Count,
+    pub(crate) enrolment_messages: Count,
+    pub(crate) enrolments_refused: Count,
     pub(crate) octets_in: Count,
     pub(crate) octets_out: Count,
     pub(crate) links_accepted: Count,
@@ -173,8 +175,14 @@ pub(crate) fn metrics(counters: &Counters, standing: &Standing) -> String {
     let ends = "When the certificate ends, seconds since 1970.";
     figure("device_certificate_not_after", "gauge", ends, seconds(standing.device_certificate_not_after_ms));
     figure("link_certificate_not_after", "gauge", ends, seconds(standing.link_certificate_not_after_ms));
-    let counts: [(&str, &str, &Count); 7] = [
+    let counts: [(&str, &str, &Count); 9] = [
         ("handshakes_total", "TLS handshakes with devices.", &counters.handshakes),
+        (
+            "enrolment_messages_total",
+            "Requests of enrolment that were relayed.",
+            &counters.enrolment_messages,
+        ),
+        ("enrolments_refused_total", "Of these, those that the core refused.", &counters.enrolments_refused),
         ("octets_in_total", "Octets of messages from devices.", &counters.octets_in),
         ("octets_out_total", "Octets of replies to devices.", &counters.octets_out),
         ("links_accepted_total", "Links accepted from cores.", &counters.links_accepted),

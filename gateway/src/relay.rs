@@ -37,9 +37,13 @@ pub(crate) struct Reply {
 
 impl Message {
     pub(crate) fn new(id: Uuid, path: String, body: Bytes) -> Self {
+        Self::with_method(Method::POST, id, path, body)
+    }
+
+    pub(crate) fn with_method(method: Method, id: Uuid, path: String, body: Bytes) -> Self {
         let mut request = http::Request::new(Full::new(body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = http::Uri::try_from(path).expect("a route's path is of base32 alone");
+        *request.method_mut() = method;
+        *request.uri_mut() = http::Uri::try_from(path).expect("a path that was admitted is a path");
         let mut message = Self { id, request };
         message.header_value(HOST.as_str(), HeaderValue::from_static("core"));
         message.header(REQUEST_ID, id.hyphenated().to_string().as_bytes());

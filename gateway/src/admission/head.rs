@@ -2,7 +2,10 @@
 
 use actix_http::{
     RequestHead,
-    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, TRANSFER_ENCODING, UPGRADE},
+    header::{
+        CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, TRANSFER_ENCODING,
+        UPGRADE,
+    },
 };
 use actix_web::http::{Method, Version};
 use postern_wire::{
@@ -86,7 +89,7 @@ pub(crate) fn judge_listener(
 
 /// Size, Host and framing. actix-http has refused already: two Content-Lengths, one that is no number, one beside a
 /// Transfer-Encoding, a Transfer-Encoding other than `chunked` or in HTTP/1.0 (gateway/tests hold it to that).
-fn judge_form(head: &RequestHead, settings: &Settings) -> Result<Option<usize>, Refusal> {
+pub(super) fn judge_form(head: &RequestHead, settings: &Settings) -> Result<Option<usize>, Refusal> {
     let headers = &head.headers;
     // The name, ": ", the value and the line's end.
     let octets: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
@@ -155,20 +158,30 @@ fn judge_peer(
 }
 
 fn judge_content(headers: &HeaderMap) -> Result<MediaType, Refusal> {
-    let one = |name| {
-        let mut values = headers.get_all(name);
-        let first = values.next().map(|value| value.to_str().unwrap_or("?"));
-        (first, values.next().is_some())
-    };
-    match one(CONTENT_ENCODING) {
-        (None, _) => {}
-        (Some(coding), false) if coding.trim().eq_ignore_ascii_case("identity") => {}
-        (Some(coding), _) => return Err(Refusal::with(RefusalReason::ContentEncoding, coding)),
+    judge_coding(headers)?;
+    let found = one_content_type(headers)?;
+    MediaType::parse(found).ok_or_else(|| Refusal::with(RefusalReason::MediaType, found))
+}
+
+/// No Content-Encoding, or identity.
+pub(super) fn judge_coding(headers: &HeaderMap) -> Result<(), Refusal> {
+    match one(headers, CONTENT_ENCODING) {
+        (None, _) => Ok(()),
+        (Some(coding), false) if coding.trim().eq_ignore_ascii_case("identity") => Ok(()),
+        (Some(coding), _) => Err(Refusal::with(RefusalReason::ContentEncoding, coding)),
     }
-    let (found, twice) = one(CONTENT_TYPE);
+}
+
+/// The one Content-Type; empty where there is none.
+pub(super) fn one_content_type(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let (found, twice) = one(headers, CONTENT_TYPE);
     let found = found.unwrap_or_default();
-    match MediaType::parse(found) {
-        Some(media) if !twice => Ok(media),
-        _ => Err(Refusal::with(RefusalReason::MediaType, found)),
-    }
+    if twice { Err(Refusal::with(RefusalReason::MediaType, found)) } else { Ok(found) }
+}
+
+/// The first value of a header, and whether there are more.
+fn one(headers: &HeaderMap, name: HeaderName) -> (Option<&str>, bool) {
+    let mut values = headers.get_all(name);
+    let first = values.next().map(|value| value.to_str().unwrap_or("?"));
+    (first, values.next().is_some())
 }

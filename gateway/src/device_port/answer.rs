@@ -27,8 +27,8 @@ pub(crate) fn refusal(refusal: &Refusal, retry_after_s: u64, keep: bool) -> Resp
     let mut answer = Response::build(status);
     answer.insert_header((CONTENT_TYPE, problem::CONTENT_TYPE));
     if refusal.reason == RefusalReason::Method {
-        let listens = refusal.detail.as_deref() == Some(LISTEN);
-        answer.insert_header((ALLOW, if listens { "GET" } else { "POST" }));
+        let get = matches!(refusal.detail.as_deref(), Some(LISTEN | "GET"));
+        answer.insert_header((ALLOW, if get { "GET" } else { "POST" }));
     }
     if matches!(status.as_u16(), 429 | 502 | 503) {
         answer.insert_header((RETRY_AFTER, retry_after_s.to_string()));
@@ -70,9 +70,9 @@ pub(crate) fn status_of(reason: RefusalReason) -> (StatusCode, &'static str) {
         R::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The message is too large."),
         R::TooSlow => (StatusCode::REQUEST_TIMEOUT, "The request came too slowly."),
         R::Host => (StatusCode::MISDIRECTED_REQUEST, "This server does not have that name."),
-        R::Path | R::RouteUnknown => (StatusCode::NOT_FOUND, "There is nothing here."),
+        R::Path | R::RouteUnknown | R::EnrolmentOff => (StatusCode::NOT_FOUND, "There is nothing here."),
         R::Method => (StatusCode::METHOD_NOT_ALLOWED, "That method is not served here."),
-        R::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Only SyncML messages are served here."),
+        R::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "That content type is not served here."),
         R::ContentEncoding => {
             (StatusCode::UNSUPPORTED_MEDIA_TYPE, "A body is taken only as it is, not compressed.")
         }

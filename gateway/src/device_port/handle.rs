@@ -8,10 +8,11 @@ use postern_wire::{
     route::{LISTEN, RouteHash},
 };
 
-use super::{answer, listen, serve::Connection};
+use super::{answer, enrol, listen, serve::Connection};
 use crate::{
     admission::{
         Refusal, body,
+        enrolment::Asked,
         head::{self, Passed},
         rates::{Rate, address_key},
     },
@@ -29,6 +30,10 @@ pub(crate) async fn handle(shared: Arc<Shared>, worker: usize, request: Request)
     let mut progress = Progress { route: None, read: false };
     let answered = if request.path().ends_with(LISTEN) {
         listen::listen(&shared, &request, &connection, &settings, &mut progress).await
+    } else if let Some(asked) = Asked::of(request.path()) {
+        let passed =
+            enrol::pass_on(&shared, worker, asked, request, &connection, &settings, &mut progress).await;
+        passed.map(Reply::into_response)
     } else {
         pass_on(&shared, worker, request, &connection, &settings, &mut progress).await.map(|reply| {
             judge_answer(&shared, &connection, &reply);

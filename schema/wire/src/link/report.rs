@@ -118,6 +118,8 @@ reasons! {
     CertificateAuthorityRetired = "certificate-authority-retired",
     /// The settings demand a certificate and none was shown.
     CertificateRequired = "certificate-required",
+    /// The settings have enrolment off.
+    EnrolmentOff = "enrolment-off",
     /// As many devices listen as may.
     ListenersFull = "listeners-full",
     /// No core is connected, or this gateway is not yet at its versions.

@@ -15,6 +15,8 @@ pub struct Settings {
     pub device_names: Vec<String>,
     /// A device must show a certificate of the device CA. Default: no.
     pub require_client_certificate: bool,
+    /// Devices may enrol here (`/enrol/1/…`). Default: yes.
+    pub enrolment: bool,
     /// Each message is read as SyncML before it is passed on, and refused when it cannot be. Default: yes.
     pub decode_before_relay: bool,
     /// The largest message from a device, and the largest reply to it, octets. Default 1 MiB; 4 KiB to 16 MiB.
@@ -55,6 +57,7 @@ impl Default for Settings {
             version: 0,
             device_names: Vec::new(),
             require_client_certificate: false,
+            enrolment: true,
             decode_before_relay: true,
             message_octets: 1024 * 1024,
             header_octets: 16 * 1024,
