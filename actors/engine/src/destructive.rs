@@ -70,6 +70,8 @@ const CLASSIC: &[Rule] = &[
     ("vendor/msft/remotelock", Protected::Lock),
     ("vendor/postern/wipe", Protected::Wipe),
     ("vendor/postern/lock", Protected::Lock),
+    ("vendor/postern/unenrol", Protected::Unenrol),
+    ("vendor/postern/certificate", Protected::Account),
 ];
 
 /// The CSPs of Windows 10 and 11 (windows-mdm.md 7), under ./Device, ./User or neither.

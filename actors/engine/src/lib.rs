@@ -8,6 +8,7 @@ pub mod account;
 pub mod command;
 pub mod destructive;
 pub mod effect;
+pub mod enrolment;
 pub mod mask;
 pub mod nonce;
 pub mod notification;

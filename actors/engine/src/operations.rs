@@ -3,6 +3,7 @@
 //! Follows docs/ARCHITECTURE.md "Operations". An operation is what an admin or a supervisor wants of a device;
 //! its planner knows the device's dialect and quirks and gives commands.
 
+pub mod identity;
 pub mod inventory;
 pub mod policy;
 pub mod raw;
@@ -65,11 +66,8 @@ pub fn planner(kind: OperationKind) -> Option<&'static dyn Planner> {
         OperationKind::Raw => Some(&raw::Raw),
         OperationKind::Policy => Some(&policy::Policy),
         OperationKind::Inventory => Some(&inventory::Inventory),
-        OperationKind::Wipe
-        | OperationKind::Lock
-        | OperationKind::Certificate
-        | OperationKind::Recovery
-        | OperationKind::Software => None,
+        OperationKind::Certificate => Some(&identity::Identity),
+        OperationKind::Wipe | OperationKind::Lock | OperationKind::Recovery | OperationKind::Software => None,
     }
 }
 
@@ -298,8 +296,10 @@ mod tests {
     #[test]
     fn kinds_without_a_planner_say_so() {
         for &kind in OperationKind::ALL {
-            let planned =
-                matches!(kind, OperationKind::Raw | OperationKind::Policy | OperationKind::Inventory);
+            let planned = !matches!(
+                kind,
+                OperationKind::Wipe | OperationKind::Lock | OperationKind::Recovery | OperationKind::Software
+            );
             assert_eq!(planner(kind).map(Planner::kind), planned.then_some(kind));
         }
     }

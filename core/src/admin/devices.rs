@@ -160,6 +160,7 @@ const fn stage(state: EnrolmentState, first_seen: Option<UtcMillis>) -> &'static
         (EnrolmentState::New, Some(_)) => "first-session",
         (EnrolmentState::Managed, _) => "managed",
         (EnrolmentState::Retired, _) => "retired",
+        (EnrolmentState::Quarantined, _) => "quarantined",
     }
 }
 

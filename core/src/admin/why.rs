@@ -172,6 +172,12 @@ fn of_device(device: &Device, now: UtcMillis) -> Vec<Finding> {
             "never-seen",
             "It has never had an authenticated session: check that it has its enrolment file and reaches a gateway.",
         )),
+        EnrolmentState::Quarantined => findings.push(found(
+            "problem",
+            "quarantined",
+            "Its hardware, or its DevId, is enrolled already: its sessions are answered and nothing is sent to it until \
+             `device release` (it is the right one; the other is retired) or `device reject`.",
+        )),
         EnrolmentState::Managed => {}
     }
     if let Some(schedule) = &device.schedule {

@@ -163,7 +163,7 @@ pub struct Device {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired_because: Option<String>,
     /// Where its life stands: `enrolled` (never seen), `first-session` (its schedule is being set and its configuration
-    /// read), `managed`, `retired`.
+    /// read), `managed`, `retired`, `quarantined` (its hardware is enrolled already: a person has to decide).
     #[serde(default)]
     pub stage: String,
     /// When it is to connect, and what it was told of it; not of a retired one.
@@ -214,13 +214,16 @@ pub enum StateFilter {
     Managed,
     /// Retired.
     Retired,
+    /// In quarantine: its hardware is enrolled already.
+    Quarantined,
     /// New or managed, and silent for longer than interval, jitter and grace allow.
     Overdue,
 }
 
 impl StateFilter {
     /// Every state.
-    pub const ALL: &'static [Self] = &[Self::New, Self::Managed, Self::Retired, Self::Overdue];
+    pub const ALL: &'static [Self] =
+        &[Self::New, Self::Managed, Self::Retired, Self::Quarantined, Self::Overdue];
 
     /// The stable spelling.
     #[must_use]
@@ -229,6 +232,7 @@ impl StateFilter {
             Self::New => "new",
             Self::Managed => "managed",
             Self::Retired => "retired",
+            Self::Quarantined => "quarantined",
             Self::Overdue => "overdue",
         }
     }
@@ -240,6 +244,7 @@ impl StateFilter {
             Self::New => Some(EnrolmentState::New),
             Self::Managed => Some(EnrolmentState::Managed),
             Self::Retired => Some(EnrolmentState::Retired),
+            Self::Quarantined => Some(EnrolmentState::Quarantined),
             Self::Overdue => None,
         }
     }
@@ -252,7 +257,7 @@ impl std::str::FromStr for StateFilter {
             .iter()
             .copied()
             .find(|state| state.as_str() == text)
-            .ok_or_else(|| format!("{text:?} is none of new, managed, retired, overdue"))
+            .ok_or_else(|| format!("{text:?} is none of new, managed, retired, quarantined, overdue"))
     }
 }
 

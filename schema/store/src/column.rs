@@ -13,7 +13,8 @@ use diesel::{
 };
 use postern_wire::terms::{
     AuthType, CommandId, CommandState, Dialect, DmSessionId, EnrolmentId, EnrolmentState, Lane,
-    NotificationState, OperationId, OperationKind, ProofClass, Redelivery, Role, UtcMillis, Verb,
+    NotificationState, OperationId, OperationKind, ProofClass, Redelivery, RequestState, Role, UtcMillis,
+    Verb,
 };
 use uuid::Uuid;
 
@@ -234,6 +235,7 @@ terms!(
     OperationKind,
     ProofClass,
     Redelivery,
+    RequestState,
     Role,
     Verb
 );

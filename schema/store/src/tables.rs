@@ -363,8 +363,84 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    enrolment_requests (id) {
+        id -> Binary,
+        code -> Text,
+        psk -> Nullable<Binary>,
+        state -> Text,
+        name -> Text,
+        owner -> Nullable<Text>,
+        platform -> Nullable<Text>,
+        email_domain -> Nullable<Text>,
+        hardware_id -> Nullable<Text>,
+        auth -> Text,
+        dialect -> Text,
+        member_of -> Text,
+        renews -> Nullable<Binary>,
+        reason -> Text,
+        created_by -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        failures -> BigInt,
+        last_failure_at -> Nullable<BigInt>,
+        last_failure_source -> Nullable<Text>,
+        finished_at -> Nullable<BigInt>,
+        finished_by -> Nullable<Text>,
+        cause -> Text,
+        enrolment -> Nullable<Binary>,
+        generation -> Nullable<BigInt>,
+        csr_key -> Nullable<Binary>,
+        result -> Nullable<Binary>,
+        revision -> BigInt,
+    }
+}
+diesel::table! {
+    enrolment_attempts (id) {
+        id -> Binary,
+        at -> BigInt,
+        request -> Nullable<Binary>,
+        door -> Text,
+        step -> Text,
+        outcome -> Text,
+        reason -> Text,
+        detail -> Text,
+        source -> Text,
+        gateway -> Text,
+        enrolment -> Nullable<Binary>,
+        count -> BigInt,
+    }
+}
+diesel::table! {
+    lives (enrolment) {
+        enrolment -> Binary,
+        generation -> BigInt,
+        door -> Text,
+        request -> Nullable<Binary>,
+        standing -> Text,
+        standing_since -> BigInt,
+        twin -> Nullable<Binary>,
+        leaving -> Nullable<Text>,
+        leaving_because -> Text,
+        leaving_by -> Text,
+        leaving_operation -> Nullable<Binary>,
+        leaving_at -> Nullable<BigInt>,
+        certificate_from -> Nullable<BigInt>,
+        renewal -> Text,
+        renewal_operation -> Nullable<Binary>,
+        renewal_at -> Nullable<BigInt>,
+        renewal_tries -> BigInt,
+        renewal_cause -> Text,
+        next_serial -> Nullable<Text>,
+        next_fingerprint -> Nullable<Binary>,
+        next_from -> Nullable<BigInt>,
+        next_until -> Nullable<BigInt>,
+        revision -> BigInt,
+    }
+}
+
 diesel::joinable!(group_devices -> groups (group_id));
 diesel::allow_tables_to_appear_in_same_query!(groups, group_devices, group_groups, enrolments);
 diesel::allow_tables_to_appear_in_same_query!(commands_pending, commands_done, timeline);
-diesel::allow_tables_to_appear_in_same_query!(enrolments, schedules);
+diesel::allow_tables_to_appear_in_same_query!(enrolments, schedules, lives);
 diesel::allow_tables_to_appear_in_same_query!(push_addresses, enrolments, notifications, commands_pending);

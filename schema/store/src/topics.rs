@@ -2,6 +2,7 @@
 
 pub mod admins;
 pub mod alarms;
+pub mod attempts;
 pub mod audit;
 pub mod commands;
 pub mod credentials;
@@ -12,12 +13,14 @@ pub mod gateways;
 pub mod groups;
 pub mod idempotency;
 pub mod lists;
+pub mod lives;
 pub mod meta;
 pub mod notifications;
 pub mod operations;
 pub mod quirks;
 pub mod recordings;
 pub mod refusals;
+pub mod requests;
 pub mod results;
 pub mod roles;
 pub mod schedules;

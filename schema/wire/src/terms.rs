@@ -175,6 +175,24 @@ terms! {
         Managed = "managed",
         /// Revoked; its route is a tombstone.
         Retired = "retired",
+        /// Its hardware is enrolled already: its sessions are answered, nothing is sent to it, until a person decides.
+        Quarantined = "quarantined",
+    }
+}
+
+terms! {
+    /// Where a request for an enrolment stands. Only an `Open` one lets a device in.
+    RequestState {
+        /// Waits for its device.
+        Open = "open",
+        /// A device enrolled with it.
+        Used = "used",
+        /// Taken back by a person.
+        Cancelled = "cancelled",
+        /// Its time passed.
+        Expired = "expired",
+        /// Too many wrong passwords were tried.
+        Locked = "locked",
     }
 }
 

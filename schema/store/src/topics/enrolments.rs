@@ -399,6 +399,17 @@ pub fn managed(tx: &mut Tx, id: EnrolmentId) -> Result<bool, StoreError> {
     Ok(changed > 0)
 }
 
+/// A person decided that a quarantined enrolment is the one that stays: it is a new one from now on. Whether it was
+/// in quarantine.
+pub fn release(tx: &mut Tx, id: EnrolmentId) -> Result<bool, StoreError> {
+    let changed = each!(tx.conn, c => diesel::update(
+        t::enrolments.filter(t::id.eq(db(id))).filter(t::state.eq(db(EnrolmentState::Quarantined))),
+    )
+    .set((t::state.eq(db(EnrolmentState::New)), t::settings_epoch.eq(0), t::revision.eq(t::revision + 1)))
+    .execute(c))?;
+    Ok(changed > 0)
+}
+
 /// Keeps the settings epoch that the device's schedule was compared at.
 pub fn set_settings_epoch(tx: &mut Tx, id: EnrolmentId, epoch: i64) -> Result<(), StoreError> {
     let changed = each!(tx.conn, c => diesel::update(t::enrolments.filter(t::id.eq(db(id))))
@@ -497,6 +508,7 @@ pub fn purge(tx: &mut Tx, id: EnrolmentId) -> Result<(), StoreError> {
     super::refusals::forget(tx, id)?;
     super::settings::forget(tx, super::settings::Scope::Device(id))?;
     super::notifications::forget(tx, id)?;
+    super::lives::forget(tx, id)?;
     each!(tx.conn, c => {
         let commands = commands_done::table.filter(commands_done::enrolment.eq(db(id))).select(commands_done::id);
         diesel::delete(timeline::table.filter(timeline::command.eq_any(commands))).execute(c)?;
