@@ -244,10 +244,8 @@ impl Devices {
         actor: AuditActor,
         reason: String,
     ) -> Result<Retired, RetireError> {
-        let (retired, route) = orders::retire::retire(&self.inner.shared, enrolment, actor, reason).await?;
-        self.tell(route, Work::Retired);
-        self.inner.shared.notices.retired(enrolment);
-        Ok(retired)
+        let ended = orders::retire::retire(&self.inner.shared, enrolment, actor, reason).await?;
+        Ok(Retired { enrolment, cancelled: ended.tell(self) })
     }
 
     /// An id for an enrolment that is about to be made: its certificate names it.
@@ -266,6 +264,15 @@ impl Devices {
             self.tell(old, Work::Retired);
         }
         Ok(done.enrolled)
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.inner.shared
+    }
+
+    /// Tells the actor of this route, if there is one, that its enrolment ended.
+    pub(crate) fn tell_retired(&self, route: RouteId) {
+        self.tell(route, Work::Retired);
     }
 
     /// Watches one command. `None` when too many are watched.

@@ -7,6 +7,7 @@
 //! - [`Devices`] is the handle: `check_in` for devices, `submit`, `cancel`, `retire` and `enrol` for people.
 //! - `shard` owns the device actors of its routes; `device` is one of them, with its rows, session and queue.
 //! - `orders` are transactions on the rows; active devices read them again afterwards.
+//! - [`enrolment`] lets devices in, keeps them enrolled and lets them go.
 //! - `notification` asks devices to come: package 0 by the bearers, until a session answers it.
 //! - `later` and `upkeep` write what need not be written before an answer, and end what is past its deadline.
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@ mod abilities;
 mod counters;
 mod device;
 mod devices;
+pub mod enrolment;
 mod inspector;
 mod job;
 mod later;

@@ -77,7 +77,11 @@ fn finish(effect: &Effect) -> Option<Finish> {
 
 /// Ends every pending command of a device that is retired or enrolled anew: those that may have been executed are
 /// in doubt. Gives their ids.
-fn drop_pending(tx: &mut Tx, device: EnrolmentId, cause: Cause) -> Result<Vec<CommandId>, StoreError> {
+pub(crate) fn drop_pending(
+    tx: &mut Tx,
+    device: EnrolmentId,
+    cause: Cause,
+) -> Result<Vec<CommandId>, StoreError> {
     let mut dropped = Vec::new();
     loop {
         let rows = commands::pending_of(tx, device, PAGE)?;

@@ -1,6 +1,7 @@
 //! The actors with a real SQLite store in a temporary folder, and a scripted device.
 
 mod check_ins;
+mod enrolment;
 mod faults;
 mod idle_cost;
 mod kit;

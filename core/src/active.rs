@@ -3,7 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::web;
-use postern_actors::{Announce, Devices, Notifications, Parts, PushBearer, Settings, Wake, trees::Trees};
+use postern_actors::{
+    Announce, Authority, Devices, Notifications, Parts, PushBearer, Settings, Wake,
+    enrolment::{EnrolmentParts, Enrolments, OrderSigner, Site},
+    trees::Trees,
+};
 use postern_adapters::anchor::FileAnchor;
 use postern_store::{Activity, StoreError, Tx, WriteError, admins, audit, roles, tokens};
 use postern_wire::terms::Role;
@@ -17,6 +21,7 @@ use crate::{
     bearers,
     config::Config,
     device::{self, Blocked, DeviceEndpoint, MessageKey},
+    enrol::{self, EnrolEndpoint},
     files,
     gateways::{Reports, Told, publish},
     inside::{Active, Inside},
@@ -94,6 +99,8 @@ async fn begin(
     });
     devices.settings_changed(settings::in_force(inside).await?);
     let gateways = Arc::clone(&told) as Arc<dyn Wake>;
+    let enrolments = enrolments(inside, &devices);
+    let enrolling = web::Data::new(EnrolEndpoint::new(Arc::clone(inside), enrolments.clone()));
     let endpoint = web::Data::new(DeviceEndpoint {
         devices: devices.clone(),
         blocked: told as Arc<dyn Blocked>,
@@ -110,14 +117,22 @@ async fn begin(
         epoch.subscribe(),
         Arc::new(move || clock.wall()),
         move |service| {
-            service.app_data(endpoint.clone());
+            service.app_data(endpoint.clone()).app_data(enrolling.clone());
             device::configure(service);
+            enrol::configure(service);
         },
     )?;
     let trees =
         Trees::new(inside.store.clone(), Arc::clone(&inside.sealer), devices.clone(), inside.objects.clone());
     let bearers = start_notifications(inside, &devices, gateways);
-    let active = Arc::new(Active { devices, trees: trees.clone(), links, lists, bearers });
+    let active = Arc::new(Active {
+        devices,
+        enrolments: enrolments.clone(),
+        trees: trees.clone(),
+        links,
+        lists,
+        bearers,
+    });
     inside.active.store(Some(Arc::clone(&active)));
     tracing::info!(epoch = number, gateways = inside.config.gateways.len(), "this core is active");
     let sink = FileAnchor::at(&inside.config.at(&inside.config.audit.anchor));
@@ -125,8 +140,23 @@ async fn begin(
         actix_rt::spawn(signer::keep_signing(Arc::clone(inside), sink)),
         actix_rt::spawn(upkeep::keep_up(Arc::clone(inside))),
         actix_rt::spawn(trees.keep_reading()),
+        actix_rt::spawn(enrolments.keep_watch()),
     ];
     Ok(Beside { active, tasks })
+}
+
+/// How devices come in, and go out.
+fn enrolments(inside: &Inside, devices: &Devices) -> Enrolments {
+    let config = &inside.config;
+    Enrolments::new(
+        devices.clone(),
+        EnrolmentParts {
+            authority: Arc::clone(&inside.authorities) as Arc<dyn Authority>,
+            signer: Arc::clone(&inside.order_key) as Arc<dyn OrderSigner>,
+            rules: Arc::new(settings::CoreEnrolmentRules(config.clone())),
+            site: Site { url: config.devices.url.clone(), server_id: config.devices.server_id.clone() },
+        },
+    )
 }
 
 /// Starts asking devices to come, by the bearers that are set up; gives these.

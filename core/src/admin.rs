@@ -6,7 +6,7 @@
 //! transaction. Refusals are RFC 9457 problems.
 //!
 //! - `guard` is the middleware; `auth` knows tokens; `write` is the transaction of a change.
-//! - `alarms`, `devices`, `commands`, `groups`, `gateways`, `admins`, `tokens`, `audit`, `settings`, `status`, `why`: one resource each.
+//! - `alarms`, `devices`, `enrolment`, `commands`, `groups`, `gateways`, `admins`, `tokens`, `audit`, `settings`, `status`, `why`: one resource each.
 
 mod admins;
 mod alarms;
@@ -16,6 +16,7 @@ pub(crate) mod auth;
 mod bootstrap;
 mod commands;
 mod devices;
+mod enrolment;
 mod gateways;
 mod groups;
 mod guard;
@@ -32,6 +33,7 @@ mod trees;
 mod why;
 mod write;
 
+pub(crate) use devices::known_to_gateways;
 pub(crate) use register::configure;
 pub use register::registered;
 pub(crate) use status::{certificates, problems};

@@ -6,7 +6,9 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use postern_actors::{Clock, Devices, PushBearer, Randomness, objects::Objects, trees::Trees};
+use postern_actors::{
+    Clock, Devices, PushBearer, Randomness, enrolment::Enrolments, objects::Objects, trees::Trees,
+};
 use postern_store::{Sealer, Store};
 use postern_wire::{link::Heartbeat, terms::UtcMillis};
 
@@ -37,6 +39,8 @@ pub struct Inside {
     pub authorities: Arc<Authorities>,
     /// Signs the audit log's heads.
     pub audit_key: SigningKey,
+    /// Signs orders to devices.
+    pub order_key: Arc<SigningKey>,
     /// The public part of the key that signs messages.
     pub message_public_pem: String,
     /// The public part of the key that signs orders.
@@ -59,6 +63,8 @@ pub struct Inside {
 pub struct Active {
     /// The devices.
     pub devices: Devices,
+    /// How they come in, and go out.
+    pub enrolments: Enrolments,
     /// The readings of their trees.
     pub trees: Trees,
     /// The links.

@@ -8,6 +8,7 @@ use aws_lc_rs::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
 };
+use postern_actors::enrolment::OrderSigner;
 use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
 use sha2::{Digest, Sha256};
 
@@ -91,6 +92,12 @@ impl SigningKey {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+}
+
+impl OrderSigner for SigningKey {
+    fn sign(&self, octets: &[u8]) -> Result<[u8; 64], String> {
+        Self::sign(self, octets).map_err(|error| error.to_string())
     }
 }
 

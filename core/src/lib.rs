@@ -17,6 +17,7 @@ mod bearers;
 pub mod ca;
 pub mod config;
 pub mod device;
+mod enrol;
 pub mod files;
 mod gateways;
 pub mod init;

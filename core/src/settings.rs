@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use postern_actors::{DeviceRules, InForce, Interval, Rules};
+use postern_actors::{
+    DeviceRules, InForce, Interval, Rules,
+    enrolment::{EnrolmentRules, EnrolmentSettings, silence},
+};
 use postern_api::settings::{self, Row, Scope, Set};
 use postern_store::{
     ReadError, Reader, StoreError,
@@ -14,7 +17,7 @@ use postern_store::{
 };
 use postern_wire::terms::{EnrolmentId, UtcMillis};
 
-use crate::{config::Config, inside::Inside};
+use crate::{ca::DAY_MS, config::Config, inside::Inside};
 
 /// The value that holds, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +89,30 @@ impl Rules for CoreRules {
         Ok(DeviceRules {
             interval: Interval::new(value("ConnectInterval"), value("ConnectJitter")),
             read_configuration: value("ReadConfiguration") != 0,
+        })
+    }
+}
+
+/// The settings as the enrolment supervisor asks for them.
+pub(crate) struct CoreEnrolmentRules(pub(crate) Config);
+
+impl EnrolmentRules for CoreEnrolmentRules {
+    fn read(&self, r: &mut Reader) -> Result<EnrolmentSettings, StoreError> {
+        let layers = global(r)?;
+        let value = |name| resolve(row(name), &layers, &self.0).value;
+        let everything = Everything::read(r, &self.0)?;
+        Ok(EnrolmentSettings {
+            request_life_ms: value("EnrolmentPasswordLife").saturating_mul(1000),
+            wrong_passwords: value("EnrolmentWrongPasswords"),
+            requests_an_owner: value("EnrolmentRequestsPerOwner"),
+            devices_an_owner: value("EnrolledDevicesPerOwner"),
+            silence: silence::Rules {
+                enabled: value("EnableDisenroll") != 0,
+                interval_ms: value("DisenrollInterval").saturating_mul(DAY_MS),
+                warning_ms: value("DisenrollWarning").saturating_mul(DAY_MS),
+            },
+            overdue: everything.overdue(UtcMillis(0)),
+            certificate_ms: i64::from(self.0.devices.certificate_days).saturating_mul(DAY_MS),
         })
     }
 }

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use postern_store::{
-    Store, StoreError, Tx, WriteError, alarms, commands, idempotency, notifications, sessions, tokens,
+    Store, StoreError, Tx, WriteError, alarms, attempts, commands, idempotency, notifications, sessions,
+    tokens,
 };
 use postern_wire::terms::UtcMillis;
 
@@ -69,6 +70,7 @@ async fn purge_old(inside: &Inside) -> Result<(), WriteError> {
         by_and_by(&inside.store, before, commands::purge).await?;
         by_and_by(&inside.store, before, sessions::purge).await?;
         by_and_by(&inside.store, before, notifications::purge).await?;
+        by_and_by(&inside.store, before, attempts::purge).await?;
         by_and_by(&inside.store, before, alarms::purge).await?;
     }
     Ok(())

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    admin, alarm, audit, command, conformance, device, gateway, group, mo, session, settings, token,
+    admin, alarm, audit, command, conformance, device, enrolment, gateway, group, mo, session, settings,
+    token,
 };
 use crate::{bootstrap, notification, syncml};
 
@@ -68,6 +69,9 @@ pub enum Command {
     /// Enrol, list, show and retire devices; queue DM commands.
     #[command(subcommand)]
     Device(device::Action),
+    /// Requests for enrolments over the air and their one-time passwords; the log of attempts.
+    #[command(subcommand)]
+    Enrolment(enrolment::Action),
     /// Show, watch and cancel queued commands.
     #[command(subcommand)]
     Command(command::Action),

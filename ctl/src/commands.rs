@@ -7,6 +7,7 @@ pub mod bootstrap;
 pub mod command;
 pub mod conformance;
 pub mod device;
+pub mod enrolment;
 pub mod gateway;
 pub mod group;
 pub mod mo;

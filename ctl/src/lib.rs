@@ -80,6 +80,7 @@ fn dispatch(command: Command, connection: &Connection, output: &mut Output<'_>) 
 async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Result<Exit, Failure> {
     match command {
         Command::Device(action) => action.run(client, output).await,
+        Command::Enrolment(action) => action.run(client, output).await,
         Command::Command(action) => action.run(client, output).await,
         Command::Mo(action) => action.run(client, output).await,
         Command::Bootstrap(bootstrap::Action::Make(make)) => make.run(client, output).await,

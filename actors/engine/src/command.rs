@@ -211,6 +211,8 @@ causes! {
     Overtaken = "overtaken",
     /// The enrolment was retired.
     Retired = "retired",
+    /// The device was enrolled anew: a new generation receives nothing of the old queue.
+    Superseded = "superseded",
     /// A person resolved it.
     ResolvedByPerson = "resolved-by-person",
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use postern_engine::{
     command::{Cause, Event, is_pending},
     effect::{AlertItem, Effect, ItemStatus, RefusedReason, ResultItem},
+    enrolment::leaving,
 };
 use postern_store::{
     StoreError, Tx, WriteError,
@@ -17,12 +18,15 @@ use postern_store::{
     sessions::SessionRow,
 };
 use postern_wire::{
+    link::BlockedEntry,
     syncml::Data,
     terms::{CommandId, CommandState, DmSessionId, EnrolmentId, OperationId, ProofClass, UtcMillis},
 };
 
 use super::{live::Live, record::OpenRecord};
-use crate::{CheckIn, counters::Counters, later::Note, payload, schedule::Waiting, shared::Shared};
+use crate::{
+    CheckIn, counters::Counters, enrolment, later::Note, payload, schedule::Waiting, shared::Shared,
+};
 
 /// Results of a command that was accepted first stand behind those that came with the acceptance.
 const AFTER_ACCEPTANCE: i64 = 10_000;
@@ -58,6 +62,10 @@ enum Write {
     Facts(Vec<Fact>),
     /// The first session: who proved itself has been seen.
     Seen(ProofClass),
+    /// The device said that it leaves.
+    Leaves(String),
+    /// It proved itself with its next certificate.
+    Promote,
     /// Its work is done: managed from now on, which shows at once.
     Managed,
     /// A device answered what told it its interval.
@@ -103,6 +111,11 @@ impl Commit {
         self.steps.push(Write::Seen(class));
     }
 
+    /// The device proved itself with the certificate that it was given for the enrolled one.
+    pub(crate) fn promote(&mut self) {
+        self.steps.push(Write::Promote);
+    }
+
     /// Its first session has nothing more to do.
     pub(crate) fn managed(&mut self) {
         self.steps.push(Write::Managed);
@@ -121,7 +134,8 @@ impl Commit {
     pub(crate) async fn write(self, shared: &Shared) -> Result<(), WriteError> {
         let commit = Arc::new(self);
         let writing = commit.clone();
-        shared.store.write(move |tx| writing.apply(tx)).await?;
+        let blocked = shared.store.write(move |tx| writing.apply(tx)).await?;
+        enrolment::rows::announce(shared, blocked);
         shared.watches.tell(commit.touched.iter().copied());
         for state in &commit.ended {
             Counters::command_finished(*state);
@@ -195,6 +209,9 @@ impl Commit {
             Effect::Resynchronised { .. } => self.steps.push(Write::Resynchronised),
             Effect::AlertReceived { code, items, at, .. } => {
                 self.steps.push(Write::Facts(alert_facts(self.enrolment, code, &items, at)));
+                if let Some(item) = items.iter().find(|item| code == 1226 && leaving::leaves(&item.type_)) {
+                    self.steps.push(Write::Leaves(format!("alert 1226 of type {}", item.type_)));
+                }
             }
             // Not durable by the engine's own word; losing one costs a repeat.
             Effect::ProbeSent { .. }
@@ -234,7 +251,9 @@ impl Commit {
         }
     }
 
-    fn apply(&self, tx: &mut Tx) -> Result<(), StoreError> {
+    /// Gives what joined the blocked list.
+    fn apply(&self, tx: &mut Tx) -> Result<Vec<BlockedEntry>, StoreError> {
+        let mut blocked = Vec::new();
         for step in &self.steps {
             match step {
                 Write::Send(sending) => {
@@ -259,12 +278,14 @@ impl Commit {
                 Write::Managed => {
                     enrolments::managed(tx, self.enrolment)?;
                 }
+                Write::Leaves(why) => enrolment::leave::asked(tx, self.enrolment, why)?,
+                Write::Promote => blocked.extend(enrolment::renew::promote(tx, self.enrolment)?),
                 Write::Interval(operation, success, status) => {
                     schedules::answered(tx, self.enrolment, *operation, *success, *status)?;
                 }
             }
         }
-        Ok(())
+        Ok(blocked)
     }
 }
 

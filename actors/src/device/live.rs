@@ -46,6 +46,8 @@ pub(crate) struct Live {
     pub(crate) enrolment: EnrolmentId,
     pub(crate) auth: AuthType,
     pub(crate) fingerprint: Option<[u8; 32]>,
+    /// The certificate that it was given and shows for the first time; the enrolled one when its session is proved.
+    pub(crate) next: Option<[u8; 32]>,
     pub(crate) managed: bool,
     /// The settings epoch that its schedule was last compared at.
     pub(crate) settings_epoch: i64,
@@ -73,6 +75,8 @@ impl Rows {
             let Some(enrolment) = enrolments::by_route(reader, route.as_bytes())? else { return Ok(None) };
             let commands = match enrolment.pending {
                 0 => Vec::new(),
+                // Nothing is sent to it until a person decides.
+                _ if enrolment.state == EnrolmentState::Quarantined => Vec::new(),
                 _ => commands::pending_of(reader, enrolment.id, cap)?,
             };
             Ok(Some(Self { enrolment, commands }))
@@ -137,8 +141,9 @@ impl Live {
             enrolment: id,
             auth: enrolment.auth,
             fingerprint: enrolment.certificate_fingerprint,
-            managed: enrolment.state == EnrolmentState::Managed,
-            settings_epoch: enrolment.settings_epoch,
+            next: None,
+            managed: is_settled(&enrolment),
+            settings_epoch: compared(&enrolment),
             session: Session::open(account, shared.standing.session(&shared.settings.session)),
             queue: Rows::into_queue(commands, shared),
             stale: false,
@@ -159,8 +164,8 @@ impl Live {
         let remembered = self.remember();
         self.session.set_account(account(shared, &enrolment, remembered)?);
         self.fingerprint = enrolment.certificate_fingerprint;
-        self.settings_epoch = enrolment.settings_epoch;
-        self.managed = enrolment.state == EnrolmentState::Managed;
+        self.settings_epoch = compared(&enrolment);
+        self.managed = is_settled(&enrolment);
         self.queue = Rows::into_queue(commands, shared);
         self.stale = false;
         Ok(())
@@ -209,6 +214,16 @@ impl Live {
             record.close(shared.now(), "abandoned", None);
         }
     }
+}
+
+/// Whether no first session is to be had: in quarantine there is none before a person has decided.
+fn is_settled(row: &Enrolment) -> bool {
+    matches!(row.state, EnrolmentState::Managed | EnrolmentState::Quarantined)
+}
+
+/// The settings epoch that it was compared at; one in quarantine is not compared.
+fn compared(row: &Enrolment) -> i64 {
+    if row.state == EnrolmentState::Quarantined { i64::MAX } else { row.settings_epoch }
 }
 
 fn account(shared: &Shared, row: &Enrolment, remembered: Remembered) -> Result<Account, Refusal> {

@@ -101,7 +101,8 @@ pub(crate) fn peer(live: &mut Live, shared: &Shared, request: &CheckIn, now: Utc
     let certificate = certificate.as_ref().map(|certificate| PeerCertificate {
         fingerprint: certificate.fingerprint,
         names_enrolment: certificate.enrolment == Some(live.enrolment)
-            && live.fingerprint.is_none_or(|enrolled| enrolled == certificate.fingerprint),
+            && (live.fingerprint.is_none_or(|enrolled| enrolled == certificate.fingerprint)
+                || live.next == Some(certificate.fingerprint)),
     });
     let source = source.map_or_else(String::new, |address| address.to_string());
     // What cannot be read verifies for nobody: no mac is empty.
@@ -128,7 +129,7 @@ fn judge(
     if facts.key_id != live.enrolment {
         return Err("its keyid names another enrolment");
     }
-    if live.fingerprint != Some(facts.fingerprint) {
+    if live.fingerprint != Some(facts.fingerprint) && live.next != Some(facts.fingerprint) {
         return Err("its certificate is not the enrolled one");
     }
     let window_ms = i64::try_from(shared.settings.signature_window.as_millis()).unwrap_or(i64::MAX / 4);

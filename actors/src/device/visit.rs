@@ -7,7 +7,7 @@ use postern_engine::{
     queue::Queue,
     session::{Inbound, Session},
 };
-use postern_store::{StoreError, WriteError};
+use postern_store::{StoreError, WriteError, lives};
 use postern_wire::{
     route::RouteId,
     terms::{CommandId, DmSessionId, ProofClass, UtcMillis},
@@ -115,6 +115,7 @@ async fn receive(
         let refusal = Refusal::new(RefusalCause::WipeOnly, "only a wipe may pass, and none is pending");
         return Ok(Err(Refusal { enrolment: Some(live.enrolment), ..refusal }));
     }
+    find_next(shared, live, request).await;
     let peer = proof::peer(live, shared, request, now);
     let inbound = Inbound { content_type: request.media.as_str(), body: &request.body, peer: &peer };
     let before = live.session.current();
@@ -143,6 +144,10 @@ async fn receive(
     if let Some(class) = opened.filter(|_| !live.managed) {
         commit.seen(class);
     }
+    let shown = opened.is_some().then_some(live.next).flatten();
+    if shown.is_some() && shows(request) == shown {
+        commit.promote();
+    }
     let proved = opened.is_some() || current.is_some();
     let managed = !live.managed && proved && Waiting::of(&live.queue).is_empty();
     if managed {
@@ -151,6 +156,9 @@ async fn receive(
     let sent = commit.sent();
     if !commit.is_empty() {
         commit.write(shared).await?;
+    }
+    if shown.is_some() && shows(request) == shown {
+        live.fingerprint = live.next.take();
     }
     live.managed |= managed;
     let ended = deferred.iter().any(|effect| matches!(effect, Effect::SessionClosed { .. }));
@@ -166,6 +174,27 @@ async fn receive(
         shared.inspector.keep(live.enrolment, exchange, ended);
     }
     Ok(answer)
+}
+
+/// The certificate that a request shows.
+fn shows(request: &CheckIn) -> Option<[u8; 32]> {
+    request.peer.certificate.as_ref().map(|certificate| certificate.fingerprint)
+}
+
+/// A device that shows another certificate than the enrolled one may show the one that it was given for it. Only then is
+/// there another read.
+async fn find_next(shared: &Shared, live: &mut Live, request: &CheckIn) {
+    let shown = shows(request);
+    if shown.is_none() || live.fingerprint.is_none() || shown == live.fingerprint || shown == live.next {
+        return;
+    }
+    let id = live.enrolment;
+    match shared.store.look_up(move |r| lives::find(r, id)).await {
+        Ok(life) => {
+            live.next = life.and_then(|life| life.next_fingerprint).filter(|next| Some(*next) == shown)
+        }
+        Err(cause) => tracing::debug!(device = %id, %cause, "its next certificate was not looked up"),
+    }
 }
 
 /// What a watcher is shown of this message.

@@ -257,7 +257,9 @@ fn want(
         return Ok(true);
     }
     let Some(enrolment) = enrolments::find(tx, device)? else { return Ok(false) };
-    if enrolment.state == EnrolmentState::Retired || enrolment.pending == 0 {
+    // One in quarantine is sent nothing, so there is nothing to come for.
+    let held = matches!(enrolment.state, EnrolmentState::Retired | EnrolmentState::Quarantined);
+    if held || enrolment.pending == 0 {
         return Ok(false);
     }
     let row = fresh(tx, device, None, urgent, rules)?;

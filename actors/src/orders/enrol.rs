@@ -1,20 +1,22 @@
 //! Registering a device, or a new generation of one.
 
-use postern_engine::command::Cause;
+use postern_engine::{command::Cause, enrolment::Door};
 use postern_store::{
     StoreError, Tx,
     credentials::Credentials,
     enrolments::{self, Enrolment},
     lists::{self, Change, List},
+    lives::{self, Life},
 };
 use postern_wire::{
+    link::BlockedEntry,
     route::RouteId,
     terms::{AuthType, CommandId, EnrolmentState},
 };
 use serde_json::json;
 
 use super::{Unwritten, audit, drop_pending, retire::bury};
-use crate::{EnrolError, Enrolled, NewEnrolment, shared::Shared};
+use crate::{EnrolError, Enrolled, NewEnrolment, enrolment::rows, shared::Shared};
 
 /// Octets that a name of any kind may have.
 const NAME_OCTETS: usize = 256;
@@ -25,6 +27,7 @@ pub(crate) struct Done {
     /// The route of the generation before.
     pub(crate) buried: Option<RouteId>,
     dropped: Vec<CommandId>,
+    blocked: Vec<BlockedEntry>,
 }
 
 pub(crate) async fn enrol(shared: &Shared, device: NewEnrolment) -> Result<Done, EnrolError> {
@@ -40,7 +43,7 @@ pub(crate) async fn enrol(shared: &Shared, device: NewEnrolment) -> Result<Done,
         .map_err(|cause| EnrolError::Unavailable(format!("credentials cannot be sealed: {cause}")))?;
     let route = shared.random_route();
     let written = shared.store.write(move |tx| decide(tx, &device, route, &sealed)).await;
-    let done = match written.map_err(Unwritten::from) {
+    let mut done = match written.map_err(Unwritten::from) {
         Ok(decided) => decided?,
         Err(Unwritten::Overloaded(seconds)) => return Err(EnrolError::Overloaded(seconds)),
         Err(Unwritten::Full) => return Err(EnrolError::Unavailable("the database's disk is full".into())),
@@ -51,6 +54,7 @@ pub(crate) async fn enrol(shared: &Shared, device: NewEnrolment) -> Result<Done,
     if let Some(old) = done.buried {
         shared.announce.gone(old.hash());
     }
+    rows::announce(shared, std::mem::take(&mut done.blocked));
     Ok(done)
 }
 
@@ -86,12 +90,13 @@ fn decide(
     if let Some(twin) = twin.filter(|twin| !(device.replace && twin.id == device.id)) {
         return Ok(Err(EnrolError::Duplicate(twin.id)));
     }
+    let mut blocked = Vec::new();
     let (row, buried, dropped) = if device.replace {
         let Some(old) = enrolments::find(tx, device.id)?.filter(|old| old.state != EnrolmentState::Retired)
         else {
             return Ok(Err(EnrolError::Unknown(device.id)));
         };
-        let dropped = drop_pending(tx, device.id, Cause::Retired)?;
+        let dropped = drop_pending(tx, device.id, Cause::Superseded)?;
         let old_route = RouteId::from_bytes(old.route);
         let row = enrolments::next_generation(
             tx,
@@ -101,6 +106,9 @@ fn decide(
             Some(sealed.to_vec()),
         )?;
         bury(tx, old_route)?;
+        let hardware = device.hardware_id.as_deref().or(old.hardware_id.as_deref());
+        enrolments::came_anew(tx, device.id, &device.device_id, hardware, device.floor)?;
+        blocked = rows::revoke(tx, old.certificate_serial.as_deref(), rows::Because::Superseded)?;
         (row, Some(old_route), dropped)
     } else {
         let fresh = Enrolment::new(device.id, *route.as_bytes(), &device.device_id, device.auth, tx.now());
@@ -120,6 +128,9 @@ fn decide(
         let (serial, not_after) = (&certificate.serial, certificate.not_after);
         enrolments::set_certificate(tx, device.id, serial, certificate.fingerprint, not_after)?;
     }
+    let mut life = Life::new(device.id, row.generation, Door::Hand.as_str(), tx.now());
+    life.certificate_from = device.certificate.as_ref().map(|certificate| certificate.not_before);
+    lives::put(tx, life)?;
     lists::change(
         tx,
         List::Routes,
@@ -135,5 +146,5 @@ fn decide(
     let action = if device.replace { "device.re-enrol" } else { "device.enrol" };
     audit(tx, &device.actor, action, format!("device:{}", device.id), &detail)?;
     let enrolled = Enrolled { enrolment: device.id, generation: row.generation, route };
-    Ok(Ok(Done { enrolled, buried, dropped }))
+    Ok(Ok(Done { enrolled, buried, dropped, blocked }))
 }

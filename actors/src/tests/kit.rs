@@ -232,6 +232,8 @@ pub(crate) struct Device {
     pub(crate) password: String,
     /// What it says of its maker.
     pub(crate) man: String,
+    /// What it answers to a Get of this node, instead of the node's own URI.
+    pub(crate) values: Vec<(String, String)>,
     auth: AuthType,
     nonce: Vec<u8>,
     session: u32,
@@ -243,13 +245,19 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    fn new(name: &str, auth: AuthType, enrolled: Enrolled, certificate: Option<CertificateFacts>) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        auth: AuthType,
+        enrolled: Enrolled,
+        certificate: Option<CertificateFacts>,
+    ) -> Self {
         Self {
             name: name.to_owned(),
             enrolled,
             peer: PeerFacts { certificate, ..PeerFacts::default() },
             password: "device password".to_owned(),
             man: "Postern".to_owned(),
+            values: Vec::new(),
             auth,
             nonce: Vec::new(),
             session: 0,
@@ -324,9 +332,11 @@ impl Device {
             let (cmd_id, name, uri) = describe(&command);
             body.push(status(u32::try_from(body.len()).unwrap() + 1, msg_ref, cmd_id, name, code));
             if name == "Get" && code == 200 {
+                let known = self.values.iter().find(|(node, _)| *node == uri);
+                let value = known.map_or_else(|| uri.clone(), |(_, value)| value.clone());
                 let item = Item {
-                    source: Some(Location::uri(uri.clone())),
-                    data: Some(Data::from(uri)),
+                    source: Some(Location::uri(uri)),
+                    data: Some(Data::from(value)),
                     ..Item::default()
                 };
                 body.push(Command::Results(Results {

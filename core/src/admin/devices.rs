@@ -13,7 +13,7 @@ use postern_api::{
     groups::GroupRef,
     problem::Slug,
 };
-use postern_store::{Reader, StoreError, enrolments, facts, groups};
+use postern_store::{Reader, StoreError, enrolments, facts, groups, lives};
 use postern_wire::terms::{AuthType, Dialect, EnrolmentId, EnrolmentState, ProofClass, UtcMillis};
 use secrecy::SecretString;
 use serde_json::json;
@@ -22,6 +22,7 @@ use uuid::Uuid;
 use super::{
     answer::{self, Answer, IfMatch, Window},
     auth::Caller,
+    enrolment,
     problem::Refused,
     write::{Done, Keep, Stop},
 };
@@ -124,7 +125,7 @@ pub(super) async fn show(inside: web::Data<Inside>, path: web::Path<String>, _: 
     answer::tagged(200, device.revision, &device)
 }
 
-fn show_row(r: &mut Reader, eye: &Eye, name: &str) -> Result<Device, Refused> {
+pub(super) fn show_row(r: &mut Reader, eye: &Eye, name: &str) -> Result<Device, Refused> {
     let row = resolve(r, name)?;
     let device = view(r, row, true)?;
     let everything = eye.everything(r)?;
@@ -172,6 +173,7 @@ pub(super) fn view(
 ) -> Result<Device, StoreError> {
     let groups = groups::of_device(r, row.id)?;
     let facts = if with_facts { facts::of(r, row.id)? } else { Vec::new() };
+    let life = if with_facts { lives::find(r, row.id)?.map(enrolment::life) } else { None };
     let certificate = row.certificate_serial.map(|serial| DeviceCertificate {
         serial,
         fingerprint: data_encoding::HEXLOWER.encode(&row.certificate_fingerprint.unwrap_or_default()),
@@ -200,6 +202,7 @@ pub(super) fn view(
         certificate,
         retired_at: row.retired_at.map(Time),
         retired_because: row.retired_because,
+        life,
         facts: facts
             .into_iter()
             .map(|fact| Fact { key: fact.key, value: fact.value, at: Time(fact.at) })
@@ -272,13 +275,29 @@ fn show_one(r: &mut Reader, id: EnrolmentId) -> Result<Device, StoreError> {
 }
 
 pub(super) async fn enrol(inside: web::Data<Inside>, body: web::Json<EnrolDevice>, caller: Caller) -> Answer {
-    let asked = Asked::check(&inside, body.into_inner())?;
+    by_hand(&inside, body.into_inner(), &caller, None).await
+}
+
+/// A new generation of a device, by hand.
+pub(super) async fn re_enrol(
+    inside: web::Data<Inside>,
+    path: web::Path<String>,
+    body: web::Json<EnrolDevice>,
+    caller: Caller,
+) -> Answer {
+    let name = path.into_inner();
+    let row = inside.store.read(move |r| Ok(resolve(r, &name))).await??;
+    by_hand(&inside, body.into_inner(), &caller, Some(row.id)).await
+}
+
+async fn by_hand(inside: &Inside, body: EnrolDevice, caller: &Caller, renews: Option<EnrolmentId>) -> Answer {
+    let asked = Asked::check(inside, body)?;
     let active = inside.active()?;
-    let group_ids = group_ids(&inside, &asked.groups).await?;
+    let group_ids = group_ids(inside, &asked.groups).await?;
     let server_ca = files::read(&inside.config.at(&inside.config.devices.server_ca));
     let ca_pem = server_ca.map_err(|error| super::problem::internal(&error))?;
-    let id = active.devices.next_enrolment_id();
-    let certificate = asked.certificate(&inside, id)?;
+    let id = renews.unwrap_or_else(|| active.devices.next_enrolment_id());
+    let certificate = asked.certificate(inside, id)?;
     let secret = |text: &Option<String>| text.clone().map(SecretString::from);
     let enrolled = active
         .devices
@@ -296,7 +315,7 @@ pub(super) async fn enrol(inside: web::Data<Inside>, body: web::Json<EnrolDevice
             server_id: asked.server_id.clone(),
             server_password: secret(&asked.server_password),
             certificate: certificate.as_ref().map(IssuedDevice::facts),
-            replace: false,
+            replace: renews.is_some(),
             actor: caller.actor(),
             reason: asked.reason.clone(),
         })
@@ -321,7 +340,7 @@ pub(super) async fn enrol(inside: web::Data<Inside>, body: web::Json<EnrolDevice
     // the loss of the database itself.
     let id = enrolled.enrolment;
     let answered = inside
-        .change_once(&caller, Keep::Sealed(201), move |tx| {
+        .change_once(caller, Keep::Sealed(201), move |tx| {
             for group in &group_ids {
                 groups::add_device(tx, *group, id)?;
             }
@@ -337,7 +356,7 @@ pub(super) async fn enrol(inside: web::Data<Inside>, body: web::Json<EnrolDevice
 
 /// Waits a little until the gateways know the route, so that a device that starts at once is served. A gateway that is
 /// slow or away does not keep the answer back: it refuses the device until it is up to date.
-async fn known_to_gateways(active: &Active) {
+pub(crate) async fn known_to_gateways(active: &Active) {
     let watching: Vec<String> = active
         .links
         .status()

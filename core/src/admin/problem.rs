@@ -3,7 +3,9 @@
 use std::fmt;
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
-use postern_actors::{CancelError, EnrolError, NotifyError, RetireError, SubmitError};
+use postern_actors::{
+    CancelError, EnrolError, NotifyError, RetireError, SubmitError, enrolment::EnrolmentError,
+};
 use postern_api::problem::{CONTENT_TYPE, Problem, ProblemItem, Slug};
 use postern_store::{ReadError, StoreError, WriteError};
 
@@ -213,6 +215,31 @@ impl From<EnrolError> for Refused {
             }
             EnrolError::Overloaded(seconds) => Self::new(Slug::Unavailable, detail).retry_after(seconds),
             EnrolError::Unavailable(_) => Self::new(Slug::Unavailable, detail),
+        }
+    }
+}
+
+impl From<EnrolmentError> for Refused {
+    fn from(error: EnrolmentError) -> Self {
+        let detail = error.to_string();
+        match error {
+            EnrolmentError::Invalid(field, _) => {
+                Self::new(Slug::InvalidRequest, detail.clone()).item(format!("/{field}"), detail)
+            }
+            EnrolmentError::UnknownGroup(name) => Self::not_found("group", name),
+            EnrolmentError::UnknownRequest(id) => Self::not_found("enrolment request", id),
+            EnrolmentError::UnknownDevice(id) => Self::not_found("device", id),
+            EnrolmentError::Quota { .. } => Self::new(Slug::EnrolmentQuota, detail),
+            EnrolmentError::RenewalOpen(id) => {
+                Self::new(Slug::AlreadyExists, detail).item(id.to_string(), "open")
+            }
+            EnrolmentError::NotMade
+            | EnrolmentError::Request(_)
+            | EnrolmentError::Quarantine(_)
+            | EnrolmentError::Leaving(_) => Self::new(Slug::WrongState, detail),
+            EnrolmentError::Queue(_) => Self::new(Slug::QueueFull, detail),
+            EnrolmentError::Overloaded(seconds) => Self::new(Slug::Unavailable, detail).retry_after(seconds),
+            EnrolmentError::Unavailable(_) => Self::new(Slug::Unavailable, detail),
         }
     }
 }

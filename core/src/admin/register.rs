@@ -14,8 +14,8 @@ use postern_api::{
 };
 
 use super::{
-    admins, alarms, answer, audit, bootstrap, commands, devices, gateways, groups, guard, notifications,
-    objects, problem::Refused, sessions, settings, status, tokens, trees, why,
+    admins, alarms, answer, audit, bootstrap, commands, devices, enrolment, gateways, groups, guard,
+    notifications, objects, problem::Refused, sessions, settings, status, tokens, trees, why,
 };
 use crate::inside::Inside;
 
@@ -67,6 +67,16 @@ fn handlers(table: &mut Table) {
     table.on("devices.update", devices::update);
     table.on("devices.retire", devices::retire);
     table.on("devices.why", why::show);
+    table.on("enrolment.list", enrolment::list);
+    table.on("enrolment.request", enrolment::request);
+    table.on("enrolment.show", enrolment::show);
+    table.on("enrolment.cancel", enrolment::cancel);
+    table.on("enrolment.import", enrolment::import);
+    table.on("enrolment.log", enrolment::log);
+    table.on("devices.unenrol", enrolment::unenrol);
+    table.on("devices.release", enrolment::release);
+    table.on("devices.reject", enrolment::reject);
+    table.on("devices.re_enrol", devices::re_enrol);
     table.on("notifications.list", notifications::list);
     table.on("notifications.send", notifications::send);
     table.on("devices.put_address", notifications::put_address);

@@ -4,6 +4,7 @@ use actix_web::web;
 use postern_api::{
     Time,
     devices::{Device, DeviceSchedule},
+    enrolment::DeviceLife,
     why::{BlockedEntry, Finding, PendingReason, RefusalSummary, SessionSummary, Why},
 };
 use postern_store::{Reader, StoreError, commands, enrolments, lists, notifications, refusals, sessions};
@@ -183,6 +184,7 @@ fn of_device(device: &Device, now: UtcMillis) -> Vec<Finding> {
     if let Some(schedule) = &device.schedule {
         findings.extend(of_schedule(device, schedule));
     }
+    findings.extend(device.life.iter().flat_map(of_life));
     if let Some(not_after) = device.certificate.as_ref().and_then(|certificate| certificate.not_after) {
         let left = not_after.0.since(now);
         if left <= 0 {
@@ -198,6 +200,54 @@ fn of_device(device: &Device, now: UtcMillis) -> Vec<Finding> {
                 format!("Its certificate expires at {not_after}."),
             ));
         }
+    }
+    findings
+}
+
+/// What its enrolment's life comes to, where that is not as it should be.
+fn of_life(life: &DeviceLife) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if life.standing == "stale" {
+        findings.push(found(
+            "problem",
+            "stale",
+            format!(
+                "It has been silent for so long that it is about to lose its enrolment (DisenrollInterval); stale since {}.",
+                life.standing_since
+            ),
+        ));
+    }
+    let why = life.leaving_because.as_deref().unwrap_or("-");
+    match life.leaving.as_deref() {
+        Some("ordered") => findings.push(found(
+            "note",
+            "leaving",
+            format!("It is told to leave ({why}) and is retired when it has acknowledged that; `--now` retires it at once."),
+        )),
+        Some("refused") => findings.push(found(
+            "problem",
+            "leaving-refused",
+            "It was told to leave and did not: `device unenrol --now` retires it at once.",
+        )),
+        Some(_) => findings.push(found("note", "leaving", format!("It leaves by itself ({why})."))),
+        None => {}
+    }
+    match life.renewal.as_str() {
+        "none" => {}
+        "due" => findings.push(found(
+            "problem",
+            "renewal-due",
+            "Its certificate is to be renewed and its model cannot be told: `enrolment request --renews`.",
+        )),
+        state => findings.push(found(
+            "note",
+            "renewal",
+            format!(
+                "The renewal of its certificate is {state} ({}), try {}.",
+                life.renewal_because.as_deref().unwrap_or("-"),
+                life.renewal_tries
+            ),
+        )),
     }
     findings
 }

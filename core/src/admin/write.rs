@@ -122,6 +122,27 @@ impl Inside {
         }
     }
 
+    /// Like [`Inside::keep_answer`], for one that holds a secret: it is kept sealed.
+    pub(crate) async fn keep_sealed_answer(
+        &self,
+        caller: &Caller,
+        status: u16,
+        value: &impl Serialize,
+    ) -> Result<(), Refused> {
+        let Some(once) = &caller.once else { return Ok(()) };
+        let text = serde_json::to_string(value).map_err(|error| internal(&error))?;
+        let sealed = self.sealer.seal(EnrolmentId(caller.admin.id), text.as_bytes())?;
+        let answered = idempotency::Answered {
+            principal: caller.admin.id.to_string(),
+            key: once.key.clone(),
+            request: once.request,
+            status: i64::from(status),
+            answer: format!("{SEALED}{}", data_encoding::BASE64.encode(sealed.as_octets())),
+            at: self.now(),
+        };
+        Ok(self.store.write(move |tx| idempotency::keep(tx, answered.clone())).await?)
+    }
+
     async fn transact<T, F, K>(&self, caller: &Caller, mut work: F, keep: K) -> Result<T, Refused>
     where
         T: Send + 'static,

@@ -1,4 +1,4 @@
-//! What is served on a link: hello, watch, report and ping, and on request links the device routes. Anything else,
+//! What is served on a link: hello, watch, report and ping, and on request links the device routes and enrolment. Anything else,
 //! an admin route above all, is 404.
 
 use std::{
@@ -24,7 +24,7 @@ use postern_wire::{
 };
 use tokio::sync::mpsc;
 
-use crate::device::LinkGateway;
+use crate::{device::LinkGateway, enrol};
 
 use super::{
     dial::{self, Link, LinkStream},
@@ -135,7 +135,7 @@ fn admit(request: &ServiceRequest) -> Option<Busy> {
         LinkRole::Watch => (path == WATCH_PATH).then_some(Busy(None)),
         LinkRole::Report => (path == REPORT_PATH).then_some(Busy(None)),
         LinkRole::Request if path == PING_PATH => Some(Busy(None)),
-        LinkRole::Request => path.starts_with(PREFIX).then(|| {
+        LinkRole::Request => (path.starts_with(PREFIX) || path.starts_with(enrol::PREFIX)).then(|| {
             link.gateway.busy.fetch_add(1, Ordering::Relaxed);
             Busy(Some(Arc::clone(&link.gateway)))
         }),

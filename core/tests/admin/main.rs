@@ -4,6 +4,7 @@
 mod alarms;
 mod audit;
 mod devices;
+mod enrolment;
 mod kit;
 mod matrix;
 mod notifications;

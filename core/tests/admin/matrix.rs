@@ -27,6 +27,16 @@ devices.clear_address       -    -    x    -    -    -
 bootstrap.make              -    -    x    -    -    -
 commands.list               x    x    x    -    -    x
 commands.queue              -    -    x    -    -    -
+enrolment.list              x    x    x    -    -    x
+enrolment.request           -    -    x    -    -    -
+enrolment.show              x    x    x    -    -    x
+enrolment.cancel            -    -    x    -    -    -
+enrolment.import            -    -    x    -    -    -
+enrolment.log               x    x    x    -    -    x
+devices.unenrol             -    -    x    -    -    -
+devices.release             -    -    x    -    -    -
+devices.reject              -    -    x    -    -    -
+devices.re_enrol            -    -    x    -    -    -
 trees.show                  x    x    x    -    -    x
 trees.read                  -    -    x    -    -    -
 trees.reading               x    x    x    -    -    x

@@ -15,7 +15,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::{
     client::Client,
-    commands::{command, notify, tree},
+    commands::{command, enrolment, notify, tree},
     failure::{Exit, Failure},
     files,
     output::{self, Output, or_dash, or_empty},
@@ -52,6 +52,20 @@ pub enum Action {
         /// Why; stands in the audit log.
         #[arg(long)]
         reason: Option<String>,
+    },
+    /// Have a device leave: it is told, and retired when it has acknowledged that.
+    Unenrol(enrolment::Unenrol),
+    /// Let a device in quarantine begin its life; the one with the same hardware is retired.
+    Release(enrolment::Decide),
+    /// Retire a device in quarantine.
+    Reject(enrolment::Decide),
+    /// Enrol a device anew by hand: a new generation, new secrets, nothing of the old queue.
+    ReEnrol {
+        /// An enrolment's id, a DevId or a name.
+        device: String,
+        /// As at its first enrolment.
+        #[command(flatten)]
+        enrol: Enrol,
     },
     /// Ask a device to open a session, now.
     Notify(notify::Notify),
@@ -124,7 +138,7 @@ pub struct Enrol {
 /// Arguments of `device list`.
 #[derive(Debug, Args)]
 pub struct List {
-    /// In this state: new, managed, retired or overdue.
+    /// In this state: new, managed, retired, quarantined or overdue.
     #[arg(long)]
     pub state: Option<StateFilter>,
     /// A member of this group, directly or through nested groups.
@@ -223,7 +237,13 @@ impl Action {
     /// Does it.
     pub async fn run(self, client: &Client, output: &mut Output<'_>) -> Result<Exit, Failure> {
         match self {
-            Self::Enrol(enrol) => enrol.run(client, output).await?,
+            Self::Enrol(enrol) => enrol.run(&["devices"], client, output).await?,
+            Self::ReEnrol { device, enrol } => {
+                enrol.run(&["devices", &device, "re-enrol"], client, output).await?;
+            }
+            Self::Unenrol(unenrol) => unenrol.run(client, output).await?,
+            Self::Release(decide) => decide.run("release", client, output).await?,
+            Self::Reject(decide) => decide.run("reject", client, output).await?,
             Self::List(list) => {
                 let limit = list.limit;
                 let devices: Vec<Device> = client.list(&["devices"], &list.query(), limit).await?;
@@ -264,9 +284,9 @@ impl Action {
 }
 
 impl Enrol {
-    async fn run(self, client: &Client, output: &mut Output<'_>) -> Result<(), Failure> {
+    async fn run(self, path: &[&str], client: &Client, output: &mut Output<'_>) -> Result<(), Failure> {
         let out = self.out.clone();
-        let enrolled: Enrolled = client.post(&["devices"], &self.body()?).await?;
+        let enrolled: Enrolled = client.post(path, &self.body()?).await?;
         let Some(path) = out else {
             return output.answer(&enrolled, |enrolled| {
                 format!("{}\n\n{}", shown(&enrolled.device), credentials(enrolled))
@@ -463,9 +483,11 @@ pub(crate) fn shown(device: &Device) -> String {
         ("certificate", or_empty(certificate)),
         ("groups", groups.join(", ")),
         ("enrolled", time::short(device.created_at)),
+        ("life", or_empty(device.life.as_ref().map(enrolment::life))),
         ("first seen", or_empty(device.first_seen.map(time::short))),
         ("last seen", device.last_seen.map_or_else(|| "never".to_owned(), time::short)),
         ("retired", or_empty(device.retired_at.map(time::short))),
+        ("retired because", or_empty(device.retired_because.as_ref())),
         ("pending commands", device.pending.to_string()),
         ("schedule", or_empty(device.schedule.as_ref().map(schedule))),
         ("next expected", or_empty(device.schedule.as_ref().map(expected))),

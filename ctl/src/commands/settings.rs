@@ -92,6 +92,26 @@ impl Action {
     }
 }
 
+/// The settings of enrolment, or one of them set.
+pub(crate) async fn enrolment(
+    name: Option<String>,
+    value: Option<String>,
+    client: &Client,
+    output: &mut Output<'_>,
+) -> Result<Exit, Failure> {
+    let everything = Whose { group: None, device: None };
+    if let Some(name) = name {
+        let set = Action::Set { name, value, clear: false, whose: everything };
+        return Box::pin(set.run(client, output)).await;
+    }
+    let mut settings: Settings = client.get(&everything.path(), &()).await?;
+    settings.settings.retain(|setting| {
+        ["Enrol", "EnableDisenroll", "Disenroll"].iter().any(|start| setting.name.starts_with(start))
+    });
+    output.answer(&settings, listed)?;
+    Ok(Exit::Done)
+}
+
 fn find<'a>(settings: &'a Settings, name: &str) -> Result<&'a Setting, Failure> {
     let found = settings.settings.iter().find(|setting| setting.name.eq_ignore_ascii_case(name));
     found.ok_or_else(|| {

@@ -10,6 +10,7 @@ pub mod alarms;
 pub mod audit;
 pub mod commands;
 pub mod devices;
+pub mod enrolment;
 pub mod gateways;
 pub mod groups;
 pub mod notifications;

@@ -15,7 +15,7 @@ use utoipa::{
 };
 
 use crate::{
-    admins, alarms, audit, commands, devices, gateways, groups, notifications, objects, problem,
+    admins, alarms, audit, commands, devices, enrolment, gateways, groups, notifications, objects, problem,
     routes::{self, Answer, Method, RouteSpec},
     sessions, settings, status, tokens, trees, why,
 };
@@ -47,6 +47,14 @@ use crate::{
     groups::GroupDetail,
     groups::CreateGroup,
     groups::UpdateGroup,
+    enrolment::EnrolmentRequest,
+    enrolment::RequestEnrolment,
+    enrolment::RequestedEnrolment,
+    enrolment::ImportEnrolments,
+    enrolment::ImportedEnrolments,
+    enrolment::EnrolmentAttempt,
+    enrolment::UnenrolDevice,
+    enrolment::DecideQuarantine,
     gateways::Gateway,
     gateways::GatewaySettings,
     gateways::PutGatewaySettings,

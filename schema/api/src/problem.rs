@@ -104,6 +104,8 @@ slugs! {
     AlreadyExists = "already-exists", 409, "Already exists";
     /// The state of the thing does not allow it.
     WrongState = "wrong-state", 409, "Not possible in this state";
+    /// The owner has as many open requests, or devices, as an owner may have.
+    EnrolmentQuota = "enrolment-quota", 409, "The owner has as many as an owner may have";
     /// A group would contain itself.
     GroupCycle = "group-cycle", 409, "A group cannot contain itself";
     /// Idempotency-Key was used before with another request.

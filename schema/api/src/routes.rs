@@ -7,6 +7,7 @@ mod alarms;
 mod audit;
 mod commands;
 mod devices;
+mod enrolment;
 mod gateways;
 mod groups;
 mod objects;
@@ -181,6 +182,7 @@ const TABLES: &[&[RouteSpec]] = &[
     system::ROUTES,
     alarms::ROUTES,
     devices::ROUTES,
+    enrolment::ROUTES,
     trees::ROUTES,
     objects::ROUTES,
     commands::ROUTES,

@@ -42,6 +42,7 @@ term_schema! {
     ProofClass: "How strongly a session or a result was proved to the core; in order of strength.",
     Dialect: "Which family of clients a device belongs to.",
     EnrolmentState: "Where an enrolment stands.",
+    RequestState: "Where a request for an enrolment stands; only an open one lets a device in.",
     CommandState: "The life of a command; only queued and sent are pending.",
     NotificationState: "The life of a notification; only wanted, sent and delivered are open.",
     Redelivery: "What may be done with a command whose fate is unknown.",

@@ -48,6 +48,8 @@ pub enum Unit {
     Percent,
     /// `on` or `off`.
     Switch,
+    /// A whole number.
+    Count,
 }
 
 /// Where a row comes from.
@@ -199,7 +201,7 @@ pub const TABLE: &[Row] = &[
         scopes: GLOBAL,
         source: Source::Original,
         configuration: None,
-        acts: false,
+        acts: true,
         doc: "Whether silent devices lose their enrolment. The original's default is not known.",
     },
     Row {
@@ -211,8 +213,70 @@ pub const TABLE: &[Row] = &[
         scopes: GLOBAL,
         source: Source::Original,
         configuration: None,
-        acts: false,
+        acts: true,
         doc: "After how long they do. The original's range and default are not known.",
+    },
+    Row {
+        name: "DisenrollWarning",
+        unit: Unit::Days,
+        least: 1,
+        most: 365,
+        default: 30,
+        scopes: GLOBAL,
+        source: Source::Postern,
+        configuration: None,
+        acts: true,
+        doc: "How long before that a silent device is stale, with an alarm; nobody loses an enrolment without having \
+              been stale for so long.",
+    },
+    Row {
+        name: "EnrolmentPasswordLife",
+        unit: Unit::Duration,
+        least: MINUTE,
+        most: 30 * DAY,
+        default: 8 * HOUR,
+        scopes: GLOBAL,
+        source: Source::Original,
+        configuration: None,
+        acts: true,
+        doc: "How long a one-time password holds when its request does not say. The original's default; its name and \
+              range for it are not known.",
+    },
+    Row {
+        name: "EnrolmentWrongPasswords",
+        unit: Unit::Count,
+        least: 0,
+        most: 1_000,
+        default: 10,
+        scopes: GLOBAL,
+        source: Source::Postern,
+        configuration: None,
+        acts: true,
+        doc: "How many wrong passwords lock a request; 0 is never.",
+    },
+    Row {
+        name: "EnrolmentRequestsPerOwner",
+        unit: Unit::Count,
+        least: 0,
+        most: 100_000,
+        default: 0,
+        scopes: GLOBAL,
+        source: Source::Postern,
+        configuration: None,
+        acts: true,
+        doc: "How many open requests an owner may have; 0 is any number.",
+    },
+    Row {
+        name: "EnrolledDevicesPerOwner",
+        unit: Unit::Count,
+        least: 0,
+        most: 100_000,
+        default: 0,
+        scopes: GLOBAL,
+        source: Source::Postern,
+        configuration: None,
+        acts: true,
+        doc: "How many enrolled devices an owner may have when another one enrols over the air; 0 is any number.",
     },
     Row {
         name: "PolicyRefreshInterval",
@@ -271,6 +335,11 @@ impl Row {
                 .ok()
                 .filter(|value: &i64| *value >= 0)
                 .ok_or_else(|| bad("a percentage such as 10%"))?,
+            Unit::Count => text
+                .parse()
+                .ok()
+                .filter(|value: &i64| *value >= 0)
+                .ok_or_else(|| bad("a whole number such as 10"))?,
             Unit::Switch => match text.to_ascii_lowercase().as_str() {
                 "on" | "true" => 1,
                 "off" | "false" => 0,
@@ -291,6 +360,7 @@ impl Row {
             Unit::Duration => span(value),
             Unit::Days => format!("{value}d"),
             Unit::Percent => format!("{value}%"),
+            Unit::Count => value.to_string(),
             Unit::Switch => if value == 0 { "off" } else { "on" }.to_owned(),
         }
     }

@@ -5,6 +5,8 @@
 
 /// The type of the generic alert by which our own device says that it leaves.
 pub const ALERT: &str = "com.postern:unenrol";
+/// The type of that alert from a Windows PC whose person takes it out (MS-MDM).
+pub const WINDOWS_ALERT: &str = "com.microsoft:mdm.unenrollment.userrequest";
 /// The node of our own device that lets go of its enrolment, by a signed order.
 pub const NODE: &str = "./Vendor/Postern/Unenrol";
 
@@ -41,6 +43,12 @@ impl Leaving {
             .find(|one| one.as_str() == text)
             .unwrap_or(Self::No)
     }
+}
+
+/// Whether a generic alert of this type says that the device leaves.
+#[must_use]
+pub fn leaves(type_: &str) -> bool {
+    [ALERT, WINDOWS_ALERT].iter().any(|known| type_.trim().eq_ignore_ascii_case(known))
 }
 
 /// What happens.
@@ -162,6 +170,16 @@ mod tests {
         }
         assert_eq!(step(Asked, Event::DeviceAsks), Ok(Step::Keep));
         assert_eq!(step(Asked, Event::SessionOver), Ok(Step::Retire));
+    }
+
+    #[test]
+    fn only_the_alerts_that_say_so_let_a_device_leave() {
+        for type_ in [ALERT, WINDOWS_ALERT, " COM.postern:Unenrol"] {
+            assert!(leaves(type_), "{type_}");
+        }
+        for type_ in ["", "com.postern", "com.postern:unenrolled"] {
+            assert!(!leaves(type_), "{type_}");
+        }
     }
 
     #[test]

@@ -224,6 +224,39 @@ pub fn live_twin(
         .optional())?)
 }
 
+/// An enrolment other than `except` that is not retired and has this DevId or this mark of the hardware.
+pub fn twin(
+    r: &mut Reader,
+    device_id: &str,
+    hardware_id: Option<&str>,
+    except: Option<EnrolmentId>,
+) -> Result<Option<EnrolmentId>, StoreError> {
+    let except = except.unwrap_or(EnrolmentId(uuid::Uuid::nil()));
+    let by_device: Vec<crate::column::Db<EnrolmentId>> = each!(r.conn, c => t::enrolments
+        .filter(t::device_id.eq(device_id))
+        .filter(t::state.ne(db(EnrolmentState::Retired)))
+        .filter(t::id.ne(db(except)))
+        .order(t::id)
+        .limit(1)
+        .select(t::id)
+        .load(c))?;
+    let by_hardware: Vec<crate::column::Db<EnrolmentId>> = match hardware_id {
+        Some(mark) => each!(r.conn, c => t::enrolments
+            .filter(t::hardware_id.eq(Some(mark)).assume_not_null())
+            .filter(t::state.ne(db(EnrolmentState::Retired)))
+            .filter(t::id.ne(db(except)))
+            .order(t::id)
+            .limit(1)
+            .select(t::id)
+            .load(c))?,
+        None => Vec::new(),
+    };
+    let first = by_device.into_iter().chain(by_hardware).next();
+    first
+        .map(|id| EnrolmentId::try_from(id).map_err(|error| StoreError::Damaged(error.to_string())))
+        .transpose()
+}
+
 /// A page of enrolments in order of id, those after `after`.
 pub fn list(
     r: &mut Reader,
@@ -352,6 +385,25 @@ pub fn next_generation(
         ))
         .execute(c))?;
     get(tx, id)
+}
+
+/// Keeps what a device said of itself when it came with a new generation, and the least proof that is accepted.
+pub fn came_anew(
+    tx: &mut Tx,
+    id: EnrolmentId,
+    device_id: &str,
+    hardware_id: Option<&str>,
+    floor: ProofClass,
+) -> Result<(), StoreError> {
+    let changed = each!(tx.conn, c => diesel::update(t::enrolments.filter(t::id.eq(db(id))))
+        .set((
+            t::device_id.eq(device_id),
+            t::hardware_id.eq(hardware_id),
+            t::proof_floor.eq(db(floor)),
+            t::first_seen_at.eq(None::<i64>),
+        ))
+        .execute(c))?;
+    one(changed)
 }
 
 /// Sets the certificate that the device proves itself with.

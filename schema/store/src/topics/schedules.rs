@@ -129,6 +129,12 @@ pub fn count_overdue(r: &mut Reader, rule: Overdue) -> Result<i64, StoreError> {
     Ok(each!(r.conn, c => late!(rule).count().get_result(c))?)
 }
 
+/// Whether this device is.
+pub fn is_overdue(r: &mut Reader, rule: Overdue, id: EnrolmentId) -> Result<bool, StoreError> {
+    let count: i64 = each!(r.conn, c => late!(rule).filter(e::id.eq(db(id))).count().get_result(c))?;
+    Ok(count > 0)
+}
+
 /// A page of the overdue devices in order of id, those after `after`.
 pub fn overdue(
     r: &mut Reader,

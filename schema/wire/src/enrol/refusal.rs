@@ -16,6 +16,8 @@ pub enum Refusal {
     Used,
     /// Hardware of this id is enrolled already: a person has to decide.
     DuplicateHardware,
+    /// The request is for other hardware, or for a person of another e-mail domain.
+    OtherDevice,
     /// The password's life is over.
     Expired,
     /// The request was taken back.
@@ -30,11 +32,12 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NotProved,
         Self::HandshakeUnknown,
         Self::Used,
         Self::DuplicateHardware,
+        Self::OtherDevice,
         Self::Expired,
         Self::Cancelled,
         Self::Quota,
@@ -50,6 +53,7 @@ impl Refusal {
             Self::HandshakeUnknown => "enrolment-handshake-unknown",
             Self::Used => "enrolment-used",
             Self::DuplicateHardware => "enrolment-duplicate-hardware",
+            Self::OtherDevice => "enrolment-other-device",
             Self::Expired => "enrolment-expired",
             Self::Cancelled => "enrolment-cancelled",
             Self::Quota => "enrolment-quota",
@@ -65,7 +69,7 @@ impl Refusal {
             Self::BadRequest => 400,
             Self::NotProved => 403,
             Self::HandshakeUnknown => 404,
-            Self::Used | Self::DuplicateHardware => 409,
+            Self::Used | Self::DuplicateHardware | Self::OtherDevice => 409,
             Self::Expired | Self::Cancelled => 410,
             Self::Quota | Self::Busy => 429,
         }
@@ -79,6 +83,7 @@ impl Refusal {
             Self::HandshakeUnknown => "This handshake is not known any more; begin again",
             Self::Used => "The one-time password was used by another key or device",
             Self::DuplicateHardware => "This hardware is enrolled already; an administrator has to decide",
+            Self::OtherDevice => "The request is for another device or person",
             Self::Expired => "The one-time password has expired",
             Self::Cancelled => "The request for this enrolment was taken back",
             Self::Quota => "The owner has as many devices as may be",
