@@ -85,6 +85,7 @@ pub const ALERT_TYPES: &[&str] = &[
     "com.microsoft",
     "org.wi-fi.",
     "org.postern.",
+    "com.postern:",
     "urn:postern:",
 ];
 

@@ -234,6 +234,8 @@ pub(crate) struct Device {
     pub(crate) man: String,
     /// What it answers to a Get of this node, instead of the node's own URI.
     pub(crate) values: Vec<(String, String)>,
+    /// What it says at the beginning of a session beside what every device says.
+    pub(crate) says: Vec<Command>,
     auth: AuthType,
     nonce: Vec<u8>,
     session: u32,
@@ -258,6 +260,7 @@ impl Device {
             password: "device password".to_owned(),
             man: "Postern".to_owned(),
             values: Vec::new(),
+            says: Vec::new(),
             auth,
             nonce: Vec::new(),
             session: 0,
@@ -291,7 +294,7 @@ impl Device {
             leaf("DmV", "1.2"),
             leaf("Lang", "en"),
         ];
-        let body = vec![
+        let mut body = vec![
             Command::Alert(Alert {
                 cmd_id: 1,
                 code: if self.triggered.is_some() { 1200 } else { 1201 },
@@ -299,6 +302,7 @@ impl Device {
             }),
             Command::Replace(Request { cmd_id: 2, items: info, ..Request::default() }),
         ];
+        body.extend(self.says.iter().cloned());
         self.say(core, body, true).await
     }
 

@@ -64,18 +64,17 @@ async fn a_device_that_says_it_leaves_is_answered_and_retired_after_its_session(
     let ground = Ground::start().await;
     let mut device = ground.device("a").await;
     let id = ground.managed(&mut device).await;
-    ground.core.queue(&device, vec![get("./DevInfo/Mod")]).await;
-    assert!(device.open(&ground.core).await.has_commands(), "its session stays open");
     let item = Item {
         source: Some(Location::uri(leaving::NODE)),
         meta: Meta { type_: Some(leaving::ALERT.into()), format: Some("chr".into()), ..Meta::default() },
         data: Some(Data::from("1")),
         ..Item::default()
     };
-    let alert = Command::Alert(Alert { cmd_id: 1, code: 1226, items: vec![item], ..Alert::default() });
-    let reply = device.say(&ground.core, vec![alert], true).await.unwrap();
-    assert!(!reply.message.body.is_empty(), "it is answered");
-    assert_eq!(ground.life(id).await.leaving.as_deref(), Some("asked"), "before the answer left");
+    let alert = Command::Alert(Alert { cmd_id: 3, code: 1226, items: vec![item], ..Alert::default() });
+    device.says.push(alert);
+    let reply = device.begin(&ground.core).await.unwrap();
+    let leaving = ground.life(id).await.leaving;
+    assert_eq!(leaving.as_deref(), Some("asked"), "before the answer left: {:?}", reply.message);
     ground.core.clock.advance(Duration::from_secs(31 * 60));
     ground.look().await;
     let row = ground.row(id).await;
