@@ -5,6 +5,7 @@
 
 mod bootstrap;
 mod config;
+mod enrol;
 mod fleet;
 mod new_csr;
 mod pace;
@@ -32,6 +33,10 @@ enum Task {
     Run(run::Run),
     /// Put an account in from a bootstrap file.
     Bootstrap(bootstrap::Bootstrap),
+    /// Enrol over the air by a one-time password, and check in.
+    Enrol(enrol::Enrol),
+    /// Leave: tell the server, then erase account and keys.
+    Unenrol(enrol::Unenrol),
     /// Make a key and a certificate request for an enrolment of type certificate or signed.
     NewCsr(new_csr::NewCsr),
     /// Check in as many devices at a rate, in memory, and sum up.
@@ -84,7 +89,10 @@ impl Failure {
             DeviceError::Transport(_) | DeviceError::Http { status: 502..=504, .. } => 3,
             DeviceError::Session(SessionError::Refused(_) | SessionError::OtherScheme(_))
             | DeviceError::Http { status: 401 | 403 | 404 | 410, .. } => 4,
-            DeviceError::State(_) | DeviceError::Plant(_) | DeviceError::Key(_) => 2,
+            DeviceError::State(_)
+            | DeviceError::Identity(_)
+            | DeviceError::Plant(_)
+            | DeviceError::Key(_) => 2,
             _ => 1,
         };
         Self { code, why: with_causes(error) }
@@ -107,6 +115,8 @@ pub fn main() -> ExitCode {
     let done = match arguments.task {
         Task::Run(task) => task.perform(),
         Task::Bootstrap(task) => task.perform(),
+        Task::Enrol(task) => task.perform(),
+        Task::Unenrol(task) => task.perform(),
         Task::NewCsr(task) => task.perform(),
         Task::Fleet(task) => task.perform(),
     };

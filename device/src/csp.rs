@@ -6,6 +6,7 @@
 //! time, the state kept after each.
 
 mod authority;
+mod certificate;
 mod completion;
 mod devdetail;
 mod devinfo;
@@ -20,6 +21,7 @@ mod schedule;
 mod scomo;
 mod settings;
 mod syncacc;
+mod unenrol;
 mod wipe;
 
 use std::{fmt, pin::Pin};
@@ -38,6 +40,7 @@ use crate::{
 };
 
 use authority::obey;
+pub(crate) use certificate::Renewal;
 pub use completion::{Asker, Completion, KEPT as COMPLETIONS_KEPT, Mark};
 pub use devinfo::{LEAVES as DEVINFO_LEAVES, ROOT as DEVINFO};
 pub(crate) use dmacc::hide_secret;
@@ -47,6 +50,7 @@ pub use linux::{Allow, Linux};
 pub use schedule::Schedule;
 pub use scomo::{Fetch, FetchError, Fetching, Scomo, Wanted, Web};
 pub use syncacc::{Database, SyncAccount};
+pub use unenrol::{Leaving, UNENROL, UNENROL_ALERT};
 pub use wipe::RUN as WIPE;
 
 /// What the simulated hardware is.
@@ -202,6 +206,9 @@ impl Default for Providers {
             .with(dmacc11::DmAcc11)
             .with(inbox::Inbox)
             .with(wipe::WipeProvider)
+            .with(certificate::CertificateProvider)
+            .with(certificate::TrustProvider)
+            .with(unenrol::UnenrolProvider)
             .with(Lawmo::default().with_item(WipeItem {
                 name: "Accounts".to_owned(),
                 subtree: path(&["SyncAcc"]),

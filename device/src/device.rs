@@ -5,6 +5,7 @@
 //! read. Time and randomness are given by the caller.
 
 mod error;
+mod renewed;
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +21,7 @@ use postern_wire::{
 
 use crate::{
     bootstrap::{self, BootstrapError, Installed, Trust},
-    csp::{Hardware, Providers, Schedule},
+    csp::{Hardware, Leaving, Providers, Schedule, UNENROL},
     enrolment::{Account, BadAccount, Origin, ServerProof},
     event::{Event, Observer},
     interaction::{NoUser, UserInterface},
@@ -32,6 +33,7 @@ use crate::{
     unit::{Cause, Composed, Ending, Random, Received, Step, Unit, UnitSettings},
 };
 pub use error::DeviceError;
+pub use renewed::Identities;
 
 /// How a device behaves.
 #[derive(Clone, Debug)]
@@ -102,6 +104,8 @@ pub struct Device<T = Https> {
     lines: Vec<Line<T>>,
     observer: Option<Observer>,
     user: Box<dyn UserInterface>,
+    /// Makes something of a new certificate or of new anchors.
+    identities: Option<Box<dyn Identities<T>>>,
 }
 
 impl<T: Transport> Device<T> {
@@ -126,6 +130,7 @@ impl<T: Transport> Device<T> {
             lines: Vec::new(),
             observer: None,
             user: Box::new(NoUser),
+            identities: None,
         })
     }
 
@@ -159,6 +164,19 @@ impl<T: Transport> Device<T> {
     pub fn raise(&mut self, event: ClientEvent) -> Result<(), StateError> {
         self.state.raise(event);
         self.storage_keeps()
+    }
+
+    /// Tells the enrolled server, in this and every later session until it has answered, that the device leaves.
+    pub fn leave(&mut self) -> Result<(), StateError> {
+        let server_id = self.account.server_id.clone();
+        Leaving::ask(&mut self.state, &server_id);
+        self.storage_keeps()
+    }
+
+    /// Whether the server knows that the device leaves: account and keys are to be erased.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        Leaving::has_left(&self.state)
     }
 
     /// Opens a session on the device's own accord and carries it to its end.
@@ -279,8 +297,17 @@ impl<T: Transport> Device<T> {
         now: UtcMillis,
         random: Random<'_>,
     ) -> Result<SessionReport, DeviceError> {
-        let outcome = self.session(cause, now, random).await;
+        let outcome = match self.try_renewed(cause, now, &mut *random).await {
+            Ok(None) => self.session(cause, now, random).await,
+            Ok(Some(report)) => Ok(report),
+            Err(error) => Err(error),
+        };
         self.transport.close();
+        if matches!(&outcome, Err(error) if error.is_of_a_stranger())
+            && self.account.origin == Origin::Enrolled
+        {
+            Leaving::session_over(&mut self.state);
+        }
         self.work(now).await?;
         outcome
     }
@@ -356,6 +383,13 @@ impl<T: Transport> Device<T> {
                 Received { message: &decoded.message, body: &answered.body, hmac: answered.hmac.as_deref() };
             let step = unit.receive(received, &mut self.state, now, random, &mut events, &mut *self.user);
             events.iter().for_each(|event| self.tell(event));
+            for event in &events {
+                if let Event::AlertAnswered { about, code } = event
+                    && about == UNENROL
+                {
+                    Leaving::answered(&mut self.state, *code);
+                }
+            }
             let step = match step {
                 Ok(step) => step,
                 Err(error) => {
@@ -364,6 +398,9 @@ impl<T: Transport> Device<T> {
                 }
             };
             if let Step::End(ending) = step {
+                if ending == Ending::Complete && self.account.origin == Origin::Enrolled {
+                    Leaving::session_over(&mut self.state);
+                }
                 self.storage_keeps()?;
                 self.tell(&Event::Closed { messages: unit.messages(), commands: unit.commands() });
                 return Ok(SessionReport {

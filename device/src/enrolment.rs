@@ -3,17 +3,27 @@
 //! Promise: secrets never show in Debug; an unknown field is ignored (a newer core may say more); what is missing
 //! or contradictory for the enrolment's way of authentication is refused with the field's name.
 
+pub mod air;
+mod folder;
+pub(crate) mod identity;
+mod kept;
 mod object;
 
 use std::{fmt, fs, path::Path, sync::Arc};
 
 use postern_wire::{
     auth::user_password_hash,
-    terms::{AuthType, EnrolmentId},
+    enrol::RequestCode,
+    terms::{AuthType, EnrolmentId, UtcMillis},
 };
+use rustls_pki_types::CertificateDer;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
+use zeroize::Zeroizing;
 
+pub use folder::{EnrolmentFolder, FolderError, key_made_by_hand};
+pub use identity::{BadIdentity, NextIdentity};
+pub use kept::KeptIdentity;
 pub use object::{BadAccount, DMACC, FirstNonces, ROOT as ACCOUNTS};
 
 use crate::{
@@ -22,7 +32,7 @@ use crate::{
 };
 
 /// An enrolment file as written by the core.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, Serialize)]
 pub struct Enrolment {
     /// `https://host[:port]/dm/1/<route>`.
     pub server_uri: String,
@@ -40,10 +50,10 @@ pub struct Enrolment {
     #[serde(default)]
     pub user: Option<String>,
     /// AAuthSecret of the device (basic, md5).
-    #[serde(default)]
+    #[serde(default, serialize_with = "reveal")]
     pub password: Option<SecretString>,
     /// AAuthSecret of the server, which has to show it when there is one.
-    #[serde(default)]
+    #[serde(default, serialize_with = "reveal")]
     pub server_password: Option<SecretString>,
     /// How the server proves itself with it: `basic`, `md5` or `hmac`; where it is not said, as the device does.
     #[serde(default)]
@@ -52,7 +62,7 @@ pub struct Enrolment {
     #[serde(default)]
     pub certificate_pem: Option<String>,
     /// The device's private key, where it is not kept in the state folder (simulated fleets).
-    #[serde(default)]
+    #[serde(default, serialize_with = "reveal")]
     pub key_pem: Option<SecretString>,
     /// The CA that the server's certificate must be issued by.
     pub ca_pem: String,
@@ -62,6 +72,15 @@ pub struct Enrolment {
     /// The core's public key for orders; without it no order is obeyed.
     #[serde(default)]
     pub order_key_pem: Option<String>,
+    /// The CAs that a renewed certificate may come from; without them, the issuers in `certificate_pem`.
+    #[serde(default)]
+    pub device_ca_pem: Option<String>,
+    /// Which one-time password brought it, where one did.
+    #[serde(default)]
+    pub request: Option<RequestCode>,
+    /// From when on the server has the certificate renewed.
+    #[serde(default)]
+    pub renew_from: Option<UtcMillis>,
 }
 
 /// An enrolment that cannot be used.
@@ -104,6 +123,34 @@ impl Enrolment {
         serde_json::from_str(json).map_err(EnrolmentError::NotAnEnrolment)
     }
 
+    /// The enrolment as JSON, with its secrets: for a file that only the device reads.
+    #[must_use]
+    pub fn to_json(&self) -> Zeroizing<String> {
+        Zeroizing::new(serde_json::to_string(self).expect("an enrolment holds only text and numbers"))
+    }
+
+    /// This enrolment with what is new.
+    #[must_use]
+    pub fn with(mut self, next: &NextIdentity) -> Self {
+        if let Some(key) = &next.key_pem {
+            self.key_pem = Some(SecretString::from(key.as_str()));
+        }
+        self.certificate_pem = next.certificate_pem.clone().or(self.certificate_pem);
+        self.ca_pem = next.ca_pem.clone().unwrap_or(self.ca_pem);
+        self.device_ca_pem = next.device_ca_pem.clone().or(self.device_ca_pem);
+        self
+    }
+
+    /// The CAs that a renewed certificate may come from.
+    fn device_cas(&self) -> Vec<CertificateDer<'static>> {
+        let read = |pem: &str| identity::certificates(pem).unwrap_or_default();
+        match (&self.device_ca_pem, &self.certificate_pem) {
+            (Some(pem), _) => read(pem),
+            (None, Some(chain)) => read(chain).into_iter().skip(1).collect(),
+            (None, None) => Vec::new(),
+        }
+    }
+
     /// Reads an enrolment file.
     pub fn read(file: &Path) -> Result<Self, EnrolmentError> {
         let json = fs::read_to_string(file)
@@ -121,6 +168,10 @@ impl fmt::Debug for Enrolment {
             .field("auth", &self.auth)
             .finish_non_exhaustive()
     }
+}
+
+fn reveal<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(SecretString::expose_secret).serialize(serializer)
 }
 
 /// How the server has to prove itself, beyond its TLS certificate.
@@ -174,6 +225,8 @@ pub struct Account {
     pub message_key: Option<VerifyingKey>,
     /// The device's own key.
     pub signing_key: Option<Arc<SigningKey>>,
+    /// The CAs that a renewed certificate may come from.
+    pub device_cas: Vec<CertificateDer<'static>>,
     user: String,
     password: SecretString,
     server_name: String,
@@ -226,6 +279,7 @@ impl Account {
             order_key: key(&enrolment.order_key_pem, "order key")?,
             message_key,
             signing_key,
+            device_cas: enrolment.device_cas(),
             user: enrolment.user.clone().unwrap_or_else(|| enrolment.device_id.clone()),
             password: enrolment.password.clone().unwrap_or_default(),
             server_name: enrolment.server_id.clone(),

@@ -77,6 +77,22 @@ pub enum Event {
         /// The operation that ordered it.
         order: OperationId,
     },
+    /// The device lets go of its enrolment when the server has the answer.
+    Leaving {
+        /// The operation that ordered it.
+        order: OperationId,
+    },
+    /// The device has let go of its enrolment.
+    Left,
+    /// A new certificate, or new anchors, proved themselves and took the old ones' place.
+    Renewed,
+    /// They were refused; the old ones hold.
+    RenewalRefused {
+        /// By what.
+        why: String,
+        /// They will not be tried again.
+        forgotten: bool,
+    },
     /// The exchange failed and is tried again.
     Retried {
         /// What failed.
@@ -118,6 +134,13 @@ impl fmt::Display for Event {
                 write!(f, "an order for {} was refused: {why}", uri.escape_debug())
             }
             Self::Wiped { order } => write!(f, "wiped by order {order}"),
+            Self::Leaving { order } => write!(f, "leaving by order {order}"),
+            Self::Left => f.write_str("let go of the enrolment"),
+            Self::Renewed => f.write_str("the new certificate or anchors hold from now on"),
+            Self::RenewalRefused { why, forgotten } => {
+                let end = if *forgotten { " and forgotten" } else { "" };
+                write!(f, "the new certificate or anchors are refused{end}: {}", why.escape_debug())
+            }
             Self::Retried { why } => write!(f, "tried again after: {}", why.escape_debug()),
             Self::Closed { messages, commands } => {
                 write!(f, "session closed after {messages} messages and {commands} commands")

@@ -4,6 +4,7 @@
 //! start, because every device or every place is busy, is counted as late and not made up. Memory does not grow with the
 //! number of sessions. Each device is in one session at a time.
 
+mod enrol;
 mod latency;
 
 use std::{
@@ -15,6 +16,7 @@ use std::{
 use serde::Serialize;
 use tokio::task::JoinSet;
 
+pub use enrol::{Candidate, EnrolSummary, enrol_all};
 pub use latency::Latencies;
 
 use crate::{

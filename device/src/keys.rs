@@ -75,21 +75,41 @@ impl VerifyingKey {
     }
 }
 
-/// A fresh private key and a request for a certificate over it.
+/// A private key and a request for a certificate over it.
 pub struct NewRequest {
     /// PKCS #8 in PEM; to be written where only the device reads it.
     pub key_pem: String,
     /// PKCS #10 in PEM, subject CN = the device id.
     pub csr_pem: String,
+    /// The same in DER.
+    pub csr_der: Vec<u8>,
+}
+
+impl NewRequest {
+    /// Makes a P-256 key and a request over it; the issuing CA sets everything but the key.
+    pub fn make(device_id: &str) -> Result<Self, KeyError> {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(KeyError::Making)?;
+        Self::over(&key, device_id)
+    }
+
+    /// A request over a key that is there.
+    pub fn of_key(key_pem: &str, device_id: &str) -> Result<Self, KeyError> {
+        let key = KeyPair::from_pem(key_pem).map_err(|_| KeyError::Pem("device key"))?;
+        Self::over(&key, device_id)
+    }
+
+    fn over(key: &KeyPair, device_id: &str) -> Result<Self, KeyError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, device_id);
+        let request = params.serialize_request(key).map_err(KeyError::Making)?;
+        let csr_pem = request.pem().map_err(KeyError::Making)?;
+        Ok(Self { key_pem: key.serialize_pem(), csr_pem, csr_der: request.der().to_vec() })
+    }
 }
 
 /// Makes a P-256 key and its certificate request; the issuing CA sets everything but the key.
 pub fn new_request(device_id: &str) -> Result<NewRequest, KeyError> {
-    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(KeyError::Making)?;
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, device_id);
-    let request = params.serialize_request(&key).map_err(KeyError::Making)?;
-    Ok(NewRequest { key_pem: key.serialize_pem(), csr_pem: request.pem().map_err(KeyError::Making)? })
+    NewRequest::make(device_id)
 }
 
 #[cfg(test)]

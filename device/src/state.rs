@@ -34,6 +34,8 @@ const ORDERS_KEPT: usize = 256;
 const WIPES_KEPT: usize = 64;
 const FILE: &str = "state.json";
 const TEMPORARY: &str = "state.json.new";
+/// Everything that a state writes into its folder.
+pub(crate) const FILES: [&str; 2] = [FILE, TEMPORARY];
 const VERSION: u32 = 1;
 
 /// The memory of one device.

@@ -68,6 +68,7 @@ const CLASSIC: &[Rule] = &[
     ("**/operations/unlock", Protected::Lock),
     ("vendor/msft/remotewipe", Protected::Wipe),
     ("vendor/msft/remotelock", Protected::Lock),
+    ("vendor/postern/trust", Protected::Account),
     ("vendor/postern/wipe", Protected::Wipe),
     ("vendor/postern/lock", Protected::Lock),
     ("vendor/postern/unenrol", Protected::Unenrol),

@@ -96,7 +96,20 @@ async fn an_imported_description_is_listed_shown_completes_and_forbids_until_it_
     let names: Vec<_> = all.items.iter().map(|object| object.name.as_str()).collect();
     assert_eq!(
         names,
-        ["DevInfo", "DevDetail", "DMAcc", "DMAcc-1.1", "LAWMO", "SCOMO", "FUMO", "Inbox", "Lamp"]
+        [
+            "DevInfo",
+            "DevDetail",
+            "DMAcc",
+            "DMAcc-1.1",
+            "LAWMO",
+            "SCOMO",
+            "FUMO",
+            "Inbox",
+            "Postern-Certificate",
+            "Postern-Trust",
+            "Postern-Unenrol",
+            "Lamp"
+        ]
     );
     let shown: ManagementObjectDetail = kit.admin.get("/api/1/objects/Lamp").await.read(200);
     assert_eq!(shown.described[1].uri, "./Vendor/Lamp/Brightness");

@@ -1,5 +1,7 @@
 //! `postern-device fleet`: many devices in memory, a progress bar, a summary.
 
+mod enrol;
+
 use std::{
     fs,
     net::SocketAddr,
@@ -16,7 +18,7 @@ use super::{EncodingName, Failure, Output, print, with_causes};
 use crate::{
     device::Settings,
     enrolment::Enrolment,
-    fleet::{Fleet, FleetOptions, Summary},
+    fleet::{EnrolSummary, Fleet, FleetOptions, Summary},
     transport::{HttpsOptions, TlsOptions},
     unit::UnitSettings,
 };
@@ -39,8 +41,10 @@ pub(super) struct FleetTask {
     #[arg(long, default_value_t = 512)]
     in_flight: usize,
     /// Enrolment files, or folders of them; a file NAME.json may have its private key in NAME.key.
-    #[arg(long, required = true, num_args = 1..)]
+    #[arg(long, required_unless_present = "enrol_from", num_args = 1..)]
     enrolments: Vec<PathBuf>,
+    #[command(flatten)]
+    enrol: enrol::EnrolFrom,
     /// How messages are encoded.
     #[arg(long, value_enum, default_value_t)]
     encoding: EncodingName,
@@ -69,7 +73,21 @@ impl FleetTask {
         {
             return Err(Failure::invalid("--rate and --duration have to be numbers from 0 up"));
         }
-        let enrolments = self.enrolments()?;
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        if let Some(threads) = self.threads {
+            runtime.worker_threads(threads.max(1));
+        }
+        let runtime =
+            runtime.enable_all().build().map_err(|error| Failure { code: 1, why: error.to_string() })?;
+        let enrolments = if self.enrol.is_wanted() {
+            let enrolled = runtime.block_on(self.enrolled())?;
+            if self.sessions.is_none() && self.duration.is_none() {
+                return Ok(());
+            }
+            enrolled
+        } else {
+            self.enrolments()?
+        };
         let settings = Settings {
             unit: Arc::new(UnitSettings { encoding: self.encoding.into(), ..UnitSettings::default() }),
             retries: 0,
@@ -83,13 +101,6 @@ impl FleetTask {
         let tls = TlsOptions { resumption: self.resume };
         let mut fleet = Fleet::from_enrolments(&enrolments, &settings, &Arc::new(https), tls)
             .map_err(|error| Failure::invalid(with_causes(&error)))?;
-        let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        if let Some(threads) = self.threads {
-            runtime.worker_threads(threads.max(1));
-        }
-        let runtime =
-            runtime.enable_all().build().map_err(|error| Failure { code: 1, why: error.to_string() })?;
-
         let sessions = self.sessions.or(self.duration.is_none().then_some(self.count as u64));
         let options = FleetOptions {
             rate: self.rate,
@@ -113,6 +124,17 @@ impl FleetTask {
         } else {
             Ok(())
         }
+    }
+
+    async fn enrolled(&self) -> Result<Vec<Enrolment>, Failure> {
+        let bar = match self.output {
+            Output::Json => ProgressBar::hidden(),
+            Output::Text => ProgressBar::new(self.count as u64),
+        };
+        let progress = |so_far: &EnrolSummary| bar.set_position(so_far.enrolled + so_far.failed);
+        let done = self.enrol.perform(self.count, self.in_flight, self.output, progress).await;
+        bar.finish_and_clear();
+        done
     }
 
     fn enrolments(&self) -> Result<Vec<Enrolment>, Failure> {

@@ -103,6 +103,10 @@ impl Run {
         let device = Device::new(Arc::new(account), settings, storage, transport)
             .map_err(|error| Failure::of_session(&error))?;
         let device = device.observed_by(observer(self.output));
+        let device = match self.identity.kept(&self.options())? {
+            Some(identity) => device.renewed_by(identity),
+            None => device,
+        };
         Ok(if self.interactive { device.with_user(Terminal::default()) } else { device })
     }
 
@@ -127,6 +131,9 @@ impl Run {
         let at_once = self.once || self.interval.is_some();
         let mut next = if at_once { edge::now() } else { device.due(edge::now()) };
         let (sender, mut pushes) = mpsc::channel(WAITING);
+        if device.has_left() {
+            return self.identity.erase(self.output);
+        }
         if !self.once {
             self.bearers(&device, &sender).await?;
         }
@@ -139,6 +146,9 @@ impl Run {
                 }
             }
             let outcome = self.check_in(&mut device).await;
+            if device.has_left() {
+                return self.identity.erase(self.output);
+            }
             if self.once {
                 return outcome.map_err(|error| Failure::of_session(&error));
             }
@@ -249,7 +259,7 @@ impl Run {
     }
 }
 
-fn observer(output: Output) -> Observer {
+pub(super) fn observer(output: Output) -> Observer {
     Arc::new(move |event: &Event| match output {
         Output::Text => print(&event.to_string()),
         Output::Json => print(&serde_json::to_string(event).unwrap_or_default()),

@@ -10,10 +10,11 @@ use clap::Args;
 use postern_wire::bootstrap::mac::NetworkSecret;
 use secrecy::SecretString;
 
-use super::{Failure, config::Config, key_file, with_causes};
+use super::{Failure, Output, config::Config, run::observer, with_causes};
 use crate::{
     device::Settings,
-    enrolment::{Account, Enrolment},
+    enrolment::{Account, Enrolment, EnrolmentFolder, FolderError, KeptIdentity, key_made_by_hand},
+    event::Event,
     transport::{ClientTls, Https, HttpsOptions, TlsOptions},
 };
 
@@ -24,7 +25,7 @@ const DEVICE_ID_FILE: &str = "device-id";
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct Identity {
-    /// The enrolment file; a device without one lives by its bootstraps.
+    /// The enrolment file; without it the enrolment that rests in the state folder, else the device lives by its bootstraps.
     #[arg(long)]
     pub(super) enrolment: Option<PathBuf>,
     /// The folder of the device's state; made if it is not there.
@@ -42,11 +43,36 @@ pub(super) struct Identity {
 }
 
 impl Identity {
+    /// The enrolment, as it was renewed since, and the key that belongs to it where it does not hold it itself.
     fn enrolled(&self) -> Result<Option<(Enrolment, Option<SecretString>)>, Failure> {
-        let Some(file) = &self.enrolment else { return Ok(None) };
-        let enrolment = Enrolment::read(file).map_err(|error| Failure::invalid(with_causes(&error)))?;
-        let key = fs::read_to_string(key_file(&self.state)).ok().map(SecretString::from);
-        Ok(Some((enrolment, key)))
+        let failed = |error: FolderError| Failure::invalid(with_causes(&error));
+        let folder = EnrolmentFolder::open(&self.state).map_err(failed)?;
+        let Some(file) = &self.enrolment else {
+            return Ok(folder.enrolment().map_err(failed)?.map(|enrolment| (enrolment, None)));
+        };
+        let mut enrolment = Enrolment::read(file).map_err(|error| Failure::invalid(with_causes(&error)))?;
+        enrolment.key_pem = key_made_by_hand(&self.state).or(enrolment.key_pem);
+        Ok(Some((folder.renewed(enrolment).map_err(failed)?, None)))
+    }
+
+    /// What takes new identities of the enrolment, if there is one.
+    pub(super) fn kept(&self, options: &Arc<HttpsOptions>) -> Result<Option<KeptIdentity>, Failure> {
+        let Some((enrolment, _)) = self.enrolled()? else { return Ok(None) };
+        let folder =
+            EnrolmentFolder::open(&self.state).map_err(|error| Failure::invalid(with_causes(&error)))?;
+        Ok(Some(KeptIdentity::new(enrolment, Some(folder), Arc::clone(options))))
+    }
+
+    /// The device has left: account and keys go.
+    pub(super) fn erase(&self, output: Output) -> Result<(), Failure> {
+        let erased = EnrolmentFolder::open(&self.state).and_then(|folder| folder.erase());
+        erased.map_err(|error| Failure::invalid(with_causes(&error)))?;
+        if let Some(file) = &self.enrolment {
+            let gone = fs::remove_file(file);
+            gone.map_err(|error| Failure::invalid(format!("{}: {error}", file.display())))?;
+        }
+        observer(output)(&Event::Left);
+        Ok(())
     }
 
     /// The enrolled account, or that of nobody.
@@ -118,6 +144,23 @@ impl Identity {
         }
         Ok(())
     }
+}
+
+/// What names this machine for ever and tells nobody its machine id: a digest of it, as machine-id(5) asks for.
+pub(super) fn hardware_id() -> Result<String, String> {
+    let file = "/etc/machine-id";
+    let id = fs::read_to_string(file)
+        .map_err(|error| format!("{file}: {error}; say --hardware-id"))?
+        .trim()
+        .to_owned();
+    if id.is_empty() {
+        return Err(format!("{file} is empty; say --hardware-id"));
+    }
+    let digest = aws_lc_rs::digest::digest(
+        &aws_lc_rs::digest::SHA256,
+        format!("postern hardware id v1 {id}").as_bytes(),
+    );
+    Ok(digest.as_ref()[..16].iter().map(|octet| format!("{octet:02x}")).collect())
 }
 
 /// The IMSI in a file.

@@ -41,6 +41,9 @@ pub enum DeviceError {
     /// The state cannot be read or kept.
     #[error(transparent)]
     State(#[from] StateError),
+    /// What was renewed cannot be kept.
+    #[error("the renewed identity cannot be kept: {0}")]
+    Identity(String),
     /// No account of that server, or none at all.
     #[error("the device has no account for this")]
     NoAccount,
@@ -89,11 +92,21 @@ impl DeviceError {
                 SessionError::Encode(_) => "encode".to_owned(),
             },
             Self::State(_) => "state".to_owned(),
+            Self::Identity(_) => "identity".to_owned(),
             Self::Plant(_) => "plant".to_owned(),
             Self::NoAccount | Self::Account(_) => "account".to_owned(),
             Self::Bootstrap(_) => "bootstrap".to_owned(),
             Self::Ignored(_) => "notification".to_owned(),
         }
+    }
+
+    /// Whether the server does not know this device, or not any more.
+    #[must_use]
+    pub const fn is_of_a_stranger(&self) -> bool {
+        matches!(
+            self,
+            Self::Http { status: 401 | 403 | 404 | 410, .. } | Self::Session(SessionError::Refused(_))
+        )
     }
 
     /// When the server wants to be asked again, in seconds from now.

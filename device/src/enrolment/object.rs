@@ -108,6 +108,7 @@ impl Account {
             order_key: None,
             message_key: None,
             signing_key: None,
+            device_cas: Vec::new(),
             user: device_id.to_owned(),
             password: SecretString::default(),
             server_name: server_id.to_owned(),

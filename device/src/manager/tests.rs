@@ -122,6 +122,9 @@ fn account(server_id: &str, order_key_pem: Option<String>) -> Account {
         ca_pem: String::new(),
         message_key_pem: None,
         order_key_pem,
+        device_ca_pem: None,
+        request: None,
+        renew_from: None,
     };
     Account::new(&enrolment, None).unwrap()
 }

@@ -178,6 +178,9 @@ impl Rig {
             ca_pem: String::new(),
             message_key_pem: None,
             order_key_pem: None,
+            device_ca_pem: None,
+            request: None,
+            renew_from: None,
         };
         let settings = Settings { retry_wait: Duration::ZERO, ..Settings::default() };
         Self {

@@ -8,7 +8,9 @@
 //! over [`CONTEXT`] and that JSON.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::terms::{EnrolmentId, OperationId, UtcMillis};
 
@@ -123,6 +125,12 @@ impl Order {
     }
 }
 
+/// What an order names as its URI when it is for a change of `uri` to this content and no other.
+#[must_use]
+pub fn uri_with_content(uri: &str, content: &[u8]) -> String {
+    format!("{uri}#sha-256={}", HEXLOWER.encode(&Sha256::digest(content)))
+}
+
 fn signed_octets(json: &str) -> Vec<u8> {
     [CONTEXT, json.as_bytes()].concat()
 }
@@ -131,7 +139,6 @@ fn signed_octets(json: &str) -> Vec<u8> {
 mod tests {
     use std::convert::Infallible;
 
-    use sha2::{Digest as _, Sha256};
     use uuid::Uuid;
 
     use super::*;

@@ -30,7 +30,19 @@ fn every_document_of_the_project_survives_a_round_trip() {
     let data = |name: &str| std::fs::read(common::own_data().join("omadm/bootstrap").join(name)).unwrap();
     normal_tree::check(&data("dm_tnds.xml"), Encoding::Xml);
     normal_tree::check(&data("dm_tnds.wbxml"), Encoding::Wbxml);
-    for name in ["DevInfo", "DevDetail", "DMAcc", "DMAcc-1.1", "LAWMO", "SCOMO", "FUMO", "Inbox"] {
+    for name in [
+        "DevInfo",
+        "DevDetail",
+        "DMAcc",
+        "DMAcc-1.1",
+        "LAWMO",
+        "SCOMO",
+        "FUMO",
+        "Inbox",
+        "Postern-Certificate",
+        "Postern-Trust",
+        "Postern-Unenrol",
+    ] {
         normal_ddf::check(builtin::document(name).unwrap().as_bytes(), Encoding::Xml);
     }
 }

@@ -11,7 +11,9 @@ use postern_wire::{
 #[test]
 fn every_built_in_description_is_by_the_book_and_writes_back() {
     let names: Vec<_> = Registry::built_in().objects().map(|object| object.name.clone()).collect();
-    assert_eq!(names, ["DevInfo", "DevDetail", "DMAcc", "DMAcc-1.1", "LAWMO", "SCOMO", "FUMO", "Inbox"]);
+    let standard = ["DevInfo", "DevDetail", "DMAcc", "DMAcc-1.1", "LAWMO", "SCOMO", "FUMO", "Inbox"];
+    let ours = ["Postern-Certificate", "Postern-Trust", "Postern-Unenrol"];
+    assert_eq!(names, [&standard[..], &ours].concat());
     for name in names {
         let document = builtin::document(&name).unwrap();
         let read = ddf::read(document.as_bytes(), Encoding::Xml, &ddf::Limits::default()).unwrap();
@@ -35,6 +37,9 @@ fn the_registry_knows_formats_access_types_and_occurrence() {
         ("./LAWMO/State", Format::Int, "Get", "One"),
         ("./LAWMO/AvailableWipeList/1/ToBeWiped", Format::Bool, "Get Replace", "One"),
         ("./SCOMO/Download/p/Operations/DownloadInstall", Format::Null, "Exec Get", "ZeroOrOne"),
+        ("./Vendor/Postern/Certificate/Chain", Format::Chr, "Replace", "One"),
+        ("./Vendor/Postern/Trust/ServerCas", Format::Chr, "Get Replace", "One"),
+        ("./Vendor/Postern/Unenrol", Format::Null, "Exec", "ZeroOrOne"),
         ("./FUMO/Update/PkgData", Format::Bin, "Replace", "ZeroOrOne"),
         ("./Inbox", Format::Node, "Add", "One"),
         ("./DMAcc/any?prop=ACL", Format::Node, "Add Delete Get Replace", "ZeroOrMore"),
@@ -205,7 +210,17 @@ fn a_begun_address_is_completed_with_placeholders_for_names_of_ones_own() {
     };
     assert_eq!(
         complete(""),
-        ["./DMAcc", "./DevDetail", "./DevInfo", "./FUMO", "./Inbox", "./LAWMO", "./SCOMO", "./SyncML"]
+        [
+            "./DMAcc",
+            "./DevDetail",
+            "./DevInfo",
+            "./FUMO",
+            "./Inbox",
+            "./LAWMO",
+            "./SCOMO",
+            "./SyncML",
+            "./Vendor"
+        ]
     );
     assert_eq!(complete("./Dev"), ["./DevDetail", "./DevInfo"]);
     assert_eq!(complete("DevI"), ["./DevInfo"]);

@@ -2,6 +2,7 @@
 //! recorder, so that a test sees exactly what crossed.
 
 mod admission;
+mod enrolment;
 mod listen;
 mod relay;
 mod site;

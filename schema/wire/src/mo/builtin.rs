@@ -18,6 +18,9 @@ const DOCUMENTS: &[(&str, &str, &[&str])] = &[
     ("SCOMO", include_str!("data/scomo.xml"), &[]),
     ("FUMO", include_str!("data/fumo.xml"), &[]),
     ("Inbox", include_str!("data/inbox.xml"), &[]),
+    ("Postern-Certificate", include_str!("data/postern-certificate.xml"), &[]),
+    ("Postern-Trust", include_str!("data/postern-trust.xml"), &[]),
+    ("Postern-Unenrol", include_str!("data/postern-unenrol.xml"), &[]),
 ];
 
 /// The text of a built-in description.

@@ -140,6 +140,8 @@ impl CoreStub {
                     app.app_data(web::Data::from(for_heard.clone()))
                         .app_data(web::Data::from(for_answer.clone()))
                         .route("/dm/1/{route}", web::post().to(device))
+                        .route("/enrol/1/discover", web::get().to(enrolment))
+                        .route("/enrol/1/{step}", web::post().to(enrolment))
                         // What a careless admin API would mount: no link may reach it.
                         .route("/api/1/devices", web::get().to(HttpResponse::Ok));
                 };
@@ -194,9 +196,29 @@ async fn device(
     answer: web::Data<Mutex<Answer>>,
 ) -> HttpResponse {
     let route = RouteId::from_path(request.path()).expect("only routes cross");
+    recorded(request, body, &heard, &answer, route.path()).await
+}
+
+async fn enrolment(
+    request: HttpRequest,
+    body: web::Bytes,
+    heard: web::Data<Heard>,
+    answer: web::Data<Mutex<Answer>>,
+) -> HttpResponse {
+    let path = request.uri().to_string();
+    recorded(request, body, &heard, &answer, path).await
+}
+
+async fn recorded(
+    request: HttpRequest,
+    body: web::Bytes,
+    heard: &Heard,
+    answer: &Mutex<Answer>,
+    path: String,
+) -> HttpResponse {
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     let headers = request.headers().iter().map(|(name, value)| (name.to_string(), text(value.as_bytes())));
-    let message = Message { path: route.path(), headers: headers.collect(), body: body.to_vec() };
+    let message = Message { path, headers: headers.collect(), body: body.to_vec() };
     heard.messages.lock().expect("not poisoned").push(message);
     let answer = answer.lock().expect("not poisoned").clone();
     actix_rt::time::sleep(answer.wait).await;
