@@ -31,6 +31,10 @@ pub struct Config {
     /// After SIGTERM, messages that are being relayed have so many seconds to finish. Default 30.
     #[serde(default = "drain_s")]
     pub drain_s: u64,
+    /// The certificates and keys of both ports are made through the core and renewed by it (`postern-gateway join` sets
+    /// this). Default: no, they are the operator's own files.
+    #[serde(default)]
+    pub managed: bool,
     /// The device port.
     pub device: DevicePort,
     /// The link port.
@@ -143,6 +147,12 @@ pub enum ConfigError {
         /// What would be taken.
         allowed: &'static str,
     },
+    /// The core retired this gateway.
+    #[error("this gateway was retired by its core ({path}); to make it one again, join it with a new bundle")]
+    Retired {
+        /// The file that says so.
+        path: PathBuf,
+    },
     /// A file that a key names is not there.
     #[error("{key} names {path}, which cannot be read: {source}")]
     File {
@@ -155,7 +165,51 @@ pub enum ConfigError {
     },
 }
 
+impl DevicePort {
+    /// A device port at `listen`, its files not named yet.
+    pub(crate) fn at(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            certificate: PathBuf::new(),
+            key: PathBuf::new(),
+            authority: None,
+            retired_authority: None,
+            handshake_s: handshake_s(),
+        }
+    }
+}
+
+impl LinkPort {
+    /// A link port at `listen`, its files not named yet.
+    pub(crate) fn at(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            certificate: PathBuf::new(),
+            key: PathBuf::new(),
+            authority: PathBuf::new(),
+            accept_s: accept_s(),
+            ping_idle_ms: ping_idle_ms(),
+            ping_limit_ms: ping_limit_ms(),
+        }
+    }
+}
+
 impl Config {
+    /// A configuration of this name with the defaults; its ports are to be put in.
+    pub(crate) fn named(name: &str) -> Self {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            name: name.to_owned(),
+            state: "state".into(),
+            workers: 0,
+            drain_s: drain_s(),
+            managed: false,
+            device: DevicePort::at(nowhere),
+            link: LinkPort::at(nowhere),
+            observe: Observe::default(),
+        }
+    }
+
     /// Reads a file, with `overrides` (variables and their values; see [`ENVIRONMENT_PREFIX`]) over it.
     ///
     /// # Errors
@@ -183,6 +237,10 @@ impl Config {
             let allowed = "a name is 1 to 64 of a-z, 0-9, '-', '.' and '_'";
             return Err(ConfigError::Value { key: "name", found, allowed });
         }
+        let retired = self.retired_file();
+        if retired.exists() {
+            return Err(ConfigError::Retired { path: retired });
+        }
         let within = |key, value: u64, range: std::ops::RangeInclusive<u64>, allowed| {
             let error = || ConfigError::Value { key, found: value.to_string(), allowed };
             range.contains(&value).then_some(()).ok_or_else(error)
@@ -207,6 +265,12 @@ impl Config {
                 source,
             })
         })
+    }
+
+    /// The file that says that the core retired this gateway.
+    #[must_use]
+    pub fn retired_file(&self) -> PathBuf {
+        self.state.join("retired")
     }
 
     /// The files that are read, with the keys that name them.

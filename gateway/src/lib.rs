@@ -6,6 +6,8 @@
 //!
 //! - [`config`]: the configuration file. What changes while it runs is `postern_wire::link::Settings`.
 //! - [`run`]: start, drain, stop.
+//! - [`join`]: how a gateway becomes one; `keys`, `identity`: its keys and the renewal of its certificates.
+//! - `ports`: the device port's sockets.
 //! - `device_port`, `admission`, `relay`: a message's way from TLS to the link and back.
 //! - `listeners`: devices that wait for a notification.
 //! - `link_port`: where cores come to, and which of them is used.
@@ -17,12 +19,16 @@ mod admission;
 pub mod config;
 mod device_port;
 mod disk;
+mod identity;
+pub mod join;
+mod keys;
 mod link_port;
 mod listeners;
 mod lists;
 mod observe;
 mod observe_port;
 mod pem;
+mod ports;
 mod relay;
 mod report;
 pub mod run;
@@ -31,5 +37,5 @@ mod shared;
 
 pub use config::Config;
 pub use pem::PemError;
-pub use run::{Addresses, Gateway, StartError, run};
-pub use shared::Clock;
+pub use run::{Addresses, Extra, Gateway, StartError, run};
+pub use shared::{Clock, SetLog};

@@ -1,16 +1,22 @@
-//! `postern-gateway run --config FILE` and `postern-gateway check-config --config FILE`.
+//! `postern-gateway run --config FILE`, `postern-gateway join BUNDLE --state DIR` and `postern-gateway check-config
+//! --config FILE`.
 #![forbid(unsafe_code)]
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
 };
 
 use clap::{Parser, Subcommand};
-use postern_gateway::{Clock, Config, Gateway};
+use postern_gateway::{
+    Clock, Config, Extra, Gateway, SetLog,
+    join::{self, JoinOptions},
+};
 use postern_wire::terms::UtcMillis;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _};
 use uuid::Uuid;
 
 #[global_allocator]
@@ -32,6 +38,26 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
+    /// Joins the core that made the bundle, and runs. A gateway that has joined with it already just runs.
+    Join {
+        /// The file of `posternctl gateway add`.
+        bundle: PathBuf,
+        /// The gateway's folder: keys, certificates, configuration and state. Made when it is not there.
+        #[arg(long)]
+        state: PathBuf,
+        /// Where devices are listened for until the core's settings say otherwise. Default 0.0.0.0:443.
+        #[arg(long)]
+        device_listen: Option<SocketAddr>,
+        /// Where the core is listened for. Default: the port that it dials, on any address.
+        #[arg(long)]
+        link_listen: Option<SocketAddr>,
+        /// Health, readiness and metrics, on loopback. Default 127.0.0.1:9464.
+        #[arg(long)]
+        observe_listen: Option<SocketAddr>,
+        /// Ends when it has joined, and does not run.
+        #[arg(long)]
+        only: bool,
+    },
     /// Checks the configuration and the files that it names.
     CheckConfig {
         /// The configuration file.
@@ -41,11 +67,18 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("POSTERN_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let set_log = log();
     let done = match Arguments::parse().command {
-        Command::Run { config } => read(&config).and_then(|config| run(config).map_err(|error| (1, error))),
+        Command::Run { config } => {
+            read(&config).and_then(|config| run(config, set_log).map_err(|error| (1, error)))
+        }
+        Command::Join { bundle, state, device_listen, link_listen, observe_listen, only } => {
+            let options = JoinOptions { state, device_listen, link_listen, observe_listen };
+            joined(&bundle, &options).and_then(|config| match only {
+                true => Ok(()),
+                false => run(config, set_log).map_err(|error| (1, error)),
+            })
+        }
         Command::CheckConfig { config } => read(&config).map(|_| println!("{}: good", config.display())),
     };
     match done {
@@ -57,20 +90,49 @@ fn main() -> ExitCode {
     }
 }
 
+/// Starts the log; gives what changes its filter.
+fn log() -> SetLog {
+    let started = || EnvFilter::try_from_env("POSTERN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let (filter, handle) = reload::Layer::new(started());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(filter).with(lines).init();
+    Arc::new(move |level| {
+        let filter = match level {
+            Some(level) => EnvFilter::try_new(level).map_err(|error| error.to_string())?,
+            None => started(),
+        };
+        handle.reload(filter).map_err(|error| error.to_string())
+    })
+}
+
 fn read(path: &Path) -> Result<Config, (u8, anyhow::Error)> {
     Config::read(path, std::env::vars()).map_err(|error| (2, error.into()))
 }
 
-fn run(config: Config) -> anyhow::Result<()> {
+/// Waits until the gateway has joined; a bundle or folder that will not do is invalid input.
+fn joined(bundle: &Path, options: &JoinOptions) -> Result<Config, (u8, anyhow::Error)> {
+    let bundle = join::read_bundle(bundle).map_err(|error| (2, error.into()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| (1, error.into()))?;
+    runtime.block_on(join::join(bundle, options, &clock())).map_err(|error| (1, error.into()))
+}
+
+fn run(config: Config, set_log: SetLog) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let gateway = Gateway::start(config, clock(), boot_id())?;
+        let gateway = Gateway::start_with(config, clock(), boot_id(), Extra { set_log: Some(set_log) })?;
         let (mut stop, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut reload = signal(SignalKind::hangup())?;
         loop {
             tokio::select! {
                 _ = stop.recv() => break,
                 _ = interrupt.recv() => break,
+                () = gateway.retired() => {
+                    tracing::warn!("retired: this program ends, and its folder is of no use any more");
+                    break;
+                }
                 _ = reload.recv() => gateway.reload_certificates(),
             }
         }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     config::{Config, ConfigError},
-    device_port,
+    device_port, identity,
     link_port::{
         cores::reconsider,
         keep,
@@ -22,7 +22,9 @@ use crate::{
     },
     observe_port,
     pem::PemError,
-    shared::{Clock, Phase, Shared},
+    ports::{self, Ports},
+    settings,
+    shared::{Clock, Phase, Retirement, SetLog, Shared},
 };
 
 /// So many connections to the link port may be unproven at once.
@@ -33,6 +35,8 @@ const LOOK: Duration = Duration::from_millis(250);
 const WRITE: Duration = Duration::from_secs(2);
 /// How often it is looked whether a certificate file has changed.
 const FILES: Duration = Duration::from_secs(5);
+/// How often it is looked whether a certificate is to be renewed.
+const RENEW: Duration = Duration::from_secs(1);
 /// How often it is settled how many links are wanted.
 const SETTLE: Duration = Duration::from_secs(30);
 
@@ -89,6 +93,13 @@ pub struct Gateway {
     addresses: Addresses,
 }
 
+/// What a gateway may be started with besides its configuration.
+#[derive(Clone, Default)]
+pub struct Extra {
+    /// Sets the program's log filter; without it the settings cannot change it.
+    pub set_log: Option<SetLog>,
+}
+
 /// Where a gateway listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
@@ -106,31 +117,43 @@ impl Gateway {
     /// # Errors
     /// [`StartError`], with a sentence that says what to do.
     pub fn start(config: Config, clock: Clock, boot: Uuid) -> Result<Self, StartError> {
+        Self::start_with(config, clock, boot, Extra::default())
+    }
+
+    /// Like [`Gateway::start`], with more.
+    ///
+    /// # Errors
+    /// [`StartError`], with a sentence that says what to do.
+    pub fn start_with(config: Config, clock: Clock, boot: Uuid, extra: Extra) -> Result<Self, StartError> {
         config.check()?;
         fs::create_dir_all(&config.state)
             .map_err(|source| StartError::State { path: config.state.clone(), source })?;
-        let device = listen("device port", "device.listen", config.device.listen)?;
         let link = listen("link port", "link.listen", config.link.listen)?;
         let observe = listen("metrics port", "observe.listen", config.observe.listen)?;
-        let addresses = Addresses {
-            device: device.local_addr()?,
-            link: link.local_addr()?,
-            observe: observe.local_addr()?,
-        };
         let workers = match config.workers {
             0 => thread::available_parallelism().map_or(2, usize::from),
             workers => workers,
         };
         // Looked at before the files are read: a change in between is noticed.
         let seen = changed_at(&config);
-        let shared = Arc::new(Shared::new(config, clock, boot, workers)?);
+        let started_with = config.device.listen;
+        let shared = Shared::new(config, clock, boot, workers, extra.set_log, |settings| {
+            Ports::bind(&settings.device_addresses(started_with))
+                .map_err(|(address, source)| cannot_listen("device port", "device.listen", address, source))
+        })?;
+        let shared = Arc::new(shared);
+        let addresses = Addresses {
+            device: shared.ports.addresses().first().copied().unwrap_or(started_with),
+            link: link.local_addr()?,
+            observe: observe.local_addr()?,
+        };
         let mut gateway = Self { shared, threads: Vec::new(), addresses };
         let mut to_workers = Vec::new();
         for worker in 0..workers {
             let (accepted, links) = mpsc::unbounded_channel();
             to_workers.push(accepted);
-            let (shared, device) = (Arc::clone(&gateway.shared), device.try_clone()?);
-            gateway.spawn(format!("gateway-{worker}"), move || work(shared, worker, device, links))?;
+            let shared = Arc::clone(&gateway.shared);
+            gateway.spawn(format!("gateway-{worker}"), move || work(shared, worker, links))?;
         }
         let shared = Arc::clone(&gateway.shared);
         gateway
@@ -155,6 +178,12 @@ impl Gateway {
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
         self.shared.troubles()
+    }
+
+    /// Waits until the core has retired this gateway: everything that made it one is put away, and the core knows.
+    pub async fn retired(&self) {
+        // The sender lives in `self`: waiting cannot fail.
+        let _ = self.shared.retirement.subscribe().wait_for(|told| *told == Retirement::Told).await;
     }
 
     /// Reads certificates and keys again, for new connections; what fails leaves the ones before in use.
@@ -236,25 +265,25 @@ pub async fn run(
 }
 
 fn listen(port: &'static str, key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    let bound = TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    });
-    bound.map_err(|source| match source.kind() {
+    ports::bind(address).map_err(|source| cannot_listen(port, key, address, source))
+}
+
+fn cannot_listen(
+    port: &'static str,
+    key: &'static str,
+    address: SocketAddr,
+    source: io::Error,
+) -> StartError {
+    match source.kind() {
         io::ErrorKind::AddrInUse => StartError::Busy { port, address, key },
         _ => StartError::Listen { port, address, key, source },
-    })
+    }
 }
 
 /// A worker: devices, and the links that it drives.
-async fn work(
-    shared: Arc<Shared>,
-    worker: usize,
-    device: TcpListener,
-    links: mpsc::UnboundedReceiver<Accepted>,
-) {
+async fn work(shared: Arc<Shared>, worker: usize, links: mpsc::UnboundedReceiver<Accepted>) {
     actix_rt::spawn(link::drive(Arc::clone(&shared), worker, links));
-    actix_rt::spawn(device_port::serve::accept(Arc::clone(&shared), worker, device));
+    actix_rt::spawn(device_port::serve::ports(Arc::clone(&shared), worker));
     keep::keep(shared, worker).await;
 }
 
@@ -305,9 +334,14 @@ async fn chores(shared: Arc<Shared>, mut seen: FileTimes) {
     let mut look = tokio::time::interval(LOOK);
     let (mut write, mut files, mut settle) =
         (tokio::time::interval(WRITE), tokio::time::interval(FILES), tokio::time::interval(SETTLE));
+    let mut renew = tokio::time::interval(RENEW);
     loop {
         tokio::select! {
-            _ = look.tick() => reconsider(&shared),
+            _ = look.tick() => {
+                reconsider(&shared);
+                settings::look(&shared);
+            }
+            _ = renew.tick() => identity::look(&shared),
             _ = write.tick() => write_routes(&shared).await,
             _ = settle.tick() => shared.pool.settle_want(&shared),
             _ = files.tick() => {

@@ -11,7 +11,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use postern_wire::{
-    link::{CertificateName, RefusalReason},
+    link::{CertificateName, CertificateState, LogLevel, RefusalReason, Settings},
     route::RouteHash,
     terms::UtcMillis,
 };
@@ -22,11 +22,13 @@ use crate::{
     admission::rates::{Rate, Rates, address_key},
     config::Config,
     device_port::tls::DeviceTls,
+    identity::Identity,
     link_port::{cores::Cores, tls::LinkTls},
     listeners::Listeners,
     lists::{ListFiles, ListSet},
     observe::Counters,
     pem::PemError,
+    ports::Ports,
     relay::pool::Pool,
     report::{Refusals, Refused},
     settings::SettingsInForce,
@@ -34,6 +36,9 @@ use crate::{
 
 /// A clock, as a parameter.
 pub type Clock = Arc<dyn Fn() -> UtcMillis + Send + Sync>;
+
+/// Sets the program's log filter; `None` is the one of its start.
+pub type SetLog = Arc<dyn Fn(Option<&str>) -> Result<(), String> + Send + Sync>;
 
 /// From start to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +49,17 @@ pub(crate) enum Phase {
     Draining,
     /// All threads end.
     Stopped,
+}
+
+/// How far the core's retirement of this gateway has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Retirement {
+    /// There is none.
+    None,
+    /// Keys and lists are put away; the core is to be told.
+    PutAway,
+    /// The core knows.
+    Told,
 }
 
 pub(crate) struct Shared {
@@ -65,6 +81,14 @@ pub(crate) struct Shared {
     pub(crate) cores: Cores,
     pub(crate) pool: Pool,
     pub(crate) listeners: Listeners,
+    /// The device port's sockets.
+    pub(crate) ports: Ports,
+    /// Renewal of the certificates; `None` where they are the operator's own files.
+    pub(crate) identity: Option<Identity>,
+    /// How far the core's retirement of this gateway has come.
+    pub(crate) retirement: watch::Sender<Retirement>,
+    set_log: Option<SetLog>,
+    log: Mutex<LogLevel>,
     phase: watch::Sender<Phase>,
     troubles: Mutex<BTreeMap<&'static str, String>>,
     started: Instant,
@@ -72,15 +96,28 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Reads certificates, settings and lists. `boot` is a random id.
-    pub(crate) fn new(config: Config, clock: Clock, boot: Uuid, workers: usize) -> Result<Self, PemError> {
-        let device_tls = ArcSwap::from_pointee(DeviceTls::load(&config.device)?);
+    /// Reads certificates, settings and lists. `boot` is a random id; `ports` binds what the settings want.
+    pub(crate) fn new<E: From<PemError>>(
+        config: Config,
+        clock: Clock,
+        boot: Uuid,
+        workers: usize,
+        set_log: Option<SetLog>,
+        ports: impl FnOnce(&Settings) -> Result<Ports, E>,
+    ) -> Result<Self, E> {
+        let (settings, settings_trouble) = SettingsInForce::load(&config.state);
+        let device_tls = ArcSwap::from_pointee(DeviceTls::load(&config.device, &settings.now().tls)?);
         let link_tls = ArcSwap::from_pointee(LinkTls::load(&config.link)?);
-        let (settings, settings_trouble) = SettingsInForce::load(config.state.join("settings.json"));
+        let ports = ports(&settings.now())?;
         let list_files = ListFiles::new(&config.state);
         let (lists, list_troubles) = list_files.load();
         let shared = Self {
             pool: Pool::new(workers, settings.now().links.min),
+            identity: Identity::of(&config),
+            ports,
+            retirement: watch::Sender::new(Retirement::None),
+            set_log,
+            log: Mutex::new(LogLevel::Started),
             config,
             boot,
             clock,
@@ -102,6 +139,8 @@ impl Shared {
             requests: AtomicU64::new(0),
         };
         shared.trouble("settings on disk", settings_trouble);
+        let level = shared.settings.now().log;
+        shared.trouble("log", shared.set_log(level).err());
         shared.trouble("lists on disk", (!list_troubles.is_empty()).then(|| list_troubles.join("; ")));
         Ok(shared)
     }
@@ -173,9 +212,36 @@ impl Shared {
         troubles.iter().map(|(what, trouble)| format!("{what}: {trouble}")).collect()
     }
 
+    /// Sets how much is logged.
+    pub(crate) fn set_log(&self, level: LogLevel) -> Result<(), String> {
+        let mut now = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if *now != level {
+            let set = self.set_log.as_ref().ok_or("this program's log is not the gateway's to set")?;
+            set(level.filter())?;
+            *now = level;
+        }
+        Ok(())
+    }
+
+    /// The certificates in use.
+    pub(crate) fn certificates(&self) -> Vec<CertificateState> {
+        let facts = [self.link_tls.load().facts.clone(), self.device_tls.load().facts.clone()];
+        let managed = self.identity.is_some();
+        facts
+            .into_iter()
+            .map(|facts| CertificateState {
+                role: facts.role,
+                serial: facts.serial,
+                not_before: facts.not_before,
+                not_after: facts.not_after,
+                managed,
+            })
+            .collect()
+    }
+
     /// Reads certificates and keys again; what fails leaves the ones before in use.
     pub(crate) fn reload_certificates(&self) {
-        match DeviceTls::load(&self.config.device) {
+        match DeviceTls::load(&self.config.device, &self.settings.now().tls) {
             Ok(tls) => {
                 self.device_tls.store(Arc::new(tls));
                 self.trouble("device certificate", None);

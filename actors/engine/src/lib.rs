@@ -9,6 +9,7 @@ pub mod command;
 pub mod destructive;
 pub mod effect;
 pub mod enrolment;
+pub mod gcm;
 pub mod mask;
 pub mod nonce;
 pub mod notification;

@@ -7,7 +7,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::HeaderValue;
 use postern_wire::{
-    link::{Admission, BlockedSubject, CertificateName, RefusalReason},
+    link::{Admission, BlockedSubject, CertificateName, PortRole, RefusalReason},
     terms::UtcMillis,
 };
 use rustls_pki_types::CertificateDer;
@@ -79,10 +79,34 @@ fn millis(time: ASN1Time) -> UtcMillis {
     UtcMillis(time.timestamp().saturating_mul(1_000))
 }
 
-/// When a certificate ends; `None` when it cannot be read.
-pub(crate) fn not_after(der: &CertificateDer<'_>) -> Option<UtcMillis> {
-    let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    Some(millis(certificate.validity().not_after))
+/// What is told of a certificate of the gateway's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) role: PortRole,
+    pub(crate) serial: String,
+    pub(crate) not_before: UtcMillis,
+    pub(crate) not_after: UtcMillis,
+}
+
+impl Facts {
+    /// Of the first certificate of a chain; empty where it cannot be read.
+    pub(crate) fn of(chain: &[CertificateDer<'_>], role: PortRole) -> Self {
+        let leaf = chain.first().and_then(|der| X509Certificate::from_der(der).ok());
+        match leaf {
+            Some((_, leaf)) => Self {
+                role,
+                serial: CertificateName::new(leaf.raw_serial(), &[]).serial,
+                not_before: millis(leaf.validity().not_before),
+                not_after: millis(leaf.validity().not_after),
+            },
+            None => Self {
+                role,
+                serial: String::new(),
+                not_before: UtcMillis::default(),
+                not_after: UtcMillis::default(),
+            },
+        }
+    }
 }
 
 /// Device CAs that were retired.

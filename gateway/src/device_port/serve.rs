@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    collections::BTreeMap,
     convert::Infallible,
     io,
     net::{IpAddr, SocketAddr},
@@ -17,6 +18,7 @@ use actix_http::{
     body::BoxBody,
     error::{DispatchError, ParseError},
 };
+use actix_rt::task::JoinHandle;
 use actix_web::dev::{Service, ServiceFactory};
 use postern_wire::link::{RefusalReason, Settings};
 use tokio::{
@@ -58,8 +60,39 @@ struct DeviceStream {
     connection: Rc<Connection>,
 }
 
-/// Accepts devices until the gateway drains.
-pub(crate) async fn accept(shared: Arc<Shared>, worker: usize, listener: std::net::TcpListener) {
+/// Accepts devices at each address of the settings, as these change, until the gateway drains.
+pub(crate) async fn ports(shared: Arc<Shared>, worker: usize) {
+    let mut open = shared.ports.watch();
+    let mut accepting: BTreeMap<SocketAddr, JoinHandle<()>> = BTreeMap::new();
+    loop {
+        let now = Arc::clone(&open.borrow_and_update());
+        accepting.retain(|address, task| {
+            let stays = now.contains_key(address);
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for (address, listener) in now.iter() {
+            if accepting.contains_key(address) {
+                continue;
+            }
+            match listener.try_clone() {
+                Ok(listener) => {
+                    let task = actix_rt::spawn(accept(Arc::clone(&shared), worker, listener));
+                    accepting.insert(*address, task);
+                }
+                Err(error) => shared.trouble("device port", Some(error.to_string())),
+            }
+        }
+        drop(now);
+        if open.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn accept(shared: Arc<Shared>, worker: usize, listener: std::net::TcpListener) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return shared.trouble("device port", Some(error.to_string())),

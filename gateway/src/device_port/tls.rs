@@ -2,22 +2,23 @@
 
 use std::{sync::Arc, time::Duration};
 
-use postern_wire::terms::UtcMillis;
+use postern_wire::link::{PortRole, TlsPolicy, TlsVersion};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
-    SignatureScheme,
+    SignatureScheme, SupportedProtocolVersion,
     client::danger::HandshakeSignatureValid,
-    crypto::aws_lc_rs,
+    crypto::{CryptoProvider, aws_lc_rs},
     server::{
         WebPkiClientVerifier,
         danger::{ClientCertVerified, ClientCertVerifier},
     },
+    version::{TLS12, TLS13},
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 use crate::{
-    admission::certificate::{RetiredAuthorities, not_after},
+    admission::certificate::{Facts, RetiredAuthorities},
     config::DevicePort,
     pem::{self, PemError},
 };
@@ -26,18 +27,22 @@ use crate::{
 pub(crate) struct DeviceTls {
     pub(crate) server: Arc<ServerConfig>,
     pub(crate) retired: RetiredAuthorities,
-    pub(crate) not_after: UtcMillis,
+    pub(crate) facts: Facts,
 }
 
 impl DeviceTls {
-    /// Reads the files.
-    pub(crate) fn load(port: &DevicePort) -> Result<Self, PemError> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+    /// Reads the files, and makes TLS of them by `policy`.
+    pub(crate) fn load(port: &DevicePort, policy: &TlsPolicy) -> Result<Self, PemError> {
+        let provider = Arc::new(provider(policy));
+        let versions: &[&'static SupportedProtocolVersion] = match policy.min_version {
+            TlsVersion::V12 => &[&TLS13, &TLS12],
+            TlsVersion::V13 => &[&TLS13],
+        };
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .with_protocol_versions(versions)
             .map_err(|error| PemError::unusable(&port.certificate, &error))?;
         let chain = pem::certificates(&port.certificate)?;
-        let not_after = chain.first().and_then(|leaf| not_after(leaf)).unwrap_or_default();
+        let facts = Facts::of(&chain, PortRole::Server);
         let retired = match &port.retired_authority {
             Some(path) => pem::certificates(path)?,
             None => Vec::new(),
@@ -59,12 +64,24 @@ impl DeviceTls {
         let mut server = builder
             .with_single_cert(chain, pem::key(&port.key)?)
             .map_err(|error| PemError::unusable(&port.certificate, &error))?;
+        server.ignore_client_order = !policy.ciphers.is_empty();
         server.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
         server.ticketer =
             aws_lc_rs::Ticketer::new().map_err(|error| PemError::unusable(&port.certificate, &error))?;
         server.send_tls13_tickets = 1;
-        Ok(Self { server: Arc::new(server), retired: RetiredAuthorities::new(&retired), not_after })
+        Ok(Self { server: Arc::new(server), retired: RetiredAuthorities::new(&retired), facts })
     }
+}
+
+/// The library's own suites, or those of the policy in its order.
+fn provider(policy: &TlsPolicy) -> CryptoProvider {
+    let all = aws_lc_rs::default_provider();
+    if policy.ciphers.is_empty() {
+        return all;
+    }
+    let named =
+        |name: &String| all.cipher_suites.iter().find(|suite| format!("{:?}", suite.suite()) == *name);
+    CryptoProvider { cipher_suites: policy.ciphers.iter().filter_map(named).copied().collect(), ..all }
 }
 
 /// Chain, key and EKU clientAuth; not the time, which is judged with each request.
@@ -126,5 +143,22 @@ impl ClientCertVerifier for DeviceVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.chains.supported_verify_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_wire::link::CIPHER_SUITES;
+
+    use super::*;
+
+    #[test]
+    fn every_suite_that_the_settings_can_name_is_one_of_the_library() {
+        let policy = TlsPolicy {
+            ciphers: CIPHER_SUITES.iter().map(ToString::to_string).collect(),
+            ..TlsPolicy::default()
+        };
+        assert_eq!(provider(&policy).cipher_suites.len(), CIPHER_SUITES.len());
+        assert_eq!(CIPHER_SUITES.len(), aws_lc_rs::default_provider().cipher_suites.len());
     }
 }

@@ -14,12 +14,15 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use postern_wire::link::{Ack, AckVerdict, ListKind, SICK_AFTER_BEATS, Welcome};
+use postern_wire::{
+    link::{Ack, AckVerdict, BeatEcho, ListKind, SICK_AFTER_BEATS, Welcome},
+    terms::UtcMillis,
+};
 use serde_json::Value;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::{lists::ListSet, shared::Shared};
+use crate::{lists::ListSet, settings, shared::Shared};
 
 /// So many cores are remembered; more than any installation has.
 const MOST: usize = 64;
@@ -54,6 +57,8 @@ struct State {
     watches: usize,
     draining: bool,
     last_line_ms: u64,
+    /// The core's clock as its last beat said it, and when that came.
+    last_beat: Option<(UtcMillis, u64)>,
     target: Option<Target>,
     lists: Arc<ListSet>,
     document: Option<Document>,
@@ -107,6 +112,13 @@ impl Cores {
         Some(core)
     }
 
+    /// When any core that has an epoch was last heard of, monotonic milliseconds.
+    pub(crate) fn last_heard_ms(&self) -> Option<u64> {
+        let known = lock(&self.known);
+        let heard = known.values().filter(|core| core.epoch() > 0 && core.links.load(Ordering::Relaxed) > 0);
+        heard.filter_map(|core| core.last_heard_ms()).max()
+    }
+
     fn candidate(&self, now_ms: u64) -> Option<Arc<Core>> {
         let known = lock(&self.known);
         let alive = known.values().filter(|core| core.is_alive(now_ms));
@@ -148,6 +160,22 @@ impl Core {
 
     pub(crate) fn watch_ends(&self) {
         lock(&self.state).watches -= 1;
+    }
+
+    fn last_heard_ms(&self) -> Option<u64> {
+        let state = lock(&self.state);
+        state.target.is_some().then_some(state.last_line_ms)
+    }
+
+    /// The core's clock, as a beat said it just now.
+    pub(crate) fn beat_came(&self, now: UtcMillis, now_ms: u64) {
+        lock(&self.state).last_beat = Some((now, now_ms));
+    }
+
+    /// What the last beat said, and how long ago.
+    pub(crate) fn last_beat(&self, now_ms: u64) -> Option<BeatEcho> {
+        let beat = lock(&self.state).last_beat;
+        beat.map(|(now, at_ms)| BeatEcho { now, age_ms: now_ms.saturating_sub(at_ms) })
     }
 
     pub(crate) fn line_came(&self, now_ms: u64) {
@@ -252,17 +280,14 @@ pub(crate) fn reconsider(shared: &Shared) {
 
 fn judge_settings(shared: &Shared, core: &Core, document: &Document) {
     let version = document.version;
-    let verdict = match shared.settings.apply(version, &document.sha256, &document.document) {
-        Ok(()) => {
-            tracing::info!(version, "settings applied");
+    let verdict = settings::judge(shared, document);
+    match &verdict {
+        AckVerdict::Applied => {
+            tracing::info!(version, "settings applied, on trial");
             shared.pool.keep_want_within_limits(shared);
-            AckVerdict::Applied
         }
-        Err(reason) => {
-            tracing::warn!(version, reason, "settings rejected");
-            AckVerdict::Rejected { reason, in_force: shared.settings.now().version }
-        }
-    };
+        AckVerdict::Rejected { reason, .. } => tracing::warn!(version, reason, "settings rejected"),
+    }
     core.acknowledge(Ack { kind: ListKind::Settings, version, verdict });
 }
 

@@ -12,7 +12,10 @@ use super::{
     cores::{Core, reconsider},
     link::{LinkError, Sender, post},
 };
-use crate::{observe, shared::Shared};
+use crate::{
+    observe,
+    shared::{Retirement, Shared},
+};
 
 /// Refusals gather for so long.
 const GATHER: Duration = Duration::from_millis(500);
@@ -33,24 +36,36 @@ pub(crate) async fn run(shared: &Shared, core: &Arc<Core>, mut sender: Sender) -
         let is_used = shared.cores.active().is_some_and(|active| Arc::ptr_eq(&active, core));
         let acks = core.take_acks();
         let refusals = if is_used { shared.refusals.take(REFUSALS) } else { Vec::new() };
+        let requests = shared.identity.as_ref().map(|identity| identity.requests(shared.uptime_ms()));
+        let requests = requests.unwrap_or_default();
+        let retired = *shared.retirement.borrow();
         let beats = Instant::now() >= beat_due;
         let want_links = if is_used { shared.pool.want() } else { shared.settings.now().links.min };
-        if beats || !acks.is_empty() || !refusals.is_empty() || want_links != told_want {
+        let news = !acks.is_empty() || !refusals.is_empty() || !requests.is_empty();
+        if beats || news || want_links != told_want || retired == Retirement::PutAway {
             let batch = ReportBatch {
                 acks,
                 refusals: refusals.iter().map(|(_, refusal)| refusal.clone()).collect(),
                 heartbeat: beats.then(|| state(shared, core)),
+                requests,
+                retired: retired != Retirement::None,
                 want_links,
             };
             let answer = timeout(LIMIT, post::<ReportAnswer>(&mut sender, REPORT_PATH, &batch)).await;
             match answer.unwrap_or(Err(LinkError::TooSlow)) {
                 Ok(ReportAnswer { ok: true, .. }) => {
                     core.acks_taken(&batch.acks);
+                    if batch.retired {
+                        shared.retirement.send_replace(Retirement::Told);
+                    }
                     reconsider(shared);
                 }
                 other => {
                     core.give_back_acks(batch.acks);
                     shared.refusals.give_back(refusals);
+                    if let Some(identity) = &shared.identity {
+                        identity.untold();
+                    }
                     return Err(other.err().unwrap_or(LinkError::NotTaken));
                 }
             }
@@ -82,11 +97,16 @@ fn state(shared: &Shared, core: &Core) -> Heartbeat {
             request: count(core.request_links.load(Ordering::Relaxed)),
             busy: core.busy.load(Ordering::Relaxed),
         },
-        device_certificate_not_after: shared.device_tls.load().not_after,
-        link_certificate_not_after: shared.link_tls.load().not_after,
+        device_certificate_not_after: shared.device_tls.load().facts.not_after,
+        link_certificate_not_after: shared.link_tls.load().facts.not_after,
         settings: shared.settings.now().version,
+        settings_good: shared.settings.good().version,
         blocked,
         routes,
+        uptime_s: shared.uptime_ms() / 1_000,
+        beat: core.last_beat(shared.uptime_ms()),
+        certificates: shared.certificates(),
+        listening: shared.ports.addresses().iter().map(ToString::to_string).collect(),
         rss: observe::resident_octets(),
         troubles: shared.troubles(),
     }

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use postern_wire::{
-    link::{ALPN, CORE_URI_PREFIX},
-    terms::UtcMillis,
-};
+use postern_wire::link::{ALPN, CORE_URI_PREFIX, PortRole};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
     SignatureScheme,
@@ -20,7 +17,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
 
 use crate::{
-    admission::certificate::not_after,
+    admission::certificate::Facts,
     config::LinkPort,
     pem::{self, PemError},
 };
@@ -28,7 +25,7 @@ use crate::{
 /// What the link port needs of TLS.
 pub(crate) struct LinkTls {
     pub(crate) server: Arc<ServerConfig>,
-    pub(crate) not_after: UtcMillis,
+    pub(crate) facts: Facts,
 }
 
 impl LinkTls {
@@ -43,7 +40,7 @@ impl LinkTls {
             .build()
             .map_err(|error| PemError::unusable(&port.authority, &error))?;
         let chain = pem::certificates(&port.certificate)?;
-        let not_after = chain.first().and_then(|leaf| not_after(leaf)).unwrap_or_default();
+        let facts = Facts::of(&chain, PortRole::Link);
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|error| PemError::unusable(&port.certificate, &error))?
@@ -54,7 +51,7 @@ impl LinkTls {
         // Without resumption every link goes through the verifier.
         server.send_tls13_tickets = 0;
         server.session_storage = Arc::new(NoServerSessionStorage {});
-        Ok(Self { server: Arc::new(server), not_after })
+        Ok(Self { server: Arc::new(server), facts })
     }
 }
 

@@ -23,8 +23,9 @@ use super::{
     link::{LinkError, Sender, request},
 };
 use crate::{
+    identity,
     listeners::{Fingerprint, Wake},
-    shared::Shared,
+    shared::{Phase, Retirement, Shared},
 };
 
 /// So many parts of one version of a list may come: with the most entries a line, 64 million.
@@ -119,10 +120,40 @@ fn take_line(shared: &Shared, core: &Core, line: WatchLine, staged: &mut Staged)
             tracing::info!(core = %core.id, "core drains");
             core.drain();
         }
-        WatchLine::Beat { epoch, .. } => core.set_epoch(epoch),
+        WatchLine::Beat { epoch, now } => {
+            core.set_epoch(epoch);
+            core.beat_came(now, shared.uptime_ms());
+        }
+        WatchLine::Certificate { role, chain } => identity::take(shared, role, &chain),
+        WatchLine::Renew { role } => match &shared.identity {
+            Some(identity) => {
+                identity.want(role);
+                core.to_report.notify_one();
+            }
+            None => {
+                tracing::warn!(port = role.as_str(), "this gateway's certificates are its operator's files")
+            }
+        },
+        WatchLine::Retired => retire(shared, core),
+        WatchLine::Unknown => tracing::debug!("a line of a newer core"),
     }
     reconsider(shared);
     Ok(())
+}
+
+/// The core wants this gateway no more.
+fn retire(shared: &Shared, core: &Core) {
+    tracing::warn!("retired by the core: nobody is served from now on");
+    shared.advance(Phase::Draining);
+    if let Err(error) = identity::put_away(&shared.config) {
+        tracing::error!(%error, "not everything could be put away");
+    }
+    shared.retirement.send_if_modified(|now| {
+        let first = *now == Retirement::None;
+        *now = (*now).max(Retirement::PutAway);
+        first
+    });
+    core.to_report.notify_one();
 }
 
 /// Passes a package 0 on to the device that listens; one that cannot be read, or whose route is not to be heard, is

@@ -184,9 +184,64 @@ diesel::table! {
         heartbeat -> Nullable<Text>,
         heartbeat_at -> Nullable<BigInt>,
         revision -> BigInt,
+        origin -> Text,
+        names -> Text,
+        settings_newest -> BigInt,
+        settings_good -> BigInt,
+        ended_at -> Nullable<BigInt>,
+        ended_because -> Nullable<Text>,
     }
 }
-diesel::table! { gateway_settings (gateway, version) { gateway -> Text, version -> BigInt, document -> Text, sha256 -> Binary, actor -> Text, at -> BigInt, } }
+diesel::table! {
+    gateway_settings (gateway, version) {
+        gateway -> Text,
+        version -> BigInt,
+        document -> Text,
+        sha256 -> Binary,
+        actor -> Text,
+        at -> BigInt,
+        own -> Text,
+        defaults -> BigInt,
+        reason -> Nullable<Text>,
+        state -> Text,
+        pushed_at -> Nullable<BigInt>,
+        answered_at -> Nullable<BigInt>,
+        good_at -> Nullable<BigInt>,
+        answer -> Nullable<Text>,
+    }
+}
+diesel::table! { gateway_defaults (version) { version -> BigInt, document -> Text, actor -> Text, reason -> Nullable<Text>, at -> BigInt, state -> Text, ended_at -> Nullable<BigInt>, because -> Nullable<Text>, } }
+diesel::table! { gateway_rollout (defaults, gateway) { defaults -> BigInt, gateway -> Text, position -> BigInt, state -> Text, version -> BigInt, because -> Nullable<Text>, at -> BigInt, } }
+diesel::table! {
+    gateway_joins (gateway) {
+        gateway -> Text,
+        id -> Binary,
+        secret -> Nullable<Binary>,
+        state -> Text,
+        key_hash -> Nullable<Text>,
+        failures -> BigInt,
+        last_error -> Nullable<Text>,
+        created_at -> BigInt,
+        created_by -> Text,
+        expires_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    gateway_certificates (gateway, role, key_hash) {
+        gateway -> Text,
+        role -> Text,
+        key_hash -> Text,
+        request -> Text,
+        asked_at -> BigInt,
+        chain -> Nullable<Text>,
+        serial -> Nullable<Text>,
+        issuer -> Nullable<Text>,
+        not_after -> Nullable<BigInt>,
+        issued_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
 diesel::table! { gateway_acks (gateway, kind, version) { gateway -> Text, kind -> Text, version -> BigInt, ok -> Bool, reason -> Nullable<Text>, at -> BigInt, } }
 
 diesel::table! { lists (name) { name -> Text, version -> BigInt, floor -> BigInt, } }

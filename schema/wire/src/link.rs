@@ -10,12 +10,15 @@
 //! * *request*: the gateway posts device messages to `/dm/1/<route>`, body byte for byte, and pings an idle link
 //!   with [`PING_PATH`].
 //!
+//! A gateway that has no link certificate yet gets it over a connection of its own kind: see [`join`].
+//!
 //! A device that listens (`GET /dm/1/<route>/listen`) is held at the gateway and never crosses a link: [`WatchLine::Wake`]
 //! brings it its package 0.
 //!
 //! Anything else on a link is 404. Promise: types and their limits only; no socket, no clock.
 
 mod headers;
+pub mod join;
 mod lists;
 mod report;
 mod settings;
@@ -30,10 +33,12 @@ pub use headers::{
 };
 pub use lists::{BlockedDelta, BlockedEntry, BlockedSubject, CertificateName, RoutesDelta, issuer_hash};
 pub use report::{
-    Ack, AckVerdict, Heartbeat, LinkCounts, ListKind, Refusal, RefusalReason, ReportAnswer, ReportBatch,
+    Ack, AckVerdict, BeatEcho, CertificateRequest, CertificateState, Heartbeat, LinkCounts, ListKind,
+    PortRole, Refusal, RefusalReason, ReportAnswer, ReportBatch,
 };
 pub use settings::{
-    AddressLimit, LinkCountLimits, ListenLimits, Network, RouteLimit, Settings, SettingsError,
+    AddressLimit, CIPHER_SUITES, CertificateSource, LinkCountLimits, ListenLimits, LogLevel, Network,
+    RouteLimit, Settings, SettingsError, TlsPolicy, TlsVersion,
 };
 pub use watch::{WatchLine, WatchQuery};
 

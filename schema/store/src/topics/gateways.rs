@@ -19,11 +19,11 @@ row! {
         pub name: String,
         /// Where its link port is: `host:port`.
         pub address: String,
-        /// `active`, `drained` or `removed`.
+        /// `joining`, `active` or `retired`.
         pub state: String,
         /// Since when it is known.
         pub added_at: UtcMillis,
-        /// The newest version of its settings; 0 when there is none.
+        /// The version of its settings that it is to have; 0: none, its defaults.
         pub settings_wanted: i64,
         /// The version that it acknowledged last.
         pub settings_in_force: i64,
@@ -41,6 +41,18 @@ row! {
         pub heartbeat_at: Option<UtcMillis>,
         /// Grows with each change by a person.
         pub revision: i64,
+        /// `configuration`: it stands in the core's file; `joined`: it came with a bundle.
+        pub origin: String,
+        /// The names in its device port's certificate, one a line; empty: those of the devices' URL.
+        pub names: String,
+        /// The newest version of its settings, wanted or not; 0 when there is none.
+        pub settings_newest: i64,
+        /// The version that proved good last.
+        pub settings_good: i64,
+        /// When it was retired.
+        pub ended_at: Option<UtcMillis>,
+        /// Why.
+        pub ended_because: Option<String>,
     }
 }
 
@@ -59,7 +71,38 @@ row! {
         pub actor: String,
         /// When.
         pub at: UtcMillis,
+        /// What is set for this gateway alone (JSON object); the rest is of all gateways, or default.
+        pub own: String,
+        /// The version of what is set for all gateways that it was made with.
+        pub defaults: i64,
+        /// Why it was made.
+        pub reason: Option<String>,
+        /// `wanted`, `pushed`, `applied`, `good`, `rejected` or `replaced`.
+        pub state: String,
+        /// When it was sent first.
+        pub pushed_at: Option<UtcMillis>,
+        /// When the gateway answered.
+        pub answered_at: Option<UtcMillis>,
+        /// When it had proved good.
+        pub good_at: Option<UtcMillis>,
+        /// Why it was rejected.
+        pub answer: Option<String>,
     }
+}
+
+/// What the next version of a gateway's settings is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewSettings {
+    /// The whole document (JSON of the link contract).
+    pub document: String,
+    /// SHA-256 of it as the contract makes it.
+    pub sha256: [u8; 32],
+    /// What is set for this gateway alone.
+    pub own: String,
+    /// The version of what is set for all.
+    pub defaults: i64,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 row! {
@@ -79,6 +122,17 @@ row! {
         pub at: UtcMillis,
     }
 }
+
+/// A gateway that stands in the core's configuration.
+pub const CONFIGURATION: &str = "configuration";
+/// A gateway that came with a bundle.
+pub const JOINED: &str = "joined";
+/// The state of a gateway whose bundle was not used yet.
+pub const JOINING: &str = "joining";
+/// The state of a gateway that is dialed.
+pub const ACTIVE: &str = "active";
+/// The state of a gateway that is dialed no more.
+pub const RETIRED: &str = "retired";
 
 /// All gateways, in order of name.
 pub fn list(r: &mut Reader) -> Result<Vec<Gateway>, StoreError> {
@@ -108,12 +162,44 @@ pub fn put(tx: &mut Tx, name: &str, address: &str) -> Result<Gateway, StoreError
         heartbeat: None,
         heartbeat_at: None,
         revision: 1,
+        origin: CONFIGURATION.to_owned(),
+        names: String::new(),
+        settings_newest: 0,
+        settings_good: 0,
+        ended_at: None,
+        ended_because: None,
     };
     each!(tx.conn, c => diesel::insert_into(t::gateways)
         .values(fresh)
         .on_conflict(t::name)
         .do_update()
-        .set((t::address.eq(address), t::state.eq("active"), t::revision.eq(t::revision + 1)))
+        .set((t::address.eq(address), t::revision.eq(t::revision + 1)))
+        .execute(c))?;
+    find(tx, name)?.ok_or(StoreError::NotFound("gateway"))
+}
+
+/// Makes a gateway one that is to join: under a new name, or in the place of one that was lost or retired. What it is to
+/// hold stays; what the one before acknowledged does not.
+pub fn expect(tx: &mut Tx, name: &str, address: &str, names: &str) -> Result<Gateway, StoreError> {
+    let known = find(tx, name)?;
+    if known.is_none() {
+        put(tx, name, address)?;
+    }
+    let this = t::gateways.filter(t::name.eq(name));
+    each!(tx.conn, c => diesel::update(this)
+        .set((
+            t::address.eq(address),
+            t::state.eq(JOINING),
+            t::origin.eq(JOINED),
+            t::names.eq(names),
+            t::settings_in_force.eq(0_i64),
+            t::settings_rejected.eq(None::<String>),
+            t::blocked_in_force.eq(0_i64),
+            t::routes_in_force.eq(0_i64),
+            t::ended_at.eq(None::<i64>),
+            t::ended_because.eq(None::<String>),
+            t::revision.eq(t::revision + 1),
+        ))
         .execute(c))?;
     find(tx, name)?.ok_or(StoreError::NotFound("gateway"))
 }
@@ -126,29 +212,96 @@ pub fn set_state(tx: &mut Tx, name: &str, state: &str) -> Result<(), StoreError>
     known(changed)
 }
 
-/// Adds the next version of a gateway's settings. Gives its number.
-pub fn add_settings(
-    tx: &mut Tx,
-    name: &str,
-    document: &str,
-    sha256: [u8; 32],
-    actor: &str,
-) -> Result<i64, StoreError> {
+/// Retires a gateway: it is dialed no more.
+pub fn retire(tx: &mut Tx, name: &str, because: &str) -> Result<(), StoreError> {
+    let now = tx.now();
+    let changed = each!(tx.conn, c => diesel::update(t::gateways.filter(t::name.eq(name)))
+        .set((
+            t::state.eq(RETIRED),
+            t::ended_at.eq(Some(now.0)),
+            t::ended_because.eq(Some(because)),
+            t::revision.eq(t::revision + 1),
+        ))
+        .execute(c))?;
+    known(changed)
+}
+
+/// Adds the next version of a gateway's settings, which it is to have from now on. Gives its number.
+pub fn add_settings(tx: &mut Tx, name: &str, new: &NewSettings, actor: &str) -> Result<i64, StoreError> {
     let gateway = find(tx, name)?.ok_or(StoreError::NotFound("gateway"))?;
-    let version = gateway.settings_wanted + 1;
+    let version = gateway.settings_newest + 1;
+    each!(tx.conn, c => diesel::update(
+        s::gateway_settings
+            .filter(s::gateway.eq(name))
+            .filter(s::state.eq_any(["wanted", "pushed", "applied"])),
+    )
+    .set(s::state.eq("replaced"))
+    .execute(c))?;
     let row = Settings {
         gateway: name.to_owned(),
         version,
-        document: document.to_owned(),
-        sha256,
+        document: new.document.clone(),
+        sha256: new.sha256,
         actor: actor.to_owned(),
         at: tx.now(),
+        own: new.own.clone(),
+        defaults: new.defaults,
+        reason: new.reason.clone(),
+        state: "wanted".to_owned(),
+        pushed_at: None,
+        answered_at: None,
+        good_at: None,
+        answer: None,
     };
     each!(tx.conn, c => diesel::insert_into(s::gateway_settings).values(row).execute(c))?;
     each!(tx.conn, c => diesel::update(t::gateways.filter(t::name.eq(name)))
-        .set((t::settings_wanted.eq(version), t::revision.eq(t::revision + 1)))
+        .set((
+            t::settings_wanted.eq(version),
+            t::settings_newest.eq(version),
+            t::settings_rejected.eq(None::<String>),
+            t::revision.eq(t::revision + 1),
+        ))
         .execute(c))?;
     Ok(version)
+}
+
+/// Makes a version that there was the one that the gateway is to have; 0: none.
+pub fn want_settings(tx: &mut Tx, name: &str, version: i64) -> Result<(), StoreError> {
+    let changed = each!(tx.conn, c => diesel::update(t::gateways.filter(t::name.eq(name)))
+        .set(t::settings_wanted.eq(version))
+        .execute(c))?;
+    known(changed)
+}
+
+/// Notes that a version was sent; only the first time counts.
+pub fn settings_pushed(tx: &mut Tx, name: &str, version: i64) -> Result<(), StoreError> {
+    let now = tx.now();
+    each!(tx.conn, c => diesel::update(
+        s::gateway_settings
+            .filter(s::gateway.eq(name))
+            .filter(s::version.eq(version))
+            .filter(s::state.eq("wanted")),
+    )
+    .set((s::state.eq("pushed"), s::pushed_at.eq(Some(now.0))))
+    .execute(c))?;
+    Ok(())
+}
+
+/// Notes that a version has proved good at the gateway.
+pub fn settings_good(tx: &mut Tx, name: &str, version: i64) -> Result<(), StoreError> {
+    let now = tx.now();
+    each!(tx.conn, c => diesel::update(
+        s::gateway_settings
+            .filter(s::gateway.eq(name))
+            .filter(s::version.eq(version))
+            .filter(s::state.eq_any(["wanted", "pushed", "applied"])),
+    )
+    .set((s::state.eq("good"), s::good_at.eq(Some(now.0))))
+    .execute(c))?;
+    each!(tx.conn, c => diesel::update(t::gateways.filter(t::name.eq(name)))
+        .set(t::settings_good.eq(version))
+        .execute(c))?;
+    Ok(())
 }
 
 /// One version of a gateway's settings; `None` as version: the newest.
@@ -188,6 +341,20 @@ pub fn acknowledge(tx: &mut Tx, ack: Ack) -> Result<(), StoreError> {
         .do_update()
         .set((a::ok.eq(ok), a::reason.eq(reason.as_deref()), a::at.eq(at.0)))
         .execute(c))?;
+    if kind == "settings" {
+        let state = if ok { "applied" } else { "rejected" };
+        let answer = reason.clone();
+        // What was good before stays good when it is acknowledged again; a version can fall after it was applied.
+        let from: &[&str] = if ok { &["wanted", "pushed"] } else { &["wanted", "pushed", "applied"] };
+        each!(tx.conn, c => diesel::update(
+            s::gateway_settings
+                .filter(s::gateway.eq(name.as_str()))
+                .filter(s::version.eq(version))
+                .filter(s::state.eq_any(from)),
+        )
+        .set((s::state.eq(state), s::answered_at.eq(Some(at.0)), s::answer.eq(answer)))
+        .execute(c))?;
+    }
     let this = t::gateways.filter(t::name.eq(name.as_str()));
     let changed = match (kind.as_str(), ok) {
         ("settings", true) => each!(tx.conn, c => diesel::update(this)

@@ -1,7 +1,7 @@
 //! Gateways, the lists that they hold, what they refused.
 
 use postern_store::{
-    gateways::{self, Ack},
+    gateways::{self, Ack, NewSettings},
     lists::{self, Change, Delta, List},
     refusals,
 };
@@ -13,7 +13,8 @@ pub(crate) fn settings_have_versions_and_a_rejected_one_leaves_the_last_in_force
     let store = ground.open();
     store.write_blocking(|tx| gateways::put(tx, "gw1", "192.0.2.7:8443")).expect("a gateway");
     let add = |text: &'static str| {
-        store.write_blocking(move |tx| gateways::add_settings(tx, "gw1", text, [1; 32], "ada"))
+        let new = NewSettings { document: text.to_owned(), sha256: [1; 32], ..NewSettings::default() };
+        store.write_blocking(move |tx| gateways::add_settings(tx, "gw1", &new, "ada"))
     };
     let ack = |version: i64, ok: bool| {
         let reason = (!ok).then(|| "unknown key".to_owned());
@@ -31,6 +32,14 @@ pub(crate) fn settings_have_versions_and_a_rejected_one_leaves_the_last_in_force
     let newest =
         store.read_blocking(|r| gateways::settings(r, "gw1", None)).expect("a read").expect("version 2");
     assert_eq!((newest.version, newest.document.as_str()), (2, "{2}"));
+    assert_eq!((newest.state.as_str(), newest.answer.as_deref()), ("rejected", Some("unknown key")));
+    store.write_blocking(|tx| gateways::settings_good(tx, "gw1", 1)).expect("kept");
+    store.write_blocking(|tx| gateways::want_settings(tx, "gw1", 1)).expect("kept");
+    ack(1, true);
+    let first =
+        store.read_blocking(|r| gateways::settings(r, "gw1", Some(1))).expect("a read").expect("version 1");
+    assert_eq!(first.state, "good", "what proved good stays so when it is acknowledged again");
+    assert_eq!(add("{3}"), Ok(3), "a version that fell keeps its number");
     let boot = fresh();
     store.write_blocking(move |tx| gateways::heartbeat(tx, "gw1", boot, "{}")).expect("kept");
     let moved = store.write_blocking(|tx| gateways::put(tx, "gw1", "192.0.2.8:8443")).expect("moved");

@@ -169,6 +169,60 @@ pub struct LinkCounts {
     pub busy: u32,
 }
 
+/// Which of a gateway's ports a certificate is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PortRole {
+    /// The link port.
+    Link,
+    /// The device port.
+    Server,
+}
+
+impl PortRole {
+    /// The stable spelling.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Link => "link",
+            Self::Server => "server",
+        }
+    }
+}
+
+/// A key of the gateway that wants a certificate; told again until the certificate has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateRequest {
+    /// For which port.
+    pub role: PortRole,
+    /// PKCS#10, PEM.
+    pub request: String,
+}
+
+/// A certificate that a gateway uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateState {
+    /// For which port.
+    pub role: PortRole,
+    /// Serial number, lower-case hex.
+    pub serial: String,
+    /// Not before.
+    pub not_before: UtcMillis,
+    /// Not after.
+    pub not_after: UtcMillis,
+    /// Made through the core; else the operator's own files, which nobody renews.
+    pub managed: bool,
+}
+
+/// The core's clock as the gateway last heard it, so that the core can take the way there and back out of the skew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BeatEcho {
+    /// What the last beat said.
+    pub now: UtcMillis,
+    /// How long ago it came, milliseconds by the gateway's monotonic clock.
+    pub age_ms: u64,
+}
+
 /// A gateway's state, sent each heartbeat.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Heartbeat {
@@ -196,10 +250,25 @@ pub struct Heartbeat {
     pub link_certificate_not_after: UtcMillis,
     /// Version of the settings in force.
     pub settings: u64,
+    /// Version of the settings that proved good last: another than `settings` while these are on trial.
+    #[serde(default)]
+    pub settings_good: u64,
     /// Version of the blocked list.
     pub blocked: u64,
     /// Version of the known routes.
     pub routes: u64,
+    /// How long it has run, seconds.
+    #[serde(default)]
+    pub uptime_s: u64,
+    /// The core's last beat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beat: Option<BeatEcho>,
+    /// The certificates in use.
+    #[serde(default)]
+    pub certificates: Vec<CertificateState>,
+    /// Where it listens for devices.
+    #[serde(default)]
+    pub listening: Vec<String>,
     /// Resident memory, octets; 0 when not known.
     pub rss: u64,
     /// What is wrong: a certificate that could not be loaded, a list that could not be written.
@@ -219,6 +288,12 @@ pub struct ReportBatch {
     /// The state, once each heartbeat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat: Option<Heartbeat>,
+    /// Keys that want a certificate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<CertificateRequest>,
+    /// It has put away all it had, as [`super::WatchLine::Retired`] asked.
+    #[serde(default)]
+    pub retired: bool,
     /// How many request links the gateway wants.
     pub want_links: u32,
 }

@@ -1,6 +1,10 @@
 //! A gateway's settings document: what an admin may change while it runs. Each key has a default and a limit.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -13,6 +17,17 @@ pub struct Settings {
     pub version: u64,
     /// The names that devices use for this gateway; a request for another Host is 421. Empty: any.
     pub device_names: Vec<String>,
+    /// Where devices are listened for, such as `0.0.0.0:443`. Empty: what the gateway was started with. At most 16.
+    pub device_listen: Vec<SocketAddr>,
+    /// Which TLS devices may speak.
+    pub tls: TlsPolicy,
+    /// Where the device port's certificate comes from. Default: the core's server CA.
+    pub certificate: CertificateSource,
+    /// How much the gateway logs. Default: what it was started with.
+    pub log: LogLevel,
+    /// New settings are on trial for so many seconds: when the core is out of reach as long, the ones before come back
+    /// by themselves. Default 30; 1 to 600.
+    pub trial_s: u64,
     /// A device must show a certificate of the device CA. Default: no.
     pub require_client_certificate: bool,
     /// Devices may enrol here (`/enrol/1/…`). Default: yes.
@@ -56,6 +71,11 @@ impl Default for Settings {
         Self {
             version: 0,
             device_names: Vec::new(),
+            device_listen: Vec::new(),
+            tls: TlsPolicy::default(),
+            certificate: CertificateSource::Issued,
+            log: LogLevel::Started,
+            trial_s: 30,
             require_client_certificate: false,
             enrolment: true,
             decode_before_relay: true,
@@ -74,6 +94,86 @@ impl Default for Settings {
             reply_timeout_s: 30,
             retry_after_s: 60,
             proxy_protocol_from: Vec::new(),
+        }
+    }
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum TlsVersion {
+    /// RFC 5246, with ECDHE and AEAD only.
+    #[default]
+    #[serde(rename = "1.2")]
+    V12,
+    /// RFC 8446.
+    #[serde(rename = "1.3")]
+    V13,
+}
+
+/// Which TLS devices may speak.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsPolicy {
+    /// The oldest version. Default 1.2.
+    pub min_version: TlsVersion,
+    /// Cipher suites in the gateway's order of preference, of [`CIPHER_SUITES`]. Empty: the TLS library's own.
+    pub ciphers: Vec<String>,
+}
+
+/// The cipher suites that there are, as [`TlsPolicy::ciphers`] names them: IANA's names, those of TLS 1.3 with their `13`.
+pub const CIPHER_SUITES: &[&str] = &[
+    "TLS13_AES_256_GCM_SHA384",
+    "TLS13_AES_128_GCM_SHA256",
+    "TLS13_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+];
+
+/// Where the device port's certificate comes from. Its key is made on the gateway in either case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CertificateSource {
+    /// The core's server CA, renewed by itself.
+    #[default]
+    Issued,
+    /// Another CA: an admin takes the signing request out and brings the chain in.
+    External,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// What the program was started with.
+    #[default]
+    Started,
+    /// Only what has failed.
+    Error,
+    /// And what is odd.
+    Warn,
+    /// And what happens.
+    Info,
+    /// And how.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    /// The filter that it means; `None` for the one of the start.
+    #[must_use]
+    pub const fn filter(self) -> Option<&'static str> {
+        match self {
+            Self::Started => None,
+            Self::Error => Some("error"),
+            Self::Warn => Some("warn"),
+            Self::Info => Some("info"),
+            Self::Debug => Some("debug"),
+            Self::Trace => Some("trace"),
         }
     }
 }
@@ -167,6 +267,12 @@ pub enum SettingsError {
 }
 
 impl Settings {
+    /// Where devices are listened for, with what the gateway was started with.
+    #[must_use]
+    pub fn device_addresses(&self, started_with: SocketAddr) -> Vec<SocketAddr> {
+        if self.device_listen.is_empty() { vec![started_with] } else { self.device_listen.clone() }
+    }
+
     /// Reads and checks a document.
     ///
     /// # Errors
@@ -194,6 +300,18 @@ impl Settings {
                 })
             }
         };
+        within("device_listen", self.device_listen.len() as u64, 0, 16)?;
+        within("trial_s", self.trial_s, 1, 600)?;
+        within("tls.ciphers", self.tls.ciphers.len() as u64, 0, CIPHER_SUITES.len() as u64)?;
+        for suite in &self.tls.ciphers {
+            if !CIPHER_SUITES.contains(&suite.as_str()) {
+                return Err(SettingsError::OutOfRange {
+                    key: "tls.ciphers",
+                    found: format!("{suite:?}"),
+                    allowed: CIPHER_SUITES.join(", "),
+                });
+            }
+        }
         within("message_octets", self.message_octets as u64, 4 * 1024, 16 * 1024 * 1024)?;
         within("header_octets", self.header_octets as u64, 1024, 64 * 1024)?;
         within("header_timeout_s", self.header_timeout_s, 1, 120)?;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{BlockedDelta, RoutesDelta, Settings};
+use super::{BlockedDelta, PortRole, RoutesDelta, Settings};
 use crate::{route::RouteHash, terms::UtcMillis};
 
 /// What the gateway holds already; the query string of the watch request. Zeros for nothing.
@@ -71,6 +71,20 @@ pub enum WatchLine {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         certificate: Option<String>,
     },
+    /// A certificate over a key of this gateway.
+    Certificate {
+        /// For which port.
+        role: PortRole,
+        /// The certificate with what stands between it and its CA, PEM.
+        chain: String,
+    },
+    /// Make a new key for a port and ask for a certificate over it.
+    Renew {
+        /// For which port.
+        role: PortRole,
+    },
+    /// This gateway is one no more: serve nobody, put away keys and lists, say so, and stay away.
+    Retired,
     /// This core goes away: give it nothing new, let what runs finish.
     Drain,
     /// A sign of life, each heartbeat.
@@ -80,6 +94,9 @@ pub enum WatchLine {
         /// The core's epoch; it rises when a standby takes over.
         epoch: u64,
     },
+    /// A line of a newer core that this program does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 impl WatchLine {
@@ -106,6 +123,12 @@ mod tests {
         let text = serde_json::to_string(&line).expect("a line is JSON");
         assert!(text.starts_with(r#"{"kind":"routes","version":3"#), "{text}");
         assert_eq!(serde_json::from_str::<WatchLine>(&text).expect("read back"), line);
+    }
+
+    #[test]
+    fn a_line_of_a_newer_core_is_read_as_unknown() {
+        let line = serde_json::from_str(r#"{"kind":"moon-phase","full":true}"#);
+        assert!(matches!(line, Ok(WatchLine::Unknown)), "{line:?}");
     }
 
     #[test]
