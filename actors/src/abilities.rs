@@ -4,6 +4,7 @@
 //! system implementations here are the crate's only edge.
 
 pub(crate) mod authority;
+mod gateways;
 mod push;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ use postern_wire::{
 use uuid::Uuid;
 
 pub use authority::{Anchors, Authority, AuthorityError, DeviceCsr, IssuedDevice};
+pub use gateways::{DialedGateway, Fleet, GatewayAnchors, GatewayAuthority, GatewayCertificate, Published};
 pub use push::{PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport, PushReports, masked};
 
 /// Tells the time. Wall and monotonic time come apart when somebody sets the clock (architecture, "Time").

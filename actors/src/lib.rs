@@ -17,6 +17,7 @@ mod counters;
 mod device;
 mod devices;
 pub mod enrolment;
+pub mod gcm;
 mod inspector;
 mod job;
 mod later;
@@ -39,8 +40,9 @@ mod wheel;
 
 pub use abilities::{
     Anchors, Announce, AnnounceNothing, Authority, AuthorityError, Clock, DeviceCsr, DeviceRules,
-    IssuedDevice, NoRules, PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport,
-    PushReports, Randomness, Rules, SystemClock, SystemRandom, Wake, masked,
+    DialedGateway, Fleet, GatewayAnchors, GatewayAuthority, GatewayCertificate, IssuedDevice, NoRules,
+    Published, PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport, PushReports,
+    Randomness, Rules, SystemClock, SystemRandom, Wake, masked,
 };
 pub use devices::{Devices, Parts};
 pub use inspector::{Exchange, TooManyWatched, Watched};

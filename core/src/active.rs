@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use actix_web::web;
 use postern_actors::{
-    Announce, Authority, Devices, Notifications, Parts, PushBearer, Settings, Wake,
+    Announce, Authority, Devices, DialedGateway, Fleet, Notifications, Parts, PushBearer, Settings, Wake,
     enrolment::{EnrolmentParts, Enrolments, OrderSigner, Site},
+    gcm::{Gcm, GcmParts},
     trees::Trees,
 };
 use postern_adapters::anchor::FileAnchor;
@@ -19,13 +20,13 @@ use tokio::{
 
 use crate::{
     bearers,
-    config::Config,
+    config::{self, Config},
     device::{self, Blocked, DeviceEndpoint, MessageKey},
     enrol::{self, EnrolEndpoint},
     files,
-    gateways::{Reports, Told, publish},
+    gateways::{LinkFleet, Reports, Signer, Told, keep_joining},
     inside::{Active, Inside},
-    links::{GatewayTarget, LinkFiles, Links, LinksConfig, Lists},
+    links::{LinkFiles, Links, LinksConfig, Lists},
     settings, signer, upkeep,
 };
 
@@ -86,7 +87,8 @@ async fn begin(
     let now = inside.now();
     let lists = Arc::new(Lists::new(inside.random.id(now)));
     let told = Arc::new(Told::load(&inside.store, Arc::clone(&lists)).await?);
-    publish(inside, &lists).await?;
+    let fleet = Arc::new(LinkFleet::new(Arc::clone(&lists)));
+    let gcm = Gcm::start(gcm_parts(inside, &fleet)).await?;
     first_admin(inside).await?;
     let devices = Devices::start(Parts {
         store: inside.store.clone(),
@@ -113,7 +115,7 @@ async fn begin(
     let links = Links::start(
         links_config(inside),
         Arc::clone(&lists),
-        Arc::new(Reports(Arc::clone(inside))),
+        Arc::new(Reports { inside: Arc::clone(inside), gcm: gcm.clone() }),
         epoch.subscribe(),
         Arc::new(move || clock.wall()),
         move |service| {
@@ -122,6 +124,8 @@ async fn begin(
             enrol::configure(service);
         },
     )?;
+    fleet.started(links.clone());
+    gcm.publish_all().await?;
     let trees =
         Trees::new(inside.store.clone(), Arc::clone(&inside.sealer), devices.clone(), inside.objects.clone());
     let bearers = start_notifications(inside, &devices, gateways);
@@ -131,6 +135,7 @@ async fn begin(
         trees: trees.clone(),
         links,
         lists,
+        gcm: gcm.clone(),
         bearers,
     });
     inside.active.store(Some(Arc::clone(&active)));
@@ -141,6 +146,8 @@ async fn begin(
         actix_rt::spawn(upkeep::keep_up(Arc::clone(inside))),
         actix_rt::spawn(trees.keep_reading()),
         actix_rt::spawn(enrolments.keep_watch()),
+        actix_rt::spawn(gcm.clone().keep_up()),
+        actix_rt::spawn(keep_joining(gcm)),
     ];
     Ok(Beside { active, tasks })
 }
@@ -206,6 +213,33 @@ fn limits(config: &Config) -> Settings {
     settings
 }
 
+fn gcm_parts(inside: &Arc<Inside>, fleet: &Arc<LinkFleet>) -> GcmParts {
+    let config = &inside.config;
+    let dialed = |gateway: &config::Gateway| DialedGateway {
+        name: gateway.name.clone(),
+        address: gateway.address.clone(),
+    };
+    GcmParts {
+        store: inside.store.clone(),
+        sealer: Arc::clone(&inside.sealer),
+        clock: Arc::clone(&inside.clock),
+        fleet: Arc::clone(fleet) as Arc<dyn Fleet>,
+        authority: Arc::new(Signer::new(config.clone(), Arc::clone(&inside.random))),
+        configured: config.gateways.iter().map(dialed).collect(),
+        names: vec![url_host(&config.devices.url)],
+    }
+}
+
+/// The host of `https://HOST[:PORT]`; the configuration was checked.
+fn url_host(url: &str) -> String {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = host.split('/').next().unwrap_or(host);
+    match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address.to_owned(),
+        None => host.split(':').next().unwrap_or(host).to_owned(),
+    }
+}
+
 fn links_config(inside: &Inside) -> LinksConfig {
     let config = &inside.config;
     let files = LinkFiles {
@@ -213,12 +247,8 @@ fn links_config(inside: &Inside) -> LinksConfig {
         key: config.at(&config.links.key),
         authority: config.at(&config.links.ca),
     };
-    let gateways = config
-        .gateways
-        .iter()
-        .map(|gateway| GatewayTarget { name: gateway.name.clone(), address: gateway.address.clone() })
-        .collect();
-    let mut links = LinksConfig::new(inside.random.id(inside.now()), files, gateways);
+    // The supervisor says who is dialed.
+    let mut links = LinksConfig::new(inside.random.id(inside.now()), files, Vec::new());
     links.heartbeat = Duration::from_millis(config.links.heartbeat_ms);
     if config.links.threads > 0 {
         links.threads = config.links.threads;

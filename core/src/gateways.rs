@@ -4,6 +4,10 @@
 //! Promise: what the rows say stands in [`Lists`] before the first gateway is dialed, and each change after its
 //! commit; a report counts as taken only when what is to be stored of it is.
 
+mod fleet;
+mod join;
+mod signer;
+
 use std::{
     collections::HashMap,
     future::Future,
@@ -11,24 +15,26 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use postern_actors::{Announce, Wake};
+use postern_actors::{Announce, Wake, gcm::Gcm};
 use postern_store::{
-    ReadError, Store, StoreError, WriteError, gateways,
+    ReadError, Store, StoreError, WriteError,
     lists::{self, List},
     refusals,
 };
 use postern_wire::{
-    link::{
-        AckVerdict, Admission, BlockedEntry, BlockedSubject, CertificateName, ListKind, Refusal, ReportBatch,
-    },
+    link::{Admission, BlockedEntry, BlockedSubject, CertificateName, Refusal, ReportBatch},
     route::RouteHash,
 };
 
 use crate::{
     device::Blocked,
-    inside::{Beat, Inside},
+    inside::Inside,
     links::{self, GatewayReports, Lists},
 };
+
+pub(crate) use fleet::LinkFleet;
+pub(crate) use join::keep_joining;
+pub(crate) use signer::Signer;
 
 /// Entries of a list that are read at once.
 const PAGE: i64 = 4096;
@@ -121,97 +127,39 @@ impl Blocked for Told {
     }
 }
 
-/// Makes the configured gateways known and publishes the newest settings of each.
-pub(crate) async fn publish(inside: &Inside, lists: &Lists) -> Result<(), WriteError> {
-    let configured = inside.config.gateways.clone();
-    let documents = inside
-        .store
-        .write(move |tx| {
-            let mut documents = Vec::new();
-            for gateway in &configured {
-                let known = gateways::find(tx, &gateway.name)?;
-                if known.is_none_or(|row| row.address != gateway.address) {
-                    gateways::put(tx, &gateway.name, &gateway.address)?;
-                }
-                documents.extend(gateways::settings(tx, &gateway.name, None)?);
-            }
-            Ok(documents)
-        })
-        .await?;
-    for settings in documents {
-        match serde_json::from_str(&settings.document) {
-            Ok(document) => lists.publish_document(
-                &settings.gateway,
-                u64::try_from(settings.version).unwrap_or(0),
-                document,
-                data_encoding::HEXLOWER.encode(&settings.sha256),
-            ),
-            Err(error) => {
-                tracing::error!(gateway = settings.gateway, version = settings.version, %error, "settings are damaged");
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Takes reports.
-pub(crate) struct Reports(pub(crate) Arc<Inside>);
+pub(crate) struct Reports {
+    pub(crate) inside: Arc<Inside>,
+    pub(crate) gcm: Gcm,
+}
 
 impl GatewayReports for Reports {
     fn take(&self, gateway: &str, batch: ReportBatch) -> Pin<Box<dyn Future<Output = bool> + Send>> {
-        let inside = Arc::clone(&self.0);
+        let (inside, gcm) = (Arc::clone(&self.inside), self.gcm.clone());
         let gateway = gateway.to_owned();
         Box::pin(async move {
-            let now = inside.now();
             if let Some(heartbeat) = batch.heartbeat {
-                let mut beats = inside.heartbeats.lock().unwrap_or_else(PoisonError::into_inner);
-                beats.insert(gateway.clone(), Beat { at: now, heartbeat });
+                gcm.take_heartbeat(&gateway, heartbeat);
             }
-            if batch.acks.is_empty() && batch.refusals.is_empty() {
-                return true;
+            if batch.retired {
+                gcm.take_retired(&gateway);
             }
-            let acks: Vec<gateways::Ack> = batch
-                .acks
-                .into_iter()
-                .map(|ack| {
-                    let reason = match ack.verdict {
-                        AckVerdict::Applied => None,
-                        AckVerdict::Rejected { reason, .. } => Some(reason),
-                    };
-                    gateways::Ack {
-                        gateway: gateway.clone(),
-                        kind: kind(ack.kind).to_owned(),
-                        version: i64::try_from(ack.version).unwrap_or(i64::MAX),
-                        ok: reason.is_none(),
-                        reason,
-                        at: now,
-                    }
-                })
-                .collect();
-            let refused: Vec<refusals::Refusal> =
-                batch.refusals.into_iter().map(|refusal| row(&inside, &gateway, refusal)).collect();
-            let stored = inside
-                .store
-                .write(move |tx| {
-                    for ack in &acks {
-                        gateways::acknowledge(tx, ack.clone())?;
-                    }
-                    refusals::record(tx, refused.clone())
-                })
-                .await;
+            let stored = async {
+                gcm.take_acks(&gateway, batch.acks).await?;
+                gcm.take_requests(&gateway, batch.requests).await?;
+                if batch.refusals.is_empty() {
+                    return Ok(());
+                }
+                let refused: Vec<refusals::Refusal> =
+                    batch.refusals.into_iter().map(|refusal| row(&inside, &gateway, refusal)).collect();
+                inside.store.write(move |tx| refusals::record(tx, refused.clone())).await
+            };
+            let stored: Result<(), WriteError> = stored.await;
             if let Err(error) = &stored {
                 tracing::warn!(%error, "a gateway's report was not stored; it comes again");
             }
             stored.is_ok()
         })
-    }
-}
-
-const fn kind(kind: ListKind) -> &'static str {
-    match kind {
-        ListKind::Settings => "settings",
-        ListKind::Blocked => "blocked",
-        ListKind::Routes => "routes",
     }
 }
 

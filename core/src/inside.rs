@@ -1,16 +1,20 @@
 //! What the core's parts share: store, keys, clock, and, while this core is the active one, devices and links.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use arc_swap::ArcSwapOption;
 use postern_actors::{
-    Clock, Devices, PushBearer, Randomness, enrolment::Enrolments, objects::Objects, trees::Trees,
+    Clock, Devices, PushBearer, Randomness,
+    enrolment::Enrolments,
+    gcm::{GatewayBeat, Gcm},
+    objects::Objects,
+    trees::Trees,
 };
 use postern_store::{Sealer, Store};
-use postern_wire::{link::Heartbeat, terms::UtcMillis};
+use postern_wire::terms::UtcMillis;
 
 use crate::{
     admin::{
@@ -51,8 +55,6 @@ pub struct Inside {
     pub active: ArcSwapOption<Active>,
     /// Sign-ins that failed lately, tokens used lately.
     pub sign_ins: SignIns,
-    /// The gateways' last heartbeats.
-    pub heartbeats: Mutex<HashMap<String, Beat>>,
     /// What was wrong at the start and is not the end of it: shown by `status`.
     pub troubles: Mutex<Vec<String>>,
     /// When this core started.
@@ -71,17 +73,10 @@ pub struct Active {
     pub links: Links,
     /// What gateways are to hold.
     pub lists: Arc<Lists>,
+    /// The supervisor of the gateways.
+    pub gcm: Gcm,
     /// The bearers of pushes to telephone numbers.
     pub bearers: Vec<Arc<dyn PushBearer>>,
-}
-
-/// A heartbeat and when it came.
-#[derive(Clone, Debug)]
-pub struct Beat {
-    /// When, by the core's clock.
-    pub at: UtcMillis,
-    /// What it said.
-    pub heartbeat: Heartbeat,
 }
 
 impl Inside {
@@ -101,8 +96,14 @@ impl Inside {
 
     /// A gateway's last heartbeat.
     #[must_use]
-    pub fn beat(&self, gateway: &str) -> Option<Beat> {
-        self.heartbeats.lock().unwrap_or_else(PoisonError::into_inner).get(gateway).cloned()
+    pub fn beat(&self, gateway: &str) -> Option<GatewayBeat> {
+        self.active.load().as_ref().and_then(|active| active.gcm.beat(gateway))
+    }
+
+    /// The last heartbeats of all gateways.
+    #[must_use]
+    pub fn beats(&self) -> BTreeMap<String, GatewayBeat> {
+        self.active.load().as_ref().map(|active| active.gcm.beats()).unwrap_or_default()
     }
 
     /// What was wrong at the start.

@@ -25,7 +25,7 @@ use actix_web::web;
 use postern_wire::{link::ReportBatch, terms::UtcMillis};
 use uuid::Uuid;
 
-pub use lists::{Lists, Wake};
+pub use lists::{Lists, ListsAt, Wake};
 pub use state::GatewayStatus;
 
 use state::{Hub, Phase};
@@ -148,6 +148,11 @@ impl Links {
     /// links.
     pub fn set_gateways(&self, gateways: &[GatewayTarget]) {
         self.hub.set_gateways(gateways);
+    }
+
+    /// Accepts no link certificate of these serial numbers (lower-case hex, no leading zero octets) any more.
+    pub fn refuse_certificates(&self, serials: Vec<String>) {
+        self.hub.refused.store(Arc::new(serials.into_iter().collect()));
     }
 
     /// The state of each gateway's links, in the order of their names.

@@ -8,7 +8,7 @@ use std::{
 
 use actix_web::{HttpResponse, web};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use postern_actors::NotificationFigures;
+use postern_actors::{NotificationFigures, gcm::GatewayBeat};
 use postern_store::{Activity, alarms};
 
 use crate::{
@@ -56,7 +56,7 @@ async fn readyz(inside: web::Data<Inside>) -> HttpResponse {
     if !health.up {
         return text(503, "the database does not answer\n".to_owned());
     }
-    if !connected && !inside.config.gateways.is_empty() {
+    if !connected && !active.links.status().is_empty() {
         return text(503, "no gateway is connected\n".to_owned());
     }
     text(200, "ready\n".to_owned())
@@ -188,14 +188,9 @@ fn of_gateways(inside: &Inside, out: &mut String) {
             i32::from(link.watching)
         );
     }
-    let beats: Vec<_> = inside
-        .config
-        .gateways
-        .iter()
-        .filter_map(|gateway| Some((label(&gateway.name), inside.beat(&gateway.name)?)))
-        .collect();
-    type Figure = (&'static str, &'static str, &'static str, fn(&crate::inside::Beat) -> i128);
-    let figures: [Figure; 9] = [
+    let beats: Vec<_> = inside.beats().into_iter().map(|(name, beat)| (label(&name), beat)).collect();
+    type Figure = (&'static str, &'static str, &'static str, fn(&GatewayBeat) -> i128);
+    let figures: [Figure; 12] = [
         ("postern_gateway_connections", "gauge", "Device connections open.", |b| {
             b.heartbeat.connections.into()
         }),
@@ -208,9 +203,7 @@ fn of_gateways(inside: &Inside, out: &mut String) {
         }),
         ("postern_gateway_request_links_busy", "gauge", "Of these, busy.", |b| b.heartbeat.links.busy.into()),
         ("postern_gateway_resident_bytes", "gauge", "Its resident memory.", |b| b.heartbeat.rss.into()),
-        ("postern_gateway_clock_skew_ms", "gauge", "Its clock less the core's.", |b| {
-            b.heartbeat.clock.since(b.at).into()
-        }),
+        ("postern_gateway_clock_skew_ms", "gauge", "Its clock less the core's.", |b| b.skew_ms.into()),
         ("postern_gateway_heartbeat_seconds", "gauge", "When its last heartbeat came, Unix time.", |b| {
             b.at.0.div_euclid(1000).into()
         }),
@@ -220,6 +213,16 @@ fn of_gateways(inside: &Inside, out: &mut String) {
             "When its device-side certificate expires, Unix time.",
             |b| b.heartbeat.device_certificate_not_after.0.div_euclid(1000).into(),
         ),
+        (
+            "postern_gateway_link_certificate_not_after_seconds",
+            "gauge",
+            "When its link certificate expires, Unix time.",
+            |b| b.heartbeat.link_certificate_not_after.0.div_euclid(1000).into(),
+        ),
+        ("postern_gateway_uptime_seconds", "gauge", "How long it has run.", |b| b.heartbeat.uptime_s.into()),
+        ("postern_gateway_settings_version", "gauge", "Settings document in force there.", |b| {
+            b.heartbeat.settings.into()
+        }),
     ];
     for (name, kind, help, figure) in figures {
         head(out, name, kind, help);

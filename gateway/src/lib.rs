@@ -34,6 +34,7 @@ mod report;
 pub mod run;
 mod settings;
 mod shared;
+mod tls;
 
 pub use config::Config;
 pub use pem::PemError;

@@ -128,20 +128,21 @@ impl Gateway {
         config.check()?;
         fs::create_dir_all(&config.state)
             .map_err(|source| StartError::State { path: config.state.clone(), source })?;
-        let link = listen("link port", "link.listen", config.link.listen)?;
-        let observe = listen("metrics port", "observe.listen", config.observe.listen)?;
         let workers = match config.workers {
             0 => thread::available_parallelism().map_or(2, usize::from),
             workers => workers,
         };
         // Looked at before the files are read: a change in between is noticed.
         let seen = changed_at(&config);
-        let started_with = config.device.listen;
+        let (started_with, link_at, observe_at) =
+            (config.device.listen, config.link.listen, config.observe.listen);
         let shared = Shared::new(config, clock, boot, workers, extra.set_log, |settings| {
             Ports::bind(&settings.device_addresses(started_with))
                 .map_err(|(address, source)| cannot_listen("device port", "device.listen", address, source))
         })?;
         let shared = Arc::new(shared);
+        let link = listen("link port", "link.listen", link_at)?;
+        let observe = listen("metrics port", "observe.listen", observe_at)?;
         let addresses = Addresses {
             device: shared.ports.addresses().first().copied().unwrap_or(started_with),
             link: link.local_addr()?,

@@ -6,6 +6,7 @@
 mod clock;
 mod codec;
 mod echo;
+mod gateways;
 mod libwbxml;
 mod load;
 mod scale;
@@ -52,6 +53,8 @@ enum Section {
     Postgres,
     /// 100,000 enrolled devices: memory, first session, standby take-over.
     Scale,
+    /// Eight gateways: lists to the last acknowledgement, and the loss of one.
+    Gateways,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -80,6 +83,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted(Section::Scale) {
         section("100,000 enrolled devices", scale::run(arguments.quick))?;
+    }
+    if wanted(Section::Gateways) {
+        section("Eight gateways", gateways::run(arguments.quick))?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ pub mod binaries;
 pub mod ctl;
 pub mod device;
 pub mod dm_client;
+pub mod fleet;
 pub mod kannel;
 pub mod perimeter;
 pub mod process;

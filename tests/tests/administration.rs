@@ -245,16 +245,17 @@ fn a_gateway_tells_why_a_device_was_refused() {
 fn a_gateway_s_settings_change_under_if_match_and_come_into_force() {
     let site = Site::start(&Plan::default());
     let ctl = site.ctl();
-    let settings = ctl.ok(&["gateway", "settings", GATEWAY]);
+    let settings = ctl.ok(&["gateway", "settings", "get", GATEWAY]);
     let mut document = settings["document"].clone();
     document["retry_after_s"] = Value::from(77);
     let file = site.path("settings.json");
     std::fs::write(&file, document.to_string()).expect("a file in the site's folder");
 
-    let _ = ctl.ok(&["gateway", "settings", GATEWAY, "--set", &file.to_string_lossy(), "--reason", "slower"]);
+    let file = file.to_string_lossy();
+    let _ = ctl.ok(&["gateway", "settings", "set", GATEWAY, "--file", &file, "--reason", "slower"]);
 
     let in_force =
-        || Some(ctl.ok(&["gateway", "settings", GATEWAY])).filter(|now| now["state"] == "in-force");
+        || Some(ctl.ok(&["gateway", "settings", "get", GATEWAY])).filter(|now| now["state"] == "in-force");
     let now = wait::until("the settings to be in force", READY, in_force, || site.logs());
     assert_eq!(now["document"]["retry_after_s"], 77);
     assert!(now["version"].as_u64() > settings["version"].as_u64());

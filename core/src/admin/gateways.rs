@@ -1,25 +1,41 @@
-//! Gateways: what the core knows of each, and their settings documents.
+//! Gateways: what the core knows of each, and what is done with them.
+//!
+//! - [`settings`]: documents, versions, roll-back. [`defaults`]: what is set for all, and its roll-out.
+//! - [`members`]: bundles, retirement, certificates.
 
-use actix_web::{HttpRequest, web};
+mod defaults;
+mod members;
+mod settings;
+
+use std::time::Duration;
+
+use actix_web::web;
+use postern_actors::gcm::GatewayBeat;
 use postern_api::{
     Page, Time,
-    gateways::{DocumentState, Gateway, GatewayHeartbeat, GatewaySettings, PutGatewaySettings},
-    page::PageQuery,
+    gateways::{
+        DocumentState, Gateway, GatewayCertificateInUse, GatewayHeartbeat, GatewayListState, GatewayLists,
+    },
 };
-use postern_store::{Reader, StoreError, gateways};
-use postern_wire::link::Settings;
-use serde_json::json;
+use postern_store::{
+    Reader, StoreError,
+    gateways::{self as rows, JOINING, RETIRED},
+};
+use serde::Deserialize;
 
 use super::{
-    answer::{self, Answer, IfMatch, Window},
+    answer::{self, Answer},
     auth::Caller,
-    devices::REASON,
-    problem::{Refused, internal},
-    write::{Done, Stop},
+    problem::Refused,
 };
-use crate::inside::Inside;
+use crate::{inside::Inside, links::ListsAt};
 
-const VERSIONS: &str = "settings-versions";
+pub(super) use defaults::{put_defaults, show_defaults as defaults, stop_roll_out};
+pub(super) use members::{add, certificates, import, renew, retire};
+pub(super) use settings::{put_settings, roll_back, show_settings as settings, versions};
+
+/// The longest that somebody may wait for acknowledgements, milliseconds.
+const WAIT_MS: u64 = 30_000;
 
 pub(super) async fn list(inside: web::Data<Inside>, _: Caller) -> Answer {
     answer::ok(&Page { items: all(&inside).await?, next_cursor: None })
@@ -27,43 +43,61 @@ pub(super) async fn list(inside: web::Data<Inside>, _: Caller) -> Answer {
 
 pub(super) async fn show(inside: web::Data<Inside>, path: web::Path<String>, _: Caller) -> Answer {
     let name = path.into_inner();
-    let found = all(&inside).await?.into_iter().find(|gateway| gateway.name == name);
+    let found = every(&inside).await?.into_iter().find(|gateway| gateway.name == name);
     answer::ok(&found.ok_or_else(|| Refused::not_found("gateway", &name))?)
 }
 
-/// Every configured gateway, in order of name.
+/// Every gateway that is not retired, in order of name.
 pub(super) async fn all(inside: &Inside) -> Result<Vec<Gateway>, Refused> {
-    let rows = inside.store.read(gateways::list).await?;
+    Ok(every(inside).await?.into_iter().filter(|gateway| gateway.state != RETIRED).collect())
+}
+
+async fn every(inside: &Inside) -> Result<Vec<Gateway>, Refused> {
+    let rows = inside
+        .store
+        .read(|r| {
+            let mut all = Vec::new();
+            for row in rows::list(r)? {
+                let fallen = fallen(r, &row)?;
+                all.push((row, fallen));
+            }
+            Ok(all)
+        })
+        .await?;
     let active = inside.active.load_full();
     let links = active.as_ref().map(|active| active.links.status()).unwrap_or_default();
-    let mut all: Vec<Gateway> = inside
-        .config
-        .gateways
-        .iter()
-        .map(|configured| {
-            let row = rows.iter().find(|row| row.name == configured.name);
-            let link = links.iter().find(|link| link.name == configured.name);
-            let beat = inside.beat(&configured.name);
-            let state = match link {
-                None => "standby",
-                Some(link) if link.watching => "connected",
-                Some(link) if link.last_error.is_some() => "unreachable",
-                Some(_) => "connecting",
+    let lists = active.as_ref().map_or((0, 0), |active| active.lists.versions());
+    let mut all: Vec<Gateway> = rows
+        .into_iter()
+        .map(|(row, fallen)| {
+            let link = links.iter().find(|link| link.name == row.name);
+            let beat = inside.beat(&row.name);
+            let state = match (row.state.as_str(), link) {
+                (RETIRED, _) => RETIRED,
+                (_, Some(link)) if link.watching => "connected",
+                (JOINING, _) => JOINING,
+                (_, Some(link)) if link.last_error.is_some() => "unreachable",
+                (_, Some(_)) => "connecting",
+                (_, None) if active.is_some() => "not dialed",
+                (_, None) => "standby",
             };
-            let lists = active.as_ref().map_or((0, 0), |active| active.lists.versions());
             Gateway {
-                name: configured.name.clone(),
-                address: configured.address.clone(),
+                address: row.address.clone(),
+                origin: row.origin.clone(),
                 state: state.to_owned(),
                 since: link.and_then(|link| link.last_hello).filter(|_| state == "connected").map(Time),
-                error: link.and_then(|link| link.last_error.clone()),
+                error: match state {
+                    RETIRED => row.ended_because.clone(),
+                    _ => link.and_then(|link| link.last_error.clone()),
+                },
                 version: link.and_then(|link| link.version.clone()),
                 links: link.map_or(0, |link| link.request_links),
-                documents: documents(row, beat.as_ref(), lists),
+                documents: documents(&row, fallen, beat.as_ref(), lists),
                 link_certificate_not_after: beat
                     .as_ref()
                     .map(|beat| Time(beat.heartbeat.link_certificate_not_after)),
                 heartbeat: beat.map(heartbeat),
+                name: row.name,
             }
         })
         .collect();
@@ -71,15 +105,25 @@ pub(super) async fn all(inside: &Inside) -> Result<Vec<Gateway>, Refused> {
     Ok(all)
 }
 
+/// Why the newest version of a gateway's settings is not wanted any more.
+fn fallen(r: &mut Reader, row: &rows::Gateway) -> Result<Option<String>, StoreError> {
+    if row.settings_newest == row.settings_wanted {
+        return Ok(None);
+    }
+    let newest = rows::settings(r, &row.name, Some(row.settings_newest))?;
+    let rejected = newest.filter(|newest| newest.state == "rejected");
+    Ok(rejected.map(|newest| format!("{}: {}", newest.version, newest.answer.unwrap_or_default())))
+}
+
 fn documents(
-    row: Option<&gateways::Gateway>,
-    beat: Option<&crate::inside::Beat>,
+    row: &rows::Gateway,
+    fallen: Option<String>,
+    beat: Option<&GatewayBeat>,
     (blocked, routes): (u64, u64),
 ) -> Vec<DocumentState> {
     let number = |n: i64| u64::try_from(n).unwrap_or(0);
-    let wanted = row.map_or(0, |row| number(row.settings_wanted));
-    let settings_in_force = row.map(|row| number(row.settings_in_force));
-    let rejected = row.and_then(|row| row.settings_rejected.clone());
+    let wanted = number(row.settings_wanted);
+    let in_force = number(row.settings_in_force);
     let state = |kind: &str, wanted: u64, in_force: Option<u64>, reason: Option<String>| DocumentState {
         kind: kind.to_owned(),
         wanted,
@@ -93,17 +137,29 @@ fn documents(
         reason,
     };
     vec![
-        state("settings", wanted, settings_in_force, rejected),
+        state("settings", wanted, Some(in_force), fallen),
         state("blocked", blocked, beat.map(|beat| beat.heartbeat.blocked), None),
         state("routes", routes, beat.map(|beat| beat.heartbeat.routes), None),
     ]
 }
 
-fn heartbeat(beat: crate::inside::Beat) -> GatewayHeartbeat {
+pub(super) fn heartbeat(beat: GatewayBeat) -> GatewayHeartbeat {
     let told = beat.heartbeat;
+    let in_use = |known: postern_wire::link::CertificateState| GatewayCertificateInUse {
+        port: known.role.as_str().to_owned(),
+        serial: known.serial,
+        not_after: Time(known.not_after),
+        managed: known.managed,
+    };
     GatewayHeartbeat {
         at: Time(beat.at),
-        clock_skew_ms: told.clock.since(beat.at),
+        clock_skew_ms: beat.skew_ms,
+        clock_skew_error_ms: beat.skew_error_ms,
+        uptime_s: told.uptime_s,
+        listening: told.listening,
+        settings_good: told.settings_good,
+        certificates: told.certificates.into_iter().map(in_use).collect(),
+        troubles: told.troubles,
         connections: told.connections,
         in_flight: told.in_flight,
         requests: told.relayed,
@@ -113,124 +169,49 @@ fn heartbeat(beat: crate::inside::Beat) -> GatewayHeartbeat {
     }
 }
 
-fn known(inside: &Inside, name: &str) -> Result<(), Refused> {
-    if inside.config.gateways.iter().any(|gateway| gateway.name == name) {
-        return Ok(());
-    }
-    Err(Refused::not_found("gateway", name))
-}
-
-pub(super) async fn settings(inside: web::Data<Inside>, path: web::Path<String>, _: Caller) -> Answer {
-    let name = path.into_inner();
-    known(&inside, &name)?;
-    let settings = inside.store.read(move |r| current(r, &name)).await?;
-    answer::tagged(200, settings.version, &settings)
-}
-
-/// The newest document; a gateway without one has the defaults, as version 0.
-fn current(r: &mut Reader, name: &str) -> Result<GatewaySettings, StoreError> {
-    let row = gateways::find(r, name)?;
-    match gateways::settings(r, name, None)? {
-        Some(settings) => Ok(view(settings, row.as_ref())),
-        None => Ok(GatewaySettings {
-            version: 0,
-            created_at: Time(row.map_or_else(Default::default, |row| row.added_at)),
-            created_by: "default".to_owned(),
-            sha256: Settings::default().digest(),
-            state: "in-force".to_owned(),
-            rejected: None,
-            document: serde_json::to_value(Settings::default()).unwrap_or_default(),
-        }),
+/// The row of a gateway that is not retired.
+fn member(r: &mut Reader, name: &str) -> Result<rows::Gateway, Refused> {
+    match rows::find(r, name)? {
+        Some(row) if row.state != RETIRED => Ok(row),
+        _ => Err(Refused::not_found("gateway", name)),
     }
 }
 
-fn view(settings: gateways::Settings, row: Option<&gateways::Gateway>) -> GatewaySettings {
-    let rejected = row
-        .and_then(|row| row.settings_rejected.as_deref()?.strip_prefix(&format!("{}: ", settings.version)))
-        .map(str::to_owned);
-    let state = match row {
-        Some(row) if row.settings_in_force == settings.version => "in-force",
-        Some(row) if row.settings_wanted != settings.version => "replaced",
-        _ if rejected.is_some() => "rejected",
-        _ => "pending",
-    };
-    GatewaySettings {
-        version: u64::try_from(settings.version).unwrap_or(0),
-        created_at: Time(settings.at),
-        created_by: settings.actor,
-        sha256: data_encoding::HEXLOWER.encode(&settings.sha256),
-        state: state.to_owned(),
-        rejected,
-        document: serde_json::from_str(&settings.document).unwrap_or_default(),
-    }
+/// What may be asked of the lists.
+#[derive(Deserialize)]
+pub(super) struct ListsQuery {
+    #[serde(default)]
+    wait_ms: u64,
 }
 
-pub(super) async fn put_settings(
-    inside: web::Data<Inside>,
-    request: HttpRequest,
-    path: web::Path<String>,
-    body: web::Json<PutGatewaySettings>,
-    caller: Caller,
-) -> Answer {
-    let name = path.into_inner();
-    known(&inside, &name)?;
-    let if_match = IfMatch::read(&request)?;
-    let body = body.into_inner();
-    let reason = answer::optional_text("/reason", body.reason.as_deref(), REASON)?;
-    // Checked once before the transaction, so that a bad document is refused whatever its version is.
-    read(&body.document, 1)?;
+pub(super) async fn lists(inside: web::Data<Inside>, query: web::Query<ListsQuery>, _: Caller) -> Answer {
+    if query.wait_ms > WAIT_MS {
+        return Err(Refused::invalid("wait_ms", "at most 30000"));
+    }
     let active = inside.active()?;
-    let by = caller.name();
-    let gateway = name.clone();
-    let (settings, document) = inside
-        .change(&caller, move |tx| {
-            let row = gateways::find(tx, &gateway)?.ok_or_else(|| Refused::not_found("gateway", &gateway))?;
-            if_match.check(u64::try_from(row.settings_wanted).unwrap_or(0))?;
-            let settings = read(&body.document, u64::try_from(row.settings_wanted).unwrap_or(0) + 1)?;
-            let text = serde_json::to_string(&settings).map_err(|error| internal(&error))?;
-            let digest = data_encoding::HEXLOWER
-                .decode(settings.digest().as_bytes())
-                .ok()
-                .and_then(|octets| octets.try_into().ok())
-                .ok_or_else(|| internal(&"a digest that is not 32 octets"))?;
-            gateways::add_settings(tx, &gateway, &text, digest, &by)?;
-            let detail = json!({"version": settings.version, "reason": reason});
-            let value = (current(tx, &gateway)?, settings);
-            Ok::<_, Stop>(Done { object: format!("gateway:{gateway}"), detail, value })
+    let (blocked, routes) = active.lists.versions();
+    let wanted = ListsAt { blocked, routes };
+    let watching: Vec<String> =
+        active.links.status().into_iter().filter(|link| link.watching).map(|link| link.name).collect();
+    let limit = Duration::from_millis(query.wait_ms);
+    active.lists.acknowledged_by_all(&watching, wanted, limit).await;
+    let gateways: Vec<GatewayListState> = active
+        .links
+        .status()
+        .into_iter()
+        .map(|link| {
+            let at = active.lists.at(&link.name);
+            GatewayListState {
+                gateway: link.name,
+                connected: link.watching,
+                blocked: at.blocked,
+                routes: at.routes,
+                lag: blocked.saturating_sub(at.blocked) + routes.saturating_sub(at.routes),
+            }
         })
-        .await?;
-    active.lists.publish_settings(&name, &document).map_err(|error| internal(&error))?;
-    answer::tagged(200, settings.version, &settings)
-}
-
-/// Reads and checks a document, as the gateway will, under the version that it gets.
-fn read(document: &serde_json::Value, version: u64) -> Result<Settings, Refused> {
-    let mut document = document.clone();
-    match document.as_object_mut() {
-        Some(fields) => fields.insert("version".to_owned(), version.into()),
-        None => return Err(Refused::invalid("/document", "a settings document is a JSON object")),
-    };
-    Settings::read(&document).map_err(|error| Refused::invalid("/document", error.to_string()))
-}
-
-pub(super) async fn versions(
-    inside: web::Data<Inside>,
-    path: web::Path<String>,
-    query: web::Query<PageQuery>,
-    _: Caller,
-) -> Answer {
-    let name = path.into_inner();
-    known(&inside, &name)?;
-    let window = Window::read(VERSIONS, query.limit, query.cursor.as_deref())?;
-    let before: Option<u64> = window.place()?;
-    let rows = inside
-        .store
-        .read(move |r| {
-            let row = gateways::find(r, &name)?;
-            let history = gateways::settings_history(r, &name, 10_000)?;
-            Ok(history.into_iter().map(|settings| view(settings, row.as_ref())).collect::<Vec<_>>())
-        })
-        .await?;
-    let rows = rows.into_iter().filter(|row| before.is_none_or(|before| row.version < before)).collect();
-    answer::ok(&window.page(VERSIONS, rows, |row| row.version.to_string(), |row| row))
+        .collect();
+    let acknowledged_by_all = gateways.iter().all(|state| {
+        !state.connected || ListsAt { blocked: state.blocked, routes: state.routes }.has(wanted)
+    });
+    answer::ok(&GatewayLists { blocked, routes, acknowledged_by_all, gateways })
 }

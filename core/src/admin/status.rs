@@ -187,11 +187,10 @@ pub(crate) fn certificates(inside: &Inside, now: UtcMillis) -> Vec<CertificateSt
             }
         })
         .collect();
-    for gateway in &config.gateways {
-        let Some(beat) = inside.beat(&gateway.name) else { continue };
+    for (gateway, beat) in inside.beats() {
         let told = [
-            (format!("gateway {}", gateway.name), beat.heartbeat.device_certificate_not_after),
-            (format!("gateway {} link", gateway.name), beat.heartbeat.link_certificate_not_after),
+            (format!("gateway {gateway}"), beat.heartbeat.device_certificate_not_after),
+            (format!("gateway {gateway} link"), beat.heartbeat.link_certificate_not_after),
         ];
         all.extend(told.into_iter().map(|(name, not_after)| judged(name, None, not_after, now)));
     }

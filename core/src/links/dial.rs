@@ -10,7 +10,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
@@ -43,6 +43,8 @@ pub(super) struct Link {
     pub(super) role: LinkRole,
     /// The gateway's hello has come and was good.
     pub(super) greeted: AtomicBool,
+    /// What broke the stream, if something did.
+    broken: Mutex<Option<String>>,
 }
 
 /// A dialed stream that knows which link it is.
@@ -58,7 +60,11 @@ enum DialError {
     #[error("cannot connect to {address}: {source}")]
     Connect { address: String, source: io::Error },
     #[error("{address} is not the gateway {name:?}, or its link certificate is not good: {source}")]
-    Tls { address: String, name: String, source: io::Error },
+    Certificate { address: String, name: String, source: io::Error },
+    #[error("{address} refused the handshake: {source}")]
+    Refused { address: String, source: io::Error },
+    #[error("the connection to {address} broke before the handshake was done: {source}")]
+    Broken { address: String, source: io::Error },
     #[error("{0} does not speak the link protocol")]
     Alpn(String),
     #[error("{0} did not answer in time")]
@@ -109,6 +115,7 @@ where
             gateway: Arc::clone(&gateway),
             role: slot.role,
             greeted: AtomicBool::new(false),
+            broken: Mutex::default(),
         });
         let ended = match dial(&hub, &gateway).await {
             Ok(tls) => serve_until_closed(LinkStream { tls, link: Arc::clone(&link) }, &*serve).await,
@@ -160,7 +167,7 @@ async fn may_dial(hub: &Hub, slot: &Slot) -> bool {
 async fn dial(hub: &Hub, gateway: &Gateway) -> Result<TlsStream<TcpStream>, DialError> {
     let address = gateway.target.address.clone();
     let connect = async {
-        let config = tls::client_config(&hub.config.files, &gateway.target.name)?;
+        let config = tls::client_config(&hub.config.files, &gateway.target.name, hub.refused.load_full())?;
         let stream = TcpStream::connect(&address)
             .await
             .map_err(|source| DialError::Connect { address: address.clone(), source })?;
@@ -168,11 +175,10 @@ async fn dial(hub: &Hub, gateway: &Gateway) -> Result<TlsStream<TcpStream>, Dial
         // The name goes nowhere (SNI is off) and the verifier looks at the SAN URI instead.
         let nobody = ServerName::try_from("link.invalid").expect("a fixed DNS name");
         let connector = TlsConnector::from(Arc::new(config));
-        let stream = connector.connect(nobody, stream).await.map_err(|source| DialError::Tls {
-            address: address.clone(),
-            name: gateway.target.name.clone(),
-            source,
-        })?;
+        let stream = connector
+            .connect(nobody, stream)
+            .await
+            .map_err(|source| failed(&address, &gateway.target.name, source))?;
         if stream.get_ref().1.alpn_protocol() == Some(ALPN) {
             Ok(stream)
         } else {
@@ -182,6 +188,16 @@ async fn dial(hub: &Hub, gateway: &Gateway) -> Result<TlsStream<TcpStream>, Dial
     timeout(hub.config.dial_timeout, connect)
         .await
         .unwrap_or_else(|_| Err(DialError::TooSlow(address.clone())))
+}
+
+/// Only what TLS says of a certificate is trouble with certificates; a connection that was reset is not.
+fn failed(address: &str, name: &str, source: io::Error) -> DialError {
+    let (address, name) = (address.to_owned(), name.to_owned());
+    match source.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(_)) => DialError::Certificate { address, name, source },
+        Some(_) => DialError::Refused { address, source },
+        None => DialError::Broken { address, source },
+    }
 }
 
 async fn serve_until_closed<S>(stream: LinkStream, serve: &S) -> Result<(), String>
@@ -201,11 +217,14 @@ where
     };
     tokio::select! {
         ended = served => match ended {
-            Ok(()) if !link.greeted.load(Ordering::Relaxed) => {
-                Err("the gateway closed the link at once: it does not accept this core's certificate".to_owned())
+            Ok(()) if link.greeted.load(Ordering::Relaxed) => Ok(()),
+            ended => {
+                let broken = link.broken.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let ended = ended.err().map(|error| error.to_string());
+                Err(broken.or(ended).unwrap_or_else(|| {
+                    "the gateway closed the link before its hello; its own log says why".to_owned()
+                }))
             }
-            Ok(()) => Ok(()),
-            Err(error) => Err(error.to_string()),
         },
         _ = phase.wait_for(|phase| *phase == Phase::Stopped) => Ok(()),
         _ = removed.wait_for(|removed| *removed) => Ok(()),
@@ -244,13 +263,28 @@ impl Drop for Counted {
     }
 }
 
+/// What the gateway does not accept of this core comes as an alert with the first read (TLS 1.3).
+fn why_broken(error: &io::Error) -> String {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::AlertReceived(alert)) => {
+            format!("the gateway does not accept this core's link certificate: alert {alert:?}")
+        }
+        _ => format!("the connection broke: {error}"),
+    }
+}
+
 impl AsyncRead for LinkStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_read(cx, buf)
+        let read = Pin::new(&mut self.tls).poll_read(cx, buf);
+        if let Poll::Ready(Err(error)) = &read {
+            let said = why_broken(error);
+            self.link.broken.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(said);
+        }
+        read
     }
 }
 

@@ -23,6 +23,8 @@ use uuid::Uuid;
 
 /// So many changes are kept for deltas; a gateway that is further behind gets the list in full.
 const LOG: usize = 16 * 1024;
+/// So many lines for single gateways may wait for a slow watch; what is lost is asked for again.
+const LINES: usize = 256;
 /// So many wake-ups may wait for a slow watch before the oldest are lost (a device asks again by itself).
 const WAKES: usize = 4 * 1024;
 
@@ -30,9 +32,17 @@ const WAKES: usize = 4 * 1024;
 pub struct Lists {
     held: Mutex<Held>,
     changed: watch::Sender<u64>,
-    /// Told when a gateway has acknowledged routes.
+    /// Told when a gateway has acknowledged a list.
     acknowledged: watch::Sender<()>,
     wakes: broadcast::Sender<Wake>,
+    lines: broadcast::Sender<Addressed>,
+}
+
+/// A line for one gateway.
+#[derive(Clone, Debug)]
+pub(super) struct Addressed {
+    pub(super) gateway: Arc<str>,
+    pub(super) line: WatchLine,
 }
 
 /// A wake-up for the gateways: whichever holds the device passes it on.
@@ -51,8 +61,25 @@ struct Held {
     settings: BTreeMap<String, Announced>,
     blocked: Versioned<BlockedSubject, Admission>,
     routes: Versioned<RouteHash, ()>,
-    /// The routes' version that each gateway last acknowledged.
-    routes_at: BTreeMap<String, u64>,
+    /// The versions that each gateway last acknowledged: blocked list and routes.
+    at: BTreeMap<String, ListsAt>,
+}
+
+/// The versions of both lists that a gateway has; 0 before it has said so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListsAt {
+    /// The blocked list.
+    pub blocked: u64,
+    /// The known routes.
+    pub routes: u64,
+}
+
+impl ListsAt {
+    /// Whether both are at least at these versions.
+    #[must_use]
+    pub const fn has(self, wanted: Self) -> bool {
+        self.blocked >= wanted.blocked && self.routes >= wanted.routes
+    }
 }
 
 struct Announced {
@@ -70,13 +97,14 @@ impl Lists {
             settings: BTreeMap::new(),
             blocked: Versioned::default(),
             routes: Versioned::default(),
-            routes_at: BTreeMap::new(),
+            at: BTreeMap::new(),
         };
         Self {
             held: Mutex::new(held),
             changed: watch::Sender::new(0),
             acknowledged: watch::Sender::new(()),
             wakes: broadcast::Sender::new(WAKES),
+            lines: broadcast::Sender::new(LINES),
         }
     }
 
@@ -94,6 +122,17 @@ impl Lists {
     /// Like [`Lists::publish_settings`] with a document as it is stored; the gateway judges it.
     pub fn publish_document(&self, gateway: &str, version: u64, document: serde_json::Value, sha256: String) {
         self.publish_settings_line(gateway, version, WatchLine::Settings { version, document, sha256 });
+    }
+
+    /// Makes no document what the gateway is to have: its defaults hold.
+    pub fn withdraw_settings(&self, gateway: &str) {
+        self.change(|held| held.settings.remove(gateway));
+    }
+
+    /// Sends a line to one gateway, if it watches now.
+    pub fn send(&self, gateway: &str, line: WatchLine) {
+        // No gateway watches: what the line would say is asked for again.
+        let _ = self.lines.send(Addressed { gateway: gateway.into(), line });
     }
 
     /// Replaces the whole blocked list. Returns its version.
@@ -141,11 +180,18 @@ impl Lists {
     }
 
     pub(super) fn acknowledged(&self, gateway: &str, ack: &Ack) {
-        if ack.kind == ListKind::Routes && ack.verdict == AckVerdict::Applied {
-            self.lock().routes_at.insert(gateway.to_owned(), ack.version);
-            self.acknowledged.send_replace(());
-        }
         if ack.kind != ListKind::Settings {
+            if ack.verdict == AckVerdict::Applied {
+                let mut held = self.lock();
+                let at = held.at.entry(gateway.to_owned()).or_default();
+                match ack.kind {
+                    ListKind::Blocked => at.blocked = ack.version,
+                    ListKind::Routes => at.routes = ack.version,
+                    ListKind::Settings => {}
+                }
+                drop(held);
+                self.acknowledged.send_replace(());
+            }
             return;
         }
         if let Some(announced) = self.lock().settings.get_mut(gateway) {
@@ -159,21 +205,40 @@ impl Lists {
     /// Waits until each of these gateways has acknowledged the routes' version `version`, for `limit` at most: after
     /// it, a device that was just enrolled is not told 404. Whether they have.
     pub async fn routes_reached(&self, gateways: &[String], version: u64, limit: Duration) -> bool {
+        self.acknowledged_by_all(gateways, ListsAt { blocked: 0, routes: version }, limit).await
+    }
+
+    /// Waits until each of these gateways has acknowledged both lists at these versions or newer ones, for `limit` at
+    /// most. Whether they have. A gateway that is not among them because it is cut off serves nobody until it has them.
+    pub async fn acknowledged_by_all(&self, gateways: &[String], wanted: ListsAt, limit: Duration) -> bool {
         let mut news = self.acknowledged.subscribe();
         let reached = news.wait_for(|()| {
             let held = self.lock();
-            gateways.iter().all(|gateway| held.routes_at.get(gateway).is_some_and(|at| *at >= version))
+            gateways.iter().all(|gateway| held.at.get(gateway).is_some_and(|at| at.has(wanted)))
         });
         matches!(tokio::time::timeout(limit, reached).await, Ok(Ok(_)))
     }
 
-    pub(super) fn subscribe(&self) -> (watch::Receiver<u64>, broadcast::Receiver<Wake>) {
-        (self.changed.subscribe(), self.wakes.subscribe())
+    /// What a gateway has acknowledged since it began to watch.
+    #[must_use]
+    pub fn at(&self, gateway: &str) -> ListsAt {
+        self.lock().at.get(gateway).copied().unwrap_or_default()
     }
 
-    /// A gateway began to watch with this version in force.
-    pub(super) fn began_with(&self, gateway: &str, settings: u64) {
-        self.lock().routes_at.remove(gateway);
+    pub(super) fn subscribe(&self) -> Subscribed {
+        (self.changed.subscribe(), self.wakes.subscribe(), self.lines.subscribe())
+    }
+
+    /// A gateway began to watch with these versions.
+    pub(super) fn began_with(&self, gateway: &str, has: &WatchQuery) {
+        let settings = has.settings;
+        {
+            let mut held = self.lock();
+            let same = held.lineage == has.lineage;
+            let at =
+                if same { ListsAt { blocked: has.blocked, routes: has.routes } } else { ListsAt::default() };
+            held.at.insert(gateway.to_owned(), at);
+        }
         if let Some(announced) = self.lock().settings.get_mut(gateway) {
             announced.in_force = Some(settings);
         }
@@ -251,6 +316,10 @@ fn routes_lines(changes: Changes<RouteHash, ()>, version: u64) -> Vec<WatchLine>
     };
     parts.into_iter().enumerate().map(line).collect()
 }
+
+/// What a watch listens to: that something changed, wake-ups, lines for single gateways.
+pub(super) type Subscribed =
+    (watch::Receiver<u64>, broadcast::Receiver<Wake>, broadcast::Receiver<Addressed>);
 
 // === a map with a log of its changes ===
 
@@ -434,7 +503,7 @@ mod tests {
         assert!(!lists.routes_reached(&both, version, Duration::ZERO).await);
         lists.acknowledged("b", &ack(version));
         assert!(lists.routes_reached(&both, version, Duration::ZERO).await);
-        lists.began_with("a", 0);
+        lists.began_with("a", &WatchQuery::default());
         assert!(!lists.routes_reached(&both, version, Duration::ZERO).await);
         assert!(lists.routes_reached(&[], version, Duration::ZERO).await);
     }

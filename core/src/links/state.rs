@@ -1,13 +1,14 @@
 //! What is shared between link threads: the gateways, how many links each has and wants, and the phase of it all.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, AtomicUsize, Ordering},
     },
 };
 
+use arc_swap::ArcSwap;
 use postern_wire::{link::Hello, terms::UtcMillis};
 use tokio::sync::{mpsc, watch};
 
@@ -62,6 +63,8 @@ pub(super) struct Hub {
     pub(super) reports: Arc<dyn GatewayReports>,
     pub(super) epoch: watch::Receiver<u64>,
     pub(super) clock: Clock,
+    /// Serial numbers of link certificates that are accepted no more.
+    pub(super) refused: ArcSwap<HashSet<String>>,
     phase: watch::Sender<Phase>,
     gateways: Mutex<BTreeMap<String, Arc<Gateway>>>,
     threads: Mutex<Vec<mpsc::UnboundedSender<Job>>>,
@@ -104,6 +107,7 @@ impl Hub {
             reports,
             epoch,
             clock,
+            refused: ArcSwap::default(),
             phase: watch::Sender::new(Phase::Running),
             gateways: Mutex::default(),
             threads: Mutex::default(),

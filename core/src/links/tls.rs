@@ -1,9 +1,9 @@
 //! The link's TLS on the core's side: 1.3 only, the core's certificate, and the check that the gateway that answers is
 //! the one that was dialed.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{collections::HashSet, fs, io, path::Path, sync::Arc};
 
-use postern_wire::link::{ALPN, gateway_uri};
+use postern_wire::link::{ALPN, CertificateName, gateway_uri};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
     SignatureScheme,
@@ -31,14 +31,20 @@ pub(super) enum TlsError {
     Unusable(#[from] Error),
 }
 
-/// A TLS client that proves itself with `files` and accepts only the gateway `name`.
-pub(super) fn client_config(files: &LinkFiles, name: &str) -> Result<ClientConfig, TlsError> {
+/// A TLS client that proves itself with `files` and accepts only the gateway `name`, by a certificate whose serial number
+/// is not among `refused`.
+pub(super) fn client_config(
+    files: &LinkFiles,
+    name: &str,
+    refused: Arc<HashSet<String>>,
+) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
     for authority in certificates(&files.authority)? {
         roots.add(authority)?;
     }
-    let verifier = GatewayVerifier { roots, uri: gateway_uri(name), provider: Arc::clone(&provider) };
+    let verifier =
+        GatewayVerifier { roots, uri: gateway_uri(name), refused, provider: Arc::clone(&provider) };
     let chain = certificates(&files.certificate)?;
     let key = read(&files.key)?;
     let key = PrivateKeyDer::from_pem_slice(&key)
@@ -70,6 +76,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 struct GatewayVerifier {
     roots: RootCertStore,
     uri: String,
+    refused: Arc<HashSet<String>>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -85,6 +92,9 @@ impl ServerCertVerifier for GatewayVerifier {
         let parsed = ParsedCertificate::try_from(end_entity)?;
         let algorithms = self.provider.signature_verification_algorithms.all;
         verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms)?;
+        if serial(end_entity).is_none_or(|serial| self.refused.contains(&serial)) {
+            return Err(Error::InvalidCertificate(CertificateError::Revoked));
+        }
         if has_uri(end_entity, &self.uri) {
             Ok(ServerCertVerified::assertion())
         } else {
@@ -117,6 +127,11 @@ impl ServerCertVerifier for GatewayVerifier {
     fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
         None
     }
+}
+
+fn serial(certificate: &CertificateDer<'_>) -> Option<String> {
+    let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate).ok()?;
+    Some(CertificateName::new(parsed.raw_serial(), &[]).serial)
 }
 
 fn has_uri(certificate: &CertificateDer<'_>, uri: &str) -> bool {

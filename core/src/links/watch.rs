@@ -38,13 +38,13 @@ struct Ended(&'static str);
 
 async fn feed_until_closed(link: &Link, mut has: WatchQuery, lines: &mpsc::Sender<Bytes>) -> Ended {
     let (hub, name) = (&link.hub, &link.gateway.target.name);
-    let (mut changed, mut wakes) = hub.lists.subscribe();
+    let (mut changed, mut wakes, mut addressed) = hub.lists.subscribe();
     let (mut phase, mut epoch) = (hub.phase(), hub.epoch.clone());
     let mut beat = tokio::time::interval(hub.config.heartbeat);
     let mut epoch_known = true;
     let mut drain_sent = false;
     changed.mark_unchanged();
-    hub.lists.began_with(name, has.settings);
+    hub.lists.began_with(name, &has);
     let first = hub.lists.versions_line(name, *epoch.borrow_and_update());
     if send(lines, &first).await.is_err() {
         return Ended("closed");
@@ -67,6 +67,11 @@ async fn feed_until_closed(link: &Link, mut has: WatchQuery, lines: &mpsc::Sende
                     tracing::warn!(gateway = %name, lost, "wake-ups lost: the gateway reads too slowly");
                     None
                 }
+                Err(RecvError::Closed) => return Ended("stopped"),
+            },
+            addressed = addressed.recv() => match addressed {
+                Ok(line) => (*line.gateway == **name).then_some(line.line),
+                Err(RecvError::Lagged(_)) => None,
                 Err(RecvError::Closed) => return Ended("stopped"),
             },
             _ = beat.tick() => Some(WatchLine::Beat { now: (hub.clock)(), epoch: *epoch.borrow() }),

@@ -1,15 +1,15 @@
 //! `posternctl gateway …`: gateways, their links, and the settings documents that the core sends them.
 
-use std::path::PathBuf;
+mod members;
+mod settings;
 
 use clap::Subcommand;
-use postern_api::gateways::{Gateway, GatewaySettings, PutGatewaySettings};
-use reqwest::Method;
+use postern_api::gateways::{Gateway, GatewayLists};
+use serde_json::json;
 
 use crate::{
     client::Client,
     failure::{Exit, Failure},
-    files,
     output::{self, Output, or_dash, or_empty},
     time,
 };
@@ -24,16 +24,27 @@ pub enum Action {
         /// Its name.
         gateway: String,
     },
-    /// Show the settings document that a gateway is to have, or give it another.
+    /// Add a gateway: makes the bundle that `postern-gateway join` takes.
+    Add(members::Add),
+    /// Retire a gateway: it serves no more, its certificates are revoked.
+    Retire(members::Retire),
+    /// A gateway's keys and certificates.
+    Certificate {
+        /// What to do.
+        #[command(subcommand)]
+        action: members::CertificateAction,
+    },
+    /// The settings documents that gateways are to have.
     Settings {
-        /// Its name.
-        gateway: String,
-        /// A JSON file: the whole new document. `-` is stdin.
-        #[arg(long, value_name = "FILE")]
-        set: Option<PathBuf>,
-        /// Why; stands in the audit log.
-        #[arg(long, requires = "set")]
-        reason: Option<String>,
+        /// What to do.
+        #[command(subcommand)]
+        action: settings::Action,
+    },
+    /// Show which gateways have the blocked list and the routes.
+    Lists {
+        /// Wait so long for the connected ones to have them, seconds.
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=30))]
+        wait: u64,
     },
 }
 
@@ -49,24 +60,36 @@ impl Action {
                 let gateway: Gateway = client.get(&["gateways", &gateway], &()).await?;
                 output.answer(&gateway, shown)?;
             }
-            Self::Settings { gateway, set, reason } => {
-                let path = ["gateways", gateway.as_str(), "settings"];
-                let settings: GatewaySettings = match set {
-                    None => client.get(&path, &()).await?,
-                    Some(file) => {
-                        let document = serde_json::from_slice(&files::octets(&file)?).map_err(|error| {
-                            Failure::invalid("json", format!("{}: {error}", file.display()))
-                        })?;
-                        let before = client.get_versioned::<GatewaySettings>(&path).await?;
-                        let body = PutGatewaySettings { document, reason };
-                        client.change(Method::PUT, &path, &before.etag, &body).await?
-                    }
-                };
-                output.answer(&settings, settings_shown)?;
+            Self::Add(add) => add.run(client, output).await?,
+            Self::Retire(retire) => retire.run(client, output).await?,
+            Self::Certificate { action } => action.run(client, output).await?,
+            Self::Settings { action } => return action.run(client, output).await,
+            Self::Lists { wait } => {
+                let query = json!({"wait_ms": wait * 1000});
+                let wait = std::time::Duration::from_secs(wait);
+                let lists: GatewayLists = client.poll(&["gateway-lists"], &query, wait).await?;
+                output.answer(&lists, lists_shown)?;
+                if !lists.acknowledged_by_all {
+                    return Ok(Exit::Refused);
+                }
             }
         }
         Ok(Exit::Done)
     }
+}
+
+fn lists_shown(lists: &GatewayLists) -> String {
+    let rows = lists.gateways.iter().map(|state| {
+        [
+            state.gateway.clone(),
+            if state.connected { "yes" } else { "no: it serves nobody" }.to_owned(),
+            state.blocked.to_string(),
+            state.routes.to_string(),
+            state.lag.to_string(),
+        ]
+    });
+    let table = output::table(["GATEWAY", "CONNECTED", "BLOCKED", "ROUTES", "BEHIND"], rows);
+    format!("blocked list {}, routes {}\n\n{table}", lists.blocked, lists.routes)
 }
 
 /// A list of gateways; `status` shows it too.
@@ -100,13 +123,22 @@ fn shown(gateway: &Gateway) -> String {
         ("name", gateway.name.clone()),
         ("address", gateway.address.clone()),
         ("state", gateway.state.clone()),
+        ("origin", gateway.origin.clone()),
         ("since", or_empty(gateway.since.map(time::short))),
         ("why", or_empty(gateway.error.as_ref())),
         ("version", or_empty(gateway.version.as_ref())),
         ("links", gateway.links.to_string()),
         ("link certificate until", or_empty(gateway.link_certificate_not_after.map(time::short))),
         ("last heartbeat", or_empty(beat.map(|beat| time::short(beat.at)))),
-        ("clock skew", or_empty(beat.map(|beat| format!("{} ms", beat.clock_skew_ms)))),
+        (
+            "up for",
+            or_empty(beat.map(|beat| time::duration(i64::try_from(beat.uptime_s).unwrap_or(i64::MAX)))),
+        ),
+        (
+            "clock skew",
+            or_empty(beat.map(|beat| format!("{} ± {} ms", beat.clock_skew_ms, beat.clock_skew_error_ms))),
+        ),
+        ("listens at", or_empty(beat.map(|beat| beat.listening.join(", ")))),
         ("connections", or_empty(beat.map(|beat| beat.connections))),
         ("requests", or_empty(beat.map(|beat| format!("{} ({} in flight)", beat.requests, beat.in_flight)))),
         ("resident", or_empty(beat.map(|beat| format!("{} KiB", beat.resident_octets / 1024)))),
@@ -123,22 +155,24 @@ fn shown(gateway: &Gateway) -> String {
     });
     text =
         format!("{text}\n\n{}", output::table(["DOCUMENT", "WANTED", "IN FORCE", "STATE", "WHY"], documents));
+    if let Some(beat) = beat.filter(|beat| !beat.certificates.is_empty()) {
+        let rows = beat.certificates.iter().map(|known| {
+            [
+                known.port.clone(),
+                time::short(known.not_after),
+                if known.managed { "by itself" } else { "by you" }.to_owned(),
+                known.serial.clone(),
+            ]
+        });
+        text = format!("{text}\n\n{}", output::table(["CERTIFICATE", "UNTIL", "RENEWED", "SERIAL"], rows));
+    }
+    if let Some(beat) = beat.filter(|beat| !beat.troubles.is_empty()) {
+        let rows = beat.troubles.iter().map(|trouble| [trouble.clone()]);
+        text = format!("{text}\n\n{}", output::table(["WRONG THERE"], rows));
+    }
     if let Some(beat) = beat.filter(|beat| !beat.refusals.is_empty()) {
         let rows = beat.refusals.iter().map(|(reason, count)| [reason.clone(), count.to_string()]);
         text = format!("{text}\n\n{}", output::table(["REFUSED BECAUSE", "TIMES"], rows));
     }
     text
-}
-
-fn settings_shown(settings: &GatewaySettings) -> String {
-    let fields = output::fields([
-        ("version", settings.version.to_string()),
-        ("state", settings.state.clone()),
-        ("rejected because", or_empty(settings.rejected.as_ref())),
-        ("made", time::short(settings.created_at)),
-        ("by", settings.created_by.clone()),
-        ("sha256", settings.sha256.clone()),
-    ]);
-    let document = serde_json::to_string_pretty(&settings.document).expect("a JSON value serialises");
-    format!("{fields}\n\n{}", crate::text::json(&document))
 }

@@ -4,9 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use postern_wire::link::{PortRole, TlsPolicy, TlsVersion};
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
-    SignatureScheme, SupportedProtocolVersion,
-    client::danger::HandshakeSignatureValid,
+    CertificateError, Error, RootCertStore, ServerConfig, SupportedProtocolVersion,
     crypto::{CryptoProvider, aws_lc_rs},
     server::{
         WebPkiClientVerifier,
@@ -21,6 +19,7 @@ use crate::{
     admission::certificate::{Facts, RetiredAuthorities},
     config::DevicePort,
     pem::{self, PemError},
+    tls::Judged,
 };
 
 /// What a connection needs of TLS.
@@ -57,7 +56,7 @@ impl DeviceTls {
                     .allow_unauthenticated()
                     .build()
                     .map_err(|error| PemError::unusable(path, &error))?;
-                builder.with_client_cert_verifier(Arc::new(DeviceVerifier { chains }))
+                builder.with_client_cert_verifier(Arc::new(Judged { chains, judge }))
             }
             None => builder.with_no_client_auth(),
         };
@@ -85,65 +84,22 @@ fn provider(policy: &TlsPolicy) -> CryptoProvider {
 }
 
 /// Chain, key and EKU clientAuth; not the time, which is judged with each request.
-#[derive(Debug)]
-struct DeviceVerifier {
-    chains: Arc<dyn ClientCertVerifier>,
-}
-
-impl ClientCertVerifier for DeviceVerifier {
-    fn offer_client_auth(&self) -> bool {
-        self.chains.offer_client_auth()
+fn judge(
+    chains: &dyn ClientCertVerifier,
+    end_entity: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    now: UnixTime,
+) -> Result<ClientCertVerified, Error> {
+    let bad = || Error::InvalidCertificate(CertificateError::BadEncoding);
+    let (_, certificate) = X509Certificate::from_der(end_entity).map_err(|_| bad())?;
+    let usage = certificate.extended_key_usage().map_err(|_| bad())?;
+    if !usage.is_some_and(|usage| usage.value.client_auth) {
+        return Err(Error::InvalidCertificate(CertificateError::InvalidPurpose));
     }
-
-    fn client_auth_mandatory(&self) -> bool {
-        self.chains.client_auth_mandatory()
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.chains.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        let bad = || Error::InvalidCertificate(CertificateError::BadEncoding);
-        let (_, certificate) = X509Certificate::from_der(end_entity).map_err(|_| bad())?;
-        let usage = certificate.extended_key_usage().map_err(|_| bad())?;
-        if !usage.is_some_and(|usage| usage.value.client_auth) {
-            return Err(Error::InvalidCertificate(CertificateError::InvalidPurpose));
-        }
-        let second = |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp()).unwrap_or(0);
-        let (first, last) =
-            (second(certificate.validity().not_before), second(certificate.validity().not_after));
-        let within = now.as_secs().max(first).min(last);
-        let within = UnixTime::since_unix_epoch(Duration::from_secs(within));
-        self.chains.verify_client_cert(end_entity, intermediates, within)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.chains.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.chains.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chains.supported_verify_schemes()
-    }
+    let second = |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp()).unwrap_or(0);
+    let (first, last) = (second(certificate.validity().not_before), second(certificate.validity().not_after));
+    let within = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs().max(first).min(last)));
+    chains.verify_client_cert(end_entity, intermediates, within)
 }
 
 #[cfg(test)]

@@ -151,7 +151,7 @@ fn tls(key: &NewKey) -> Result<ServerConfig, JoinModeError> {
 }
 
 fn exported(stream: &TlsStream<TcpStream>) -> Result<[u8; JOIN_EXPORTED], rustls::Error> {
-    stream.get_ref().1.export_keying_material([0; JOIN_EXPORTED], JOIN_EXPORTER, Some(&[]))
+    stream.get_ref().1.export_keying_material([0_u8; JOIN_EXPORTED], JOIN_EXPORTER, Some(&[]))
 }
 
 async fn send(stream: &mut TlsStream<TcpStream>, message: &GatewaySays) -> Result<(), TryError> {

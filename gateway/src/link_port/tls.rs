@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use postern_wire::link::{ALPN, CORE_URI_PREFIX, PortRole};
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
-    SignatureScheme,
-    client::danger::HandshakeSignatureValid,
+    CertificateError, Error, RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
     server::{
         NoServerSessionStorage, WebPkiClientVerifier,
@@ -20,6 +18,7 @@ use crate::{
     admission::certificate::Facts,
     config::LinkPort,
     pem::{self, PemError},
+    tls::Judged,
 };
 
 /// What the link port needs of TLS.
@@ -44,7 +43,7 @@ impl LinkTls {
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|error| PemError::unusable(&port.certificate, &error))?
-            .with_client_cert_verifier(Arc::new(CoreVerifier { chains }))
+            .with_client_cert_verifier(Arc::new(Judged { chains, judge }))
             .with_single_cert(chain, pem::key(&port.key)?)
             .map_err(|error| PemError::unusable(&port.certificate, &error))?;
         server.alpn_protocols = vec![ALPN.to_vec()];
@@ -56,50 +55,17 @@ impl LinkTls {
 }
 
 /// A certificate of the link CA whose SAN URI names a core. A gateway's own certificate, of the same CA, is refused.
-#[derive(Debug)]
-struct CoreVerifier {
-    chains: Arc<dyn ClientCertVerifier>,
-}
-
-impl ClientCertVerifier for CoreVerifier {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.chains.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        let verified = self.chains.verify_client_cert(end_entity, intermediates, now)?;
-        if names_a_core(end_entity) {
-            Ok(verified)
-        } else {
-            Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.chains.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.chains.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chains.supported_verify_schemes()
+fn judge(
+    chains: &dyn ClientCertVerifier,
+    end_entity: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    now: UnixTime,
+) -> Result<ClientCertVerified, Error> {
+    let verified = chains.verify_client_cert(end_entity, intermediates, now)?;
+    if names_a_core(end_entity) {
+        Ok(verified)
+    } else {
+        Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
     }
 }
 

@@ -273,6 +273,14 @@ pub fn want_settings(tx: &mut Tx, name: &str, version: i64) -> Result<(), StoreE
     known(changed)
 }
 
+/// Sets what the gateway holds, after it fell back.
+pub fn settings_in_force(tx: &mut Tx, name: &str, version: i64) -> Result<(), StoreError> {
+    let changed = each!(tx.conn, c => diesel::update(t::gateways.filter(t::name.eq(name)))
+        .set(t::settings_in_force.eq(version))
+        .execute(c))?;
+    known(changed)
+}
+
 /// Notes that a version was sent; only the first time counts.
 pub fn settings_pushed(tx: &mut Tx, name: &str, version: i64) -> Result<(), StoreError> {
     let now = tx.now();
@@ -294,7 +302,8 @@ pub fn settings_good(tx: &mut Tx, name: &str, version: i64) -> Result<(), StoreE
         s::gateway_settings
             .filter(s::gateway.eq(name))
             .filter(s::version.eq(version))
-            .filter(s::state.eq_any(["wanted", "pushed", "applied"])),
+            // One that was replaced holds again when what replaced it was rejected.
+            .filter(s::state.eq_any(["wanted", "pushed", "applied", "replaced"])),
     )
     .set((s::state.eq("good"), s::good_at.eq(Some(now.0))))
     .execute(c))?;

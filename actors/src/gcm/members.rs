@@ -1,0 +1,546 @@
+//! Gateways come and go: bundles and joins, certificates and their renewal, retirement.
+
+use postern_engine::gcm::join::{Event, Refused, State, after};
+use postern_store::{
+    ReadError, Reader, StoreError, Tx, WriteError,
+    audit::{self, Act},
+    gateway_certificates::{self as certificates, Certificate},
+    gateway_joins::{self as joins, Join},
+    gateways::{self, ACTIVE, JOINING},
+};
+use postern_wire::{
+    link::{
+        CertificateRequest, CertificateSource, PortRole, Settings, WatchLine,
+        join::{Grant, JoinRefusal, JoinSecret},
+    },
+    terms::{EnrolmentId, UtcMillis},
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::Gcm;
+use crate::GatewayCertificate;
+
+/// A gateway that is to join.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewJoin {
+    /// Its name.
+    pub name: String,
+    /// Where the core dials it.
+    pub address: String,
+    /// The names in its device port's certificate; empty: those of the devices' URL.
+    pub names: Vec<String>,
+    /// When the secret is worth nothing any more.
+    pub expires_at: UtcMillis,
+}
+
+/// A join that is under way.
+#[derive(Clone, Debug)]
+pub struct OpenJoin {
+    /// Its row.
+    pub join: Join,
+    /// Where the gateway is dialed.
+    pub address: String,
+    /// The one-time secret.
+    pub secret: JoinSecret,
+}
+
+/// What becomes of a gateway's proof.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JoinAnswer {
+    /// It gets this.
+    Granted(Box<Grant>),
+    /// It gets nothing.
+    Refused(JoinRefusal),
+}
+
+/// What a retired gateway had.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retired {
+    /// Serial numbers of the certificates that were revoked, with their ports.
+    pub revoked: Vec<(String, String)>,
+}
+
+impl Gcm {
+    /// Opens a join in `tx`: a gateway of a new name, or in the place of the one before, whose certificates are revoked.
+    ///
+    /// # Errors
+    /// Where the rows cannot be written.
+    pub fn expect(
+        &self,
+        tx: &mut Tx,
+        new: &NewJoin,
+        secret: &JoinSecret,
+        actor: &str,
+    ) -> Result<Uuid, StoreError> {
+        let (id, now) = (tx.fresh_id(), tx.now());
+        let sealed = self.parts().sealer.seal(EnrolmentId(id), secret.expose())?;
+        certificates::revoke_all(tx, &new.name)?;
+        gateways::expect(tx, &new.name, &new.address, &new.names.join("\n"))?;
+        joins::open(
+            tx,
+            Join {
+                gateway: new.name.clone(),
+                id,
+                secret: Some(sealed.into_octets()),
+                state: joins::OPEN.to_owned(),
+                key_hash: None,
+                failures: 0,
+                last_error: None,
+                created_at: now,
+                created_by: actor.to_owned(),
+                expires_at: new.expires_at,
+                ended_at: None,
+            },
+        )?;
+        Ok(id)
+    }
+
+    /// The joins that are under way.
+    ///
+    /// # Errors
+    /// Where the rows cannot be read.
+    pub async fn joins(&self) -> Result<Vec<OpenJoin>, ReadError> {
+        let rows = self
+            .parts()
+            .store
+            .read(|r| {
+                let mut rows = Vec::new();
+                for join in joins::under_way(r)? {
+                    let address = gateways::find(r, &join.gateway)?.map(|gateway| gateway.address);
+                    rows.extend(address.map(|address| (join, address)));
+                }
+                Ok(rows)
+            })
+            .await?;
+        let open = |(join, address): (Join, String)| {
+            let secret = self.secret(&join)?;
+            Some(OpenJoin { join, address, secret })
+        };
+        Ok(rows.into_iter().filter_map(open).collect())
+    }
+
+    fn secret(&self, join: &Join) -> Option<JoinSecret> {
+        let opened = self.parts().sealer.open(EnrolmentId(join.id), join.secret.as_deref()?);
+        opened.ok()?.as_slice().try_into().ok().map(JoinSecret::new)
+    }
+
+    /// A gateway has proved the secret and wants these signed. The rows are committed before it is told.
+    ///
+    /// # Errors
+    /// Where the rows cannot be written; it may try again.
+    pub async fn grant(
+        &self,
+        join: &Join,
+        link_request: &str,
+        server_request: &str,
+    ) -> Result<JoinAnswer, WriteError> {
+        let now = self.now();
+        let gcm = self.clone();
+        let (join, link, server) = (join.clone(), link_request.to_owned(), server_request.to_owned());
+        let answer = self
+            .parts()
+            .store
+            .write(move |tx| {
+                let Some(open) = joins::find(tx, &join.gateway)?.filter(|open| open.id == join.id) else {
+                    return Ok(JoinAnswer::Refused(JoinRefusal::Closed));
+                };
+                gcm.grant_in(tx, &open, &link, &server, now)
+            })
+            .await?;
+        self.wake();
+        Ok(answer)
+    }
+
+    fn grant_in(
+        &self,
+        tx: &mut Tx,
+        join: &Join,
+        link: &str,
+        server: &str,
+        now: UtcMillis,
+    ) -> Result<JoinAnswer, StoreError> {
+        let refused = |reason| Ok(JoinAnswer::Refused(reason));
+        if join.expires_at <= now {
+            return refused(JoinRefusal::Expired);
+        }
+        let authority = &self.parts().authority;
+        let Ok(key) = authority.key_of(link) else { return refused(JoinRefusal::Request) };
+        let state = State::parse(&join.state).unwrap_or(State::Closed);
+        let same_key = join.key_hash.as_ref().is_none_or(|before| *before == key);
+        match after(state, Event::Proved { same_key }) {
+            Ok(_) => {}
+            Err(Refused::OtherKey) => {
+                joins::failed(
+                    tx,
+                    &join.gateway,
+                    "another key was certified with this secret already",
+                    false,
+                )?;
+                note(tx, &join.gateway, "gateways.join", "refused", &json!({"because": "other-key"}))?;
+                return refused(JoinRefusal::OtherKey);
+            }
+            Err(Refused::Ended) => return refused(JoinRefusal::Closed),
+        }
+        let gateway = gateways::find(tx, &join.gateway)?.ok_or(StoreError::NotFound("gateway"))?;
+        let link = self.certify(tx, &gateway, PortRole::Link, link, now)?;
+        let server = self.certify(tx, &gateway, PortRole::Server, server, now)?;
+        let (Ok(link), Ok(server)) = (link, server) else { return refused(JoinRefusal::Later) };
+        joins::grant(tx, &join.gateway, &key)?;
+        if state == State::Open {
+            let detail = json!({"link_certificate": link.serial, "server_certificate": server.serial});
+            note(tx, &join.gateway, "gateways.join", "granted", &detail)?;
+        }
+        let anchors = authority.anchors();
+        Ok(JoinAnswer::Granted(Box::new(Grant {
+            link_certificate: link.chain,
+            link_authority: anchors.link,
+            server_certificate: server.chain,
+            device_authority: anchors.device,
+        })))
+    }
+
+    /// The certificate over a request's key: the one that was made for it, or a new one, kept.
+    fn certify(
+        &self,
+        tx: &mut Tx,
+        gateway: &gateways::Gateway,
+        role: PortRole,
+        request: &str,
+        now: UtcMillis,
+    ) -> Result<Result<GatewayCertificate, String>, StoreError> {
+        let authority = &self.parts().authority;
+        let key = match authority.key_of(request) {
+            Ok(key) => key,
+            Err(why) => return Ok(Err(why)),
+        };
+        if let Some(made) = certificates::find(tx, &gateway.name, role.as_str(), &key)?.and_then(made) {
+            return Ok(Ok(made));
+        }
+        let names = self.names_of(tx, gateway)?;
+        let signed = match authority.sign(request, role, &gateway.name, &names, now) {
+            Ok(signed) => signed,
+            Err(why) => return Ok(Err(why)),
+        };
+        certificates::keep(tx, row(&gateway.name, role, key, request, now, Some(&signed)))?;
+        let detail = json!({"port": role.as_str(), "serial": signed.serial, "until": signed.not_after.0});
+        note(tx, &gateway.name, "gateways.certificate", "issued", &detail)?;
+        Ok(Ok(signed))
+    }
+
+    /// The names in the device port's certificate: of its settings, of its bundle, of the devices' URL.
+    fn names_of(&self, r: &mut Reader, gateway: &gateways::Gateway) -> Result<Vec<String>, StoreError> {
+        let wanted = gateways::settings(r, &gateway.name, Some(gateway.settings_wanted))?;
+        let settings = wanted.and_then(|row| serde_json::from_str::<Value>(&row.document).ok());
+        let mut names =
+            settings.and_then(|document| Settings::read(&document).ok()).unwrap_or_default().device_names;
+        if names.is_empty() {
+            names = gateway.names.lines().map(str::to_owned).collect();
+        }
+        if names.is_empty() {
+            names.clone_from(&self.parts().names);
+        }
+        Ok(names.iter().map(|name| without_port(name)).collect())
+    }
+
+    /// A proof that did not hold, or another failure of a try.
+    pub async fn join_failed(&self, gateway: &str, why: &str, unproved: bool) {
+        let (name, why) = (gateway.to_owned(), why.to_owned());
+        let noted = self
+            .parts()
+            .store
+            .write(move |tx| {
+                let failures = joins::failed(tx, &name, &why, unproved)?;
+                if unproved {
+                    note(
+                        tx,
+                        &name,
+                        "gateways.join",
+                        "refused",
+                        &json!({"because": why, "failures": failures}),
+                    )?;
+                    if after(State::Open, Event::Unproved { failures }) == Ok(State::Closed) {
+                        joins::end(tx, &name, joins::CLOSED)?;
+                    }
+                }
+                Ok(())
+            })
+            .await;
+        if let Err(error) = noted {
+            tracing::debug!(%error, gateway, "a failed join is not noted");
+        }
+    }
+
+    /// The gateway has its certificates.
+    ///
+    /// # Errors
+    /// Where the rows cannot be written; its first link says the same.
+    pub async fn joined(&self, gateway: &str) -> Result<(), WriteError> {
+        let name = gateway.to_owned();
+        self.parts().store.write(move |tx| join_done(tx, &name).map(drop)).await?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Ends joins whose gateways are connected or whose time is over, and dials who is to be dialed.
+    pub(super) async fn look_after_members(&self) {
+        let (connected, now) = (self.parts().fleet.connected(), self.now());
+        let under_way = match self.parts().store.read(joins::under_way).await {
+            Ok(rows) => rows,
+            Err(error) => return tracing::debug!(%error, "joins are looked at later"),
+        };
+        for join in under_way {
+            let here = connected.contains(&join.gateway) && join.state == joins::GRANTED;
+            let over = join.expires_at <= now;
+            if !here && !over {
+                continue;
+            }
+            let name = join.gateway.clone();
+            let ended = self
+                .parts()
+                .store
+                .write(
+                    move |tx| {
+                        if here { join_done(tx, &name) } else { joins::end(tx, &name, joins::EXPIRED) }
+                    },
+                )
+                .await;
+            if let Err(error) = ended {
+                tracing::warn!(%error, gateway = join.gateway, "the end of a join is noted later");
+            }
+        }
+        self.redial().await;
+    }
+
+    /// Keys of a gateway that want a certificate.
+    ///
+    /// # Errors
+    /// Where the rows cannot be written; they come again.
+    pub async fn take_requests(
+        &self,
+        gateway: &str,
+        requests: Vec<CertificateRequest>,
+    ) -> Result<(), WriteError> {
+        let now = self.now();
+        for CertificateRequest { role, request } in requests {
+            let (gcm, name) = (self.clone(), gateway.to_owned());
+            let made = self
+                .parts()
+                .store
+                .write(move |tx| {
+                    let gateway = gateways::find(tx, &name)?.ok_or(StoreError::NotFound("gateway"))?;
+                    if role == PortRole::Server && gcm.is_external(tx, &gateway)? {
+                        return gcm.keep_request(tx, &gateway, &request, now);
+                    }
+                    gcm.certify(tx, &gateway, role, &request, now).map(|made| made.map(Some))
+                })
+                .await?;
+            match made {
+                Ok(Some(made)) => {
+                    self.parts().fleet.send(gateway, WatchLine::Certificate { role, chain: made.chain });
+                }
+                Ok(None) => {}
+                Err(why) => {
+                    tracing::warn!(gateway, port = role.as_str(), why, "no certificate for a gateway")
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_external(&self, r: &mut Reader, gateway: &gateways::Gateway) -> Result<bool, StoreError> {
+        let wanted = gateways::settings(r, &gateway.name, Some(gateway.settings_wanted))?;
+        let document = wanted.and_then(|row| serde_json::from_str::<Value>(&row.document).ok());
+        let settings = document.and_then(|document| Settings::read(&document).ok());
+        Ok(settings.is_some_and(|settings| settings.certificate == CertificateSource::External))
+    }
+
+    /// Keeps a request for an external CA; gives the chain if it has come already.
+    fn keep_request(
+        &self,
+        tx: &mut Tx,
+        gateway: &gateways::Gateway,
+        request: &str,
+        now: UtcMillis,
+    ) -> Result<Result<Option<GatewayCertificate>, String>, StoreError> {
+        let key = match self.parts().authority.key_of(request) {
+            Ok(key) => key,
+            Err(why) => return Ok(Err(why)),
+        };
+        match certificates::find(tx, &gateway.name, PortRole::Server.as_str(), &key)? {
+            Some(kept) => Ok(Ok(made(kept))),
+            None => {
+                certificates::keep(tx, row(&gateway.name, PortRole::Server, key, request, now, None))?;
+                Ok(Ok(None))
+            }
+        }
+    }
+
+    /// Takes the chain that an external CA made over the newest request of a gateway's device port, in `tx`; it is told
+    /// with [`Gcm::renew`]'s line after the commit.
+    ///
+    /// # Errors
+    /// One clause that says what is wrong with the chain.
+    pub fn take_external(
+        &self,
+        tx: &mut Tx,
+        gateway: &str,
+        chain: &str,
+    ) -> Result<Result<GatewayCertificate, String>, StoreError> {
+        let now = tx.now();
+        let waiting = certificates::of(tx, gateway)?;
+        let waits = |kept: &&Certificate| kept.role == PortRole::Server.as_str() && kept.revoked_at.is_none();
+        let mut why = "there is no signing request: `gateway certificate request` makes one".to_owned();
+        for kept in waiting.iter().filter(waits) {
+            match self.parts().authority.read_external(chain, &kept.key_hash, now) {
+                Ok(read) => {
+                    let request = kept.request.clone();
+                    let key = kept.key_hash.clone();
+                    certificates::keep(tx, row(gateway, PortRole::Server, key, &request, now, Some(&read)))?;
+                    return Ok(Ok(read));
+                }
+                Err(wrong) => why = wrong,
+            }
+        }
+        Ok(Err(why))
+    }
+
+    /// Sends a line to a gateway.
+    pub fn tell(&self, gateway: &str, line: WatchLine) {
+        self.parts().fleet.send(gateway, line);
+    }
+
+    /// Retires a gateway in `tx`: its certificates are revoked and it is dialed no more.
+    ///
+    /// # Errors
+    /// Where the rows cannot be written.
+    pub fn retire(tx: &mut Tx, gateway: &str, because: &str) -> Result<Retired, StoreError> {
+        gateways::retire(tx, gateway, because)?;
+        joins::end(tx, gateway, joins::CLOSED)?;
+        let revoked = certificates::revoke_all(tx, gateway)?;
+        let told = |kept: Certificate| (kept.role, kept.serial.unwrap_or_default());
+        Ok(Retired { revoked: revoked.into_iter().map(told).collect() })
+    }
+
+    /// A gateway says that it has put everything away.
+    pub fn take_retired(&self, gateway: &str) {
+        let mut seen = self.seen();
+        if !seen.retired.iter().any(|known| known == gateway) {
+            seen.retired.push(gateway.to_owned());
+        }
+    }
+
+    /// Tells a retired gateway so, waits until it has put everything away, at most `limit`, and lets its links go. Whether it
+    /// has said so.
+    pub async fn let_go(&self, gateway: &str, limit: std::time::Duration) -> bool {
+        self.seen().retired.retain(|known| known != gateway);
+        let said = async {
+            loop {
+                self.tell(gateway, WatchLine::Retired);
+                for _ in 0..20 {
+                    if self.seen().retired.iter().any(|known| known == gateway) {
+                        return;
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                }
+            }
+        };
+        let connected = self.parts().fleet.connected().iter().any(|known| known == gateway);
+        let told = connected && tokio::time::timeout(limit, said).await.is_ok();
+        self.hang_up(gateway).await;
+        told
+    }
+
+    /// Ends a gateway's links and forgets how it was; it is dialed again if it is to be.
+    pub async fn hang_up(&self, gateway: &str) {
+        let mut dialed = self.dialed().await.unwrap_or_default();
+        dialed.retain(|other| other.name != gateway);
+        self.parts().fleet.dial(dialed);
+        self.seen().beats.remove(gateway);
+        self.redial().await;
+    }
+}
+
+fn join_done(tx: &mut Tx, gateway: &str) -> Result<bool, StoreError> {
+    let ended = joins::end(tx, gateway, joins::DONE)?;
+    let row = gateways::find(tx, gateway)?;
+    if row.is_some_and(|row| row.state == JOINING) {
+        gateways::set_state(tx, gateway, ACTIVE)?;
+        note(tx, gateway, "gateways.join", "joined", &Value::Null)?;
+    }
+    Ok(ended)
+}
+
+fn made(kept: Certificate) -> Option<GatewayCertificate> {
+    let live = kept.revoked_at.is_none();
+    Some(GatewayCertificate {
+        chain: kept.chain.filter(|_| live)?,
+        serial: kept.serial?,
+        issuer: kept.issuer?,
+        not_after: kept.not_after?,
+    })
+}
+
+fn row(
+    gateway: &str,
+    role: PortRole,
+    key_hash: String,
+    request: &str,
+    now: UtcMillis,
+    signed: Option<&GatewayCertificate>,
+) -> Certificate {
+    Certificate {
+        gateway: gateway.to_owned(),
+        role: role.as_str().to_owned(),
+        key_hash,
+        request: request.to_owned(),
+        asked_at: now,
+        chain: signed.map(|signed| signed.chain.clone()),
+        serial: signed.map(|signed| signed.serial.clone()),
+        issuer: signed.map(|signed| signed.issuer.clone()),
+        not_after: signed.map(|signed| signed.not_after),
+        issued_at: signed.map(|_| now),
+        revoked_at: None,
+    }
+}
+
+fn note(tx: &mut Tx, gateway: &str, action: &str, outcome: &str, detail: &Value) -> Result<(), StoreError> {
+    let act = Act {
+        actor: format!("gateway:{gateway}"),
+        action: action.to_owned(),
+        object: format!("gateway:{gateway}"),
+        outcome: outcome.to_owned(),
+        detail: if detail.is_null() { String::new() } else { detail.to_string() },
+        ..Act::default()
+    };
+    audit::append(tx, act).map(drop)
+}
+
+/// A device name may carry a port; a certificate's name does not.
+fn without_port(name: &str) -> String {
+    if let Some(end) = name.strip_prefix('[').and_then(|rest| rest.find(']')) {
+        return name[1..=end].to_owned();
+    }
+    match name.split_once(':') {
+        Some((host, port)) if !port.contains(':') => host.to_owned(),
+        _ => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_port;
+
+    #[test]
+    fn a_certificate_names_hosts_and_addresses_without_their_ports() {
+        let cases = [
+            ("a.example", "a.example"),
+            ("a.example:8443", "a.example"),
+            ("[::1]:443", "::1"),
+            ("::1", "::1"),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(without_port(name), expected);
+        }
+    }
+}
