@@ -10,6 +10,7 @@ pub mod ctl;
 pub mod device;
 pub mod dm_client;
 pub mod fleet;
+pub mod host;
 pub mod kannel;
 pub mod perimeter;
 pub mod process;
