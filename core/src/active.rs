@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     bearers,
     config::Config,
-    device::{self, Blocked, DeviceEndpoint, MessageKey},
+    device::{self, Blocked, DeviceEndpoint, KnownCertificates, MessageKey},
     enrol::{self, EnrolEndpoint},
     files,
     gateways::{Reports, Told, publish},
@@ -105,6 +105,7 @@ async fn begin(
         devices: devices.clone(),
         blocked: told as Arc<dyn Blocked>,
         message_key: Some(Arc::clone(message_key)),
+        certificates: KnownCertificates::default(),
         clock: Arc::clone(&inside.clock),
         body_limit: BODY_LIMIT,
     });
