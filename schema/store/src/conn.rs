@@ -25,6 +25,9 @@ pub(crate) enum Conn {
 }
 
 /// Runs an expression with the connection of either backend: `each!(reader.conn, c => query.load(c))`.
+///
+/// SQLite prepares a statement with a bound `LIMIT` anew each time it runs, because the value may change its plan. So a
+/// row that a unique index finds is asked for by `get_result`, not by diesel's `first`, which binds a limit of 1.
 macro_rules! each {
     ($conn:expr, $c:ident => $body:expr) => {
         match &mut $conn {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use diesel::{OptionalExtension, prelude::*};
+use diesel::{OptionalExtension, connection::DefaultLoadingMode, prelude::*};
 use postern_wire::terms::{
     CommandId, CommandState, DmSessionId, EnrolmentId, Lane, OperationId, OperationKind, ProofClass,
     Redelivery, UtcMillis, Verb,
@@ -16,7 +16,7 @@ mod moves;
 use super::{enrolments, timeline};
 use crate::{
     column::{db, row},
-    conn::{each, insert as insert_rows},
+    conn::{Conn, each, insert as insert_rows},
     errors::StoreError,
     tables::{commands_done as done, commands_pending as pending},
     tx::{Reader, Tx},
@@ -160,21 +160,29 @@ pub struct Finish {
 pub fn find(r: &mut Reader, id: CommandId) -> Result<Option<Command>, StoreError> {
     let waiting = each!(r.conn, c => pending::table
         .filter(pending::id.eq(db(id)))
-        .first(c)
+        .get_result(c)
         .optional())?;
     if waiting.is_some() {
         return Ok(waiting);
     }
-    Ok(each!(r.conn, c => done::table.filter(done::id.eq(db(id))).first(c).optional())?)
+    Ok(each!(r.conn, c => done::table.filter(done::id.eq(db(id))).get_result(c).optional())?)
 }
 
 /// A device's pending commands in sending order: rank, then age, then place.
 pub fn pending_of(r: &mut Reader, id: EnrolmentId, limit: i64) -> Result<Vec<Command>, StoreError> {
-    Ok(each!(r.conn, c => pending::table
-        .filter(pending::enrolment.eq(db(id)))
-        .order((pending::rank, pending::id, pending::position))
-        .limit(limit)
-        .load(c))?)
+    let query = pending::table.filter(pending::enrolment.eq(db(id))).order((
+        pending::rank,
+        pending::id,
+        pending::position,
+    ));
+    Ok(match &mut r.conn {
+        // Rows come one by one, so it can end where it will; a LIMIT would have it prepared anew (see `each!`).
+        Conn::Sqlite(c) => query
+            .load_iter::<Command, DefaultLoadingMode>(c)?
+            .take(usize::try_from(limit).unwrap_or(0))
+            .collect::<Result<_, _>>()?,
+        Conn::Postgres(c) => query.limit(limit).load(c)?,
+    })
 }
 
 /// A device's finished commands before `before`, newest first.
@@ -236,7 +244,7 @@ pub fn past_deadline(r: &mut Reader, now: UtcMillis, limit: i64) -> Result<Vec<C
 pub fn backlog(r: &mut Reader) -> Result<(Option<UtcMillis>, i64), StoreError> {
     use diesel::dsl::{count_star, min};
     let (oldest, count): (Option<i64>, i64) =
-        each!(r.conn, c => pending::table.select((min(pending::created_at), count_star())).first(c))?;
+        each!(r.conn, c => pending::table.select((min(pending::created_at), count_star())).get_result(c))?;
     Ok((oldest.map(UtcMillis), count))
 }
 
@@ -281,7 +289,7 @@ pub fn step(tx: &mut Tx, step: &Step) -> Result<(), StoreError> {
     }
     let now = tx.now();
     let row: Option<Command> =
-        each!(tx.conn, c => pending::table.filter(pending::id.eq(db(step.id))).first(c).optional())?;
+        each!(tx.conn, c => pending::table.filter(pending::id.eq(db(step.id))).get_result(c).optional())?;
     let row =
         row.ok_or_else(|| StoreError::Conflict(format!("command {} is not pending any longer", step.id)))?;
     let revision = row.revision + 1;
@@ -329,7 +337,7 @@ pub fn resolve(tx: &mut Tx, end: &Finish) -> Result<(), StoreError> {
     let now = tx.now();
     let mut command: Command = each!(tx.conn, c => done::table
         .filter(done::id.eq(db(end.id)))
-        .first(c)
+        .get_result(c)
         .optional())?
     .ok_or(StoreError::NotFound("command"))?;
     if command.state != CommandState::InDoubt || is_open(end.state) {

@@ -169,7 +169,7 @@ pub fn get(r: &mut Reader, id: EnrolmentId) -> Result<Enrolment, StoreError> {
 /// The enrolment with this id, if there is one.
 pub fn find(r: &mut Reader, id: EnrolmentId) -> Result<Option<Enrolment>, StoreError> {
     Ok(
-        each!(r.conn, c => t::enrolments.filter(t::id.eq(db(id))).select(Enrolment::as_select()).first(c).optional())?,
+        each!(r.conn, c => t::enrolments.filter(t::id.eq(db(id))).select(Enrolment::as_select()).get_result(c).optional())?,
     )
 }
 
@@ -179,7 +179,7 @@ pub fn by_route(r: &mut Reader, route: &[u8; 16]) -> Result<Option<Enrolment>, S
     Ok(each!(r.conn, c => t::enrolments
         .filter(t::route.eq(db(*route)))
         .select(Enrolment::as_select())
-        .first(c)
+        .get_result(c)
         .optional())?)
 }
 

@@ -77,7 +77,9 @@ pub fn set<'a>(tx: &mut Tx, facts: impl IntoIterator<Item = &'a Fact>) -> Result
                 Value::TextColumn(last.values().map(|fact| Some(text(of(fact)))).collect())
             };
             let values = vec![
-                Value::OctetsColumn(last.values().map(|f| Some(f.enrolment.0.as_bytes().as_slice())).collect()),
+                Value::OctetsColumn(
+                    last.values().map(|f| Some(f.enrolment.0.as_bytes().as_slice())).collect(),
+                ),
                 words(|fact| &fact.key),
                 words(|fact| &fact.value),
                 words(|fact| &fact.source),

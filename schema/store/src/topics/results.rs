@@ -85,7 +85,9 @@ pub fn insert(tx: &mut Tx, items: &[ResultItem]) -> Result<(), StoreError> {
             let values = vec![
                 Value::OctetsColumn(items.iter().map(|i| Some(i.command.0.as_bytes().as_slice())).collect()),
                 Value::IntegerColumn(items.iter().map(|i| Some(i.position)).collect()),
-                Value::OctetsColumn(items.iter().map(|i| Some(i.enrolment.0.as_bytes().as_slice())).collect()),
+                Value::OctetsColumn(
+                    items.iter().map(|i| Some(i.enrolment.0.as_bytes().as_slice())).collect(),
+                ),
                 words(|item| item.source_uri.as_deref()),
                 words(|item| item.format.as_deref()),
                 words(|item| item.media_type.as_deref()),

@@ -41,7 +41,8 @@ pub fn of(r: &mut Reader, command: CommandId) -> Result<Vec<Event>, StoreError> 
         .load(c))?)
 }
 
-const ADD: &str = "INSERT INTO timeline (command, revision, state, cause, session, at) VALUES (?, ?, ?, ?, ?, ?)";
+const ADD: &str =
+    "INSERT INTO timeline (command, revision, state, cause, session, at) VALUES (?, ?, ?, ?, ?, ?)";
 
 const ADD_ALL: &str = "INSERT INTO timeline (command, revision, state, cause, session, at) \
     SELECT * FROM unnest(?, ?, ?, ?, ?, ?)";

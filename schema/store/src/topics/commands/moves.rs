@@ -52,7 +52,11 @@ const REQUEUE_ALL: &str = "WITH moved AS (\
     SELECT id FROM moved";
 
 /// Takes a step with the commands of `ids` that are pending, and gives these.
-pub(super) fn step(tx: &mut Tx, ids: &[CommandId], step: &Together<'_>) -> Result<Vec<CommandId>, StoreError> {
+pub(super) fn step(
+    tx: &mut Tx,
+    ids: &[CommandId],
+    step: &Together<'_>,
+) -> Result<Vec<CommandId>, StoreError> {
     let now = tx.now();
     let session = step.place.map(|(session, _)| session);
     let place = || {
@@ -68,7 +72,10 @@ pub(super) fn step(tx: &mut Tx, ids: &[CommandId], step: &Together<'_>) -> Resul
                 Some((session, reference)) => {
                     let told = Value::Octets(step.place.as_ref().map(|(id, _)| id.0.as_bytes().as_slice()));
                     let (sent_at, at) = (Value::integer(now.0), Value::integer(now.0));
-                    Kept::<Binary>::new(SEND_ALL, vec![cause, session, reference, sent_at, keys, again, told, at])
+                    Kept::<Binary>::new(
+                        SEND_ALL,
+                        vec![cause, session, reference, sent_at, keys, again, told, at],
+                    )
                 }
                 None => Kept::new(REQUEUE_ALL, vec![cause, keys, again, Value::integer(now.0)]),
             };
