@@ -132,15 +132,12 @@ impl Batch {
     }
 
     fn write(&self, tx: &mut Tx) -> Result<(), StoreError> {
-        let seen: Vec<_> = self.seen.values().cloned().collect();
-        enrolments::seen(tx, &seen)?;
+        enrolments::seen(tx, self.seen.values())?;
         for (id, nonce) in &self.nonces {
             enrolments::set_server_nonce(tx, *id, Some(nonce))?;
         }
-        sessions::record(tx, self.sessions.values().cloned().collect())?;
-        for facts in self.facts.values() {
-            facts::set(tx, facts.clone())?;
-        }
+        sessions::record(tx, &self.sessions.values().collect::<Vec<_>>())?;
+        facts::set(tx, self.facts.values().flatten())?;
         if !self.refusals.is_empty() {
             refusals::record(tx, self.refusals.clone())?;
         }

@@ -249,7 +249,8 @@ fn manufacturer(
             source: "device".to_owned(),
             at,
         };
-        facts::set(tx, leaves.iter().map(fact).collect())?;
+        let facts: Vec<_> = leaves.iter().map(fact).collect();
+        facts::set(tx, &facts)?;
         return Ok(leaves.get(MANUFACTURER).cloned());
     }
     Ok(facts::of(tx, id)?.into_iter().find(|fact| fact.key == MANUFACTURER).map(|fact| fact.value))

@@ -21,7 +21,7 @@ use tokio::{
 use crate::{
     bearers,
     config::{self, Config},
-    device::{self, Blocked, DeviceEndpoint, MessageKey},
+    device::{self, Blocked, DeviceEndpoint, KnownCertificates, MessageKey},
     enrol::{self, EnrolEndpoint},
     files,
     gateways::{LinkFleet, Reports, Signer, Told, keep_joining},
@@ -107,6 +107,7 @@ async fn begin(
         devices: devices.clone(),
         blocked: told as Arc<dyn Blocked>,
         message_key: Some(Arc::clone(message_key)),
+        certificates: KnownCertificates::default(),
         clock: Arc::clone(&inside.clock),
         body_limit: BODY_LIMIT,
     });

@@ -32,7 +32,7 @@ use postern_wire::{
 };
 use uuid::Uuid;
 
-pub use certificate::{BadCertificate, Certificate};
+pub use certificate::{BadCertificate, Certificate, Known as KnownCertificates};
 pub use signing::{BadMessageKey, MessageKey};
 
 /// What the device endpoint needs; one value for all links.
@@ -43,6 +43,8 @@ pub struct DeviceEndpoint {
     pub blocked: Arc<dyn Blocked>,
     /// The key that signs replies to devices of the auth type `signed`.
     pub message_key: Option<Arc<MessageKey>>,
+    /// Certificates that were shown lately.
+    pub certificates: KnownCertificates,
     /// The clock by which certificates are judged.
     pub clock: Arc<dyn Clock>,
     /// The largest body in octets. The gateway has the same limit; this one holds against a captured gateway.
@@ -144,14 +146,14 @@ async fn read(
         }
     };
 
-    let certificate = headers::client_certificate(http)
+    let certificate = headers::client_certificate(http, &endpoint.certificates)
         .map_err(|cause| Problem::of(400, RefusalCause::WrongCertificate, cause.to_string()))?;
-    let verdict = judge(endpoint, http, &route, certificate.as_ref());
+    let verdict = judge(endpoint, http, &route, certificate.as_deref());
     let standing = match verdict {
         Admission::Admit => Standing::Admit,
         Admission::WipeOnly => Standing::WipeOnly,
         Admission::Refuse => {
-            let serial = certificate.map_or_else(String::new, |certificate| certificate.facts.serial);
+            let serial = certificate.map_or_else(String::new, |certificate| certificate.facts.serial.clone());
             return Err(Refusal::new(
                 RefusalCause::CertificateRefused,
                 format!("certificate {serial} is refused"),
@@ -159,13 +161,13 @@ async fn read(
             .into());
         }
     };
-    let signature = signing::verify(http, content_type, &body, certificate.as_ref());
+    let signature = signing::verify(http, content_type, &body, certificate.as_deref());
     let nonce = match &signature {
         SignatureVerdict::Verified(facts) => Some(facts.nonce),
         SignatureVerdict::Absent | SignatureVerdict::Invalid(_) => None,
     };
     let peer = PeerFacts {
-        certificate: certificate.map(|certificate| certificate.facts),
+        certificate: certificate.map(|certificate| certificate.facts.clone()),
         signature,
         hmac: headers::text(http, postern_wire::auth::HMAC_HEADER).map(str::to_owned),
         user_agent: headers::text(http, "user-agent")

@@ -50,11 +50,14 @@ impl Told {
     pub(crate) async fn load(store: &Store, lists: Arc<Lists>) -> Result<Self, ReadError> {
         let damaged = |what: &str| ReadError::Failed(StoreError::Damaged(format!("a list entry: {what:?}")));
         let mut hashes = Vec::new();
-        each_entry(store, List::Routes, |entry, _| {
-            hashes.push(entry.parse::<RouteHash>().map_err(|_| damaged(entry))?);
-            Ok(())
-        })
-        .await?;
+        loop {
+            let after = hashes.last().copied();
+            let page = store.read(move |r| lists::routes(r, after, PAGE)).await?;
+            hashes.extend_from_slice(&page);
+            if i64::try_from(page.len()) != Ok(PAGE) {
+                break;
+            }
+        }
         let mut entries = Vec::new();
         each_entry(store, List::Blocked, |entry, verdict| {
             let subject: BlockedSubject = serde_json::from_str(entry).map_err(|_| damaged(entry))?;
@@ -72,8 +75,7 @@ impl Told {
     }
 }
 
-/// Hands every entry of a list to `take`, page by page: a fleet's routes never stand in memory as text all at once.
-/// No order is taken before the lists stand, so nothing changes between two pages.
+/// Hands every entry of a list to `take`, page by page. No order is taken before the lists stand, so nothing changes between two pages.
 async fn each_entry(
     store: &Store,
     list: List,

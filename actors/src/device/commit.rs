@@ -268,11 +268,11 @@ impl Commit {
                 Write::Finish(ends) => {
                     commands::finish(tx, ends)?;
                 }
-                Write::Results(rows) => results::insert(tx, rows.clone())?,
+                Write::Results(rows) => results::insert(tx, rows)?,
                 Write::Proof(class) => enrolments::authenticated(tx, self.enrolment, *class)?,
                 Write::Resynchronised => enrolments::expect_resync(tx, self.enrolment, None)?,
                 Write::Facts(rows) => {
-                    facts::set(tx, rows.clone())?;
+                    facts::set(tx, rows)?;
                 }
                 Write::Seen(class) => enrolments::authenticated(tx, self.enrolment, *class)?,
                 Write::Managed => {

@@ -1,6 +1,11 @@
 //! A device's certificate as the core's rules read it. The gateway's handshake proved chain and key; what is
 //! judged here is judged again for each request.
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
 use postern_actors::CertificateFacts;
 use postern_wire::{
     link::{Admission, CertificateName},
@@ -24,6 +29,69 @@ pub struct Certificate {
     pub facts: CertificateFacts,
     /// Its public key: the octets of the subjectPublicKey bit string.
     pub public_key: Vec<u8>,
+}
+
+/// Certificates that were read lately, by the octets that were shown: reading one costs more than any other step of
+/// an idle check-in, and a session shows the same in each of its requests. Nothing is judged here; validity and the
+/// blocked list are, with each request.
+#[derive(Debug, Default)]
+pub struct Known {
+    held: Mutex<Generations>,
+}
+
+/// The older generation goes when the younger is full, so what is used stays.
+#[derive(Debug, Default)]
+struct Generations {
+    young: HashMap<Box<str>, Arc<Certificate>>,
+    old: HashMap<Box<str>, Arc<Certificate>>,
+}
+
+/// So many certificates are in a generation: about a mebioctet for both, whatever gateways show.
+const GENERATION: usize = 512;
+/// A field longer than this is read, and not kept.
+const KEPT_OCTETS: usize = 4096;
+
+impl Known {
+    /// The certificate behind the field `shown`, read by `read` when it is not known.
+    ///
+    /// # Errors
+    /// Those of `read`; they are not remembered.
+    pub(super) fn find(
+        &self,
+        shown: &str,
+        read: impl FnOnce() -> Result<Certificate, BadCertificate>,
+    ) -> Result<Arc<Certificate>, BadCertificate> {
+        if let Some(known) = self.lock().find(shown) {
+            return Ok(known);
+        }
+        let certificate = Arc::new(read()?);
+        if shown.len() <= KEPT_OCTETS {
+            self.lock().keep(shown.into(), Arc::clone(&certificate));
+        }
+        Ok(certificate)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Generations> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Generations {
+    fn find(&mut self, shown: &str) -> Option<Arc<Certificate>> {
+        if let Some(known) = self.young.get(shown) {
+            return Some(Arc::clone(known));
+        }
+        let (key, known) = self.old.remove_entry(shown)?;
+        self.keep(key, Arc::clone(&known));
+        Some(known)
+    }
+
+    fn keep(&mut self, shown: Box<str>, certificate: Arc<Certificate>) {
+        if self.young.len() >= GENERATION {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(shown, certificate);
+    }
 }
 
 /// A Client-Cert field that holds no certificate.
@@ -96,4 +164,47 @@ fn named_enrolment(certificate: &X509Certificate<'_>) -> Option<EnrolmentId> {
         });
     let first = named.next()?.parse().ok()?;
     named.next().is_none().then_some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn certificate(serial: usize) -> Certificate {
+        let facts = CertificateFacts {
+            enrolment: None,
+            serial: serial.to_string(),
+            issuer: String::new(),
+            fingerprint: [0; 32],
+            not_before: UtcMillis(0),
+            not_after: UtcMillis(0),
+        };
+        Certificate { facts, public_key: Vec::new() }
+    }
+
+    #[test]
+    fn a_certificate_is_read_once_while_it_is_used_and_the_number_kept_is_bounded() {
+        let known = Known::default();
+        let read = |serial: usize| {
+            let shown = serial.to_string();
+            known.find(&shown, || Ok(certificate(serial))).expect("a certificate").facts.serial.clone()
+        };
+        assert_eq!(read(0), "0");
+        for serial in 1..GENERATION * 8 {
+            assert_eq!(read(serial), serial.to_string());
+            assert!(
+                known.find("0", || Err(BadCertificate::Der)).is_ok(),
+                "used all the time, so still known"
+            );
+        }
+        let held = known.lock();
+        assert!(held.young.len() + held.old.len() <= 2 * GENERATION + 1);
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_remembered() {
+        let known = Known::default();
+        assert_eq!(known.find("x", || Err(BadCertificate::Der)).err(), Some(BadCertificate::Der));
+        assert!(known.find("x", || Ok(certificate(1))).is_ok());
+    }
 }

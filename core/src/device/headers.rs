@@ -1,5 +1,7 @@
 //! The headers that the endpoint reads, and nothing of any other.
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{HeaderName, HeaderValue},
@@ -10,7 +12,7 @@ use uuid::Uuid;
 use postern_wire::link::CLIENT_CERT;
 pub(super) use postern_wire::link::{ADMISSION, REQUEST_ID, SOURCE, TLS};
 
-use super::certificate::{BadCertificate, Certificate};
+use super::certificate::{BadCertificate, Certificate, Known};
 
 /// A header's value when it is there once and is text.
 pub(super) fn text<'a>(http: &'a HttpRequest, name: &str) -> Option<&'a str> {
@@ -37,16 +39,18 @@ pub(super) fn echo_request_id(http: &HttpRequest, response: &mut HttpResponse) {
 }
 
 /// The certificate of the Client-Cert field, when there is one.
-pub(super) fn client_certificate(http: &HttpRequest) -> Result<Option<Certificate>, BadCertificate> {
+pub(super) fn client_certificate(
+    http: &HttpRequest,
+    known: &Known,
+) -> Result<Option<Arc<Certificate>>, BadCertificate> {
     if !http.headers().contains_key(CLIENT_CERT) {
         return Ok(None);
     }
     let value = text(http, CLIENT_CERT).ok_or(BadCertificate::Field)?;
-    let inner = value
-        .trim()
-        .strip_prefix(':')
-        .and_then(|rest| rest.strip_suffix(':'))
-        .ok_or(BadCertificate::Field)?;
-    let der = BASE64.decode(inner).map_err(|_| BadCertificate::Field)?;
-    Certificate::read(&der).map(Some)
+    let read = || {
+        let inner = value.trim().strip_prefix(':').and_then(|rest| rest.strip_suffix(':'));
+        let der = BASE64.decode(inner.ok_or(BadCertificate::Field)?).map_err(|_| BadCertificate::Field)?;
+        Certificate::read(&der)
+    };
+    known.find(value, read).map(Some)
 }

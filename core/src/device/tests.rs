@@ -33,7 +33,7 @@ use postern_wire::{
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, SanType};
 use uuid::Uuid;
 
-use super::{Blocked, Certificate, DeviceEndpoint, MessageKey, NobodyBlocked, configure};
+use super::{Blocked, Certificate, DeviceEndpoint, KnownCertificates, MessageKey, NobodyBlocked, configure};
 
 const XML: &str = "application/vnd.syncml.dm+xml; charset=utf-8";
 
@@ -84,6 +84,7 @@ async fn core(blocked: impl Blocked) -> Core {
     let endpoint = Data::new(DeviceEndpoint {
         devices,
         blocked: Arc::new(blocked),
+        certificates: KnownCertificates::default(),
         message_key: Some(Arc::new(MessageKey::from_pkcs8(pkcs8.as_ref()).unwrap())),
         clock,
         body_limit: 64 * 1024,

@@ -4,25 +4,26 @@
 //! version is in the log, else in full. The versions belong to a lineage, made anew with each [`Lists`], so a
 //! version of another start is never mistaken for one of this.
 
+mod versioned;
+
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    hash::Hash,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use postern_wire::{
     link::{
-        Ack, AckVerdict, Admission, BlockedDelta, BlockedEntry, BlockedSubject, ENTRIES_A_LINE, ListKind,
-        RoutesDelta, Settings, WatchLine, WatchQuery,
+        Ack, AckVerdict, Admission, BlockedDelta, BlockedEntry, BlockedSubject, ListKind, RoutesDelta,
+        Settings, WatchLine, WatchQuery,
     },
     route::RouteHash,
 };
 use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
 
-/// So many changes are kept for deltas; a gateway that is further behind gets the list in full.
-const LOG: usize = 16 * 1024;
+use versioned::{Full, Part, Versioned};
+
 /// So many lines for single gateways may wait for a slow watch; what is lost is asked for again.
 const LINES: usize = 256;
 /// So many wake-ups may wait for a slow watch before the oldest are lost (a device asks again by itself).
@@ -137,7 +138,7 @@ impl Lists {
 
     /// Replaces the whole blocked list. Returns its version.
     pub fn load_blocked(&self, entries: impl IntoIterator<Item = BlockedEntry>) -> u64 {
-        let entries = entries.into_iter().map(|entry| (entry.subject, entry.verdict)).collect();
+        let entries = entries.into_iter().map(|entry| (entry.subject, entry.verdict));
         self.change(|held| held.blocked.load(entries))
     }
 
@@ -149,7 +150,7 @@ impl Lists {
 
     /// Replaces the whole set of live routes. Returns its version.
     pub fn load_routes(&self, routes: impl IntoIterator<Item = RouteHash>) -> u64 {
-        let routes = routes.into_iter().map(|route| (route, ())).collect();
+        let routes = routes.into_iter().map(|route| (route, ()));
         self.change(|held| held.routes.load(routes))
     }
 
@@ -176,7 +177,7 @@ impl Lists {
     #[must_use]
     pub fn versions(&self) -> (u64, u64) {
         let held = self.lock();
-        (held.blocked.version, held.routes.version)
+        (held.blocked.version(), held.routes.version())
     }
 
     pub(super) fn acknowledged(&self, gateway: &str, ack: &Ack) {
@@ -249,34 +250,31 @@ impl Lists {
         let held = self.lock();
         WatchLine::Versions {
             settings: held.settings.get(gateway).map_or(0, |announced| announced.version),
-            blocked: held.blocked.version,
-            routes: held.routes.version,
+            blocked: held.blocked.version(),
+            routes: held.routes.version(),
             lineage: held.lineage,
             epoch,
         }
     }
 
-    /// The lines that bring `gateway` from `has` to now; `has` is set to that.
-    pub(super) fn catch_up(&self, gateway: &str, has: &mut WatchQuery) -> Vec<WatchLine> {
+    /// The next line that brings `gateway` from what it was `told` to now; `None` when it is there. A long list is never
+    /// in memory twice: each part of it is made when the one before has left.
+    pub(super) fn next_line(&self, gateway: &str, told: &mut Told) -> Option<WatchLine> {
+        if let Some(line) = told.ready.pop_front() {
+            return Some(line);
+        }
         let held = self.lock();
-        let mut lines = Vec::new();
         if let Some(announced) = held.settings.get(gateway)
-            && announced.version != has.settings
+            && announced.version != told.has.settings
         {
-            lines.push(announced.line.clone());
-            has.settings = announced.version;
+            told.has.settings = announced.version;
+            return Some(announced.line.clone());
         }
-        let same = held.lineage == has.lineage;
-        if !same || held.blocked.version != has.blocked {
-            lines.extend(blocked_lines(held.blocked.since(has.blocked, same), held.blocked.version));
-            has.blocked = held.blocked.version;
+        if held.lineage != told.has.lineage {
+            // Versions of another lineage count for nothing.
+            (told.has.lineage, told.has.blocked, told.has.routes) = (held.lineage, 0, 0);
         }
-        if !same || held.routes.version != has.routes {
-            lines.extend(routes_lines(held.routes.since(has.routes, same), held.routes.version));
-            has.routes = held.routes.version;
-        }
-        has.lineage = held.lineage;
-        lines
+        told.blocked(&held.blocked).or_else(|| told.routes(&held.routes))
     }
 
     fn publish_settings_line(&self, gateway: &str, version: u64, line: WatchLine) {
@@ -297,121 +295,88 @@ impl Lists {
     }
 }
 
-fn blocked_lines(changes: Changes<BlockedSubject, Admission>, version: u64) -> Vec<WatchLine> {
-    let parts = changes.into_parts();
-    let last = parts.len() - 1;
-    let line = |(index, (full, add, remove)): (usize, Part<BlockedSubject, Admission>)| {
-        let add = add.into_iter().map(|(subject, verdict)| BlockedEntry { subject, verdict }).collect();
-        WatchLine::Blocked(BlockedDelta { version, full, more: index != last, add, remove })
-    };
-    parts.into_iter().enumerate().map(line).collect()
-}
-
-fn routes_lines(changes: Changes<RouteHash, ()>, version: u64) -> Vec<WatchLine> {
-    let parts = changes.into_parts();
-    let last = parts.len() - 1;
-    let line = |(index, (full, add, remove)): (usize, Part<RouteHash, ()>)| {
-        let add = add.into_iter().map(|(route, ())| route).collect();
-        WatchLine::Routes(RoutesDelta { version, full, more: index != last, add, remove })
-    };
-    parts.into_iter().enumerate().map(line).collect()
-}
-
 /// What a watch listens to: that something changed, wake-ups, lines for single gateways.
 pub(super) type Subscribed =
     (watch::Receiver<u64>, broadcast::Receiver<Wake>, broadcast::Receiver<Addressed>);
 
-// === a map with a log of its changes ===
-
-struct Versioned<K, V> {
-    version: u64,
-    entries: HashMap<K, V>,
-    log: VecDeque<(u64, K, Option<V>)>,
-    /// Deltas from this version on are in the log.
-    log_from: u64,
+/// What a watch has told its gateway so far.
+pub(super) struct Told {
+    has: WatchQuery,
+    blocked: Option<Full<BlockedSubject>>,
+    routes: Option<Full<RouteHash>>,
+    /// Made and not sent yet.
+    ready: VecDeque<WatchLine>,
 }
 
-impl<K, V> Default for Versioned<K, V> {
-    fn default() -> Self {
-        Self { version: 1, entries: HashMap::new(), log: VecDeque::new(), log_from: 1 }
+impl Told {
+    /// The gateway says that it has this.
+    pub(super) fn new(has: WatchQuery) -> Self {
+        Self { has, blocked: None, routes: None, ready: VecDeque::new() }
     }
-}
 
-struct Changes<K, V> {
-    full: bool,
-    add: Vec<(K, V)>,
-    remove: Vec<K>,
-}
+    fn blocked(&mut self, list: &Versioned<BlockedSubject, Admission>) -> Option<WatchLine> {
+        let line = |version, part: Part<BlockedSubject, Admission>| {
+            let Part { full, more, add, remove } = part;
+            let add = add.into_iter().map(|(subject, verdict)| BlockedEntry { subject, verdict }).collect();
+            WatchLine::Blocked(BlockedDelta { version, full, more, add, remove })
+        };
+        next_line(list, &mut self.has.blocked, &mut self.blocked, &mut self.ready, line)
+    }
 
-/// One line's worth: in full or not, what is added, what is removed.
-type Part<K, V> = (bool, Vec<(K, V)>, Vec<K>);
-
-impl<K, V> Changes<K, V> {
-    fn into_parts(self) -> Vec<Part<K, V>> {
-        let mut parts: Vec<Part<K, V>> = Vec::new();
-        let (mut add, mut remove) = (self.add.into_iter().peekable(), self.remove.into_iter().peekable());
-        while parts.is_empty() || add.peek().is_some() || remove.peek().is_some() {
-            parts.push((
-                self.full && parts.is_empty(),
-                add.by_ref().take(ENTRIES_A_LINE).collect(),
-                remove.by_ref().take(ENTRIES_A_LINE).collect(),
-            ));
-        }
-        parts
+    fn routes(&mut self, list: &Versioned<RouteHash, ()>) -> Option<WatchLine> {
+        let line = |version, part: Part<RouteHash, ()>| {
+            let Part { full, more, add, remove } = part;
+            let add = add.into_iter().map(|(route, ())| route).collect();
+            WatchLine::Routes(RoutesDelta { version, full, more, add, remove })
+        };
+        next_line(list, &mut self.has.routes, &mut self.routes, &mut self.ready, line)
     }
 }
 
-impl<K: Clone + Eq + Hash, V: Clone> Versioned<K, V> {
-    fn load(&mut self, entries: HashMap<K, V>) -> u64 {
-        self.entries = entries;
-        self.version += 1;
-        self.log.clear();
-        self.log_from = self.version;
-        self.version
+/// The next line about one list: a part of it in full where that was begun or is due, else what changed.
+fn next_line<K: Clone + Ord, V: Clone>(
+    list: &Versioned<K, V>,
+    has: &mut u64,
+    whole: &mut Option<Full<K>>,
+    ready: &mut VecDeque<WatchLine>,
+    line: impl Fn(u64, Part<K, V>) -> WatchLine,
+) -> Option<WatchLine> {
+    if whole.is_none() && list.version() == *has {
+        return None;
     }
-
-    fn change(&mut self, add: Vec<(K, V)>, remove: Vec<K>) -> u64 {
-        self.version += 1;
-        for key in remove {
-            self.entries.remove(&key);
-            self.log.push_back((self.version, key, None));
-        }
-        for (key, value) in add {
-            self.entries.insert(key.clone(), value.clone());
-            self.log.push_back((self.version, key, Some(value)));
-        }
-        while self.log.len() > LOG {
-            if let Some((version, ..)) = self.log.pop_front() {
-                self.log_from = version;
-            }
-        }
-        self.version
+    if whole.is_none()
+        && let Some(parts) = list.since(*has)
+    {
+        *has = list.version();
+        ready.extend(parts.into_iter().map(|part| line(*has, part)));
+        return ready.pop_front();
     }
-
-    /// What changed since `version`, as the last word on each key; in full when the log does not reach back.
-    fn since(&self, version: u64, same_lineage: bool) -> Changes<K, V> {
-        if !same_lineage || version < self.log_from || version > self.version {
-            let add = self.entries.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-            return Changes { full: true, add, remove: Vec::new() };
-        }
-        let mut last: HashMap<&K, &Option<V>> = HashMap::new();
-        for (_, key, value) in self.log.iter().filter(|(at, ..)| *at > version) {
-            last.insert(key, value);
-        }
-        let mut changes = Changes { full: false, add: Vec::new(), remove: Vec::new() };
-        for (key, value) in last {
-            match value {
-                Some(value) => changes.add.push((key.clone(), value.clone())),
-                None => changes.remove.push(key.clone()),
-            }
-        }
-        changes
+    let full = whole.get_or_insert_with(|| list.begin());
+    let (version, part) = (full.version(), list.part(full));
+    if !part.more {
+        // What changed meanwhile stands in the log behind this version.
+        *has = version;
+        *whole = None;
     }
+    Some(line(version, part))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        versioned::{LOG, PART},
+        *,
+    };
+
+    impl Lists {
+        /// All lines that bring `gateway` from `has` to now; `has` is set to that.
+        fn catch_up(&self, gateway: &str, has: &mut WatchQuery) -> Vec<WatchLine> {
+            let mut told = Told::new(has.clone());
+            let lines = std::iter::from_fn(|| self.next_line(gateway, &mut told)).collect();
+            *has = told.has;
+            lines
+        }
+    }
 
     fn route(number: u32) -> RouteHash {
         let mut octets = [0; 16];
@@ -474,12 +439,41 @@ mod tests {
     #[test]
     fn a_long_list_goes_out_in_parts_and_only_the_last_ends_it() {
         let lists = Lists::new(Uuid::from_u128(1));
-        lists.load_routes((0..ENTRIES_A_LINE as u32 * 2 + 1).map(route));
+        lists.load_routes((0..PART as u32 * 2 + 1).map(route));
         let deltas = routes_of(&lists.catch_up("g", &mut WatchQuery::default()));
         assert_eq!(
             deltas.iter().map(|delta| (delta.full, delta.more)).collect::<Vec<_>>(),
             [(true, true), (false, true), (false, false)]
         );
+    }
+
+    #[test]
+    fn what_changes_while_a_long_list_goes_out_follows_it() {
+        let lists = Lists::new(Uuid::from_u128(1));
+        let version = lists.load_routes((1..=PART as u32 * 2).map(route));
+        let mut told = Told::new(WatchQuery::default());
+        let blocked = lists.next_line("g", &mut told);
+        assert!(matches!(blocked, Some(WatchLine::Blocked(BlockedDelta { full: true, more: false, .. }))));
+        let mut lines: Vec<_> = lists.next_line("g", &mut told).into_iter().collect();
+        // One that went out already, one that did not yet, and a new one that sorts before both.
+        lists.change_routes(vec![route(0)], vec![route(1), route(PART as u32 * 2)]);
+        lines.extend(std::iter::from_fn(|| lists.next_line("g", &mut told)));
+        let mut held = std::collections::BTreeSet::new();
+        let deltas = routes_of(&lines);
+        for delta in &deltas {
+            if delta.full {
+                held.clear();
+            }
+            held.extend(&delta.add);
+            for route in &delta.remove {
+                held.remove(route);
+            }
+        }
+        assert_eq!(
+            deltas.iter().map(|delta| delta.version).collect::<Vec<_>>(),
+            [version, version, version + 1]
+        );
+        assert_eq!(held, [0].into_iter().chain(2..PART as u32 * 2).map(route).collect());
     }
 
     #[test]

@@ -8,10 +8,10 @@ use postern_wire::link::{WatchLine, WatchQuery};
 use tokio::sync::{broadcast::error::RecvError, mpsc};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 
-use super::{dial::Link, state::Phase};
+use super::{dial::Link, lists::Told, state::Phase};
 
 /// So many lines may wait for a slow gateway; then the stream waits for it.
-const LINES: usize = 16;
+const LINES: usize = 4;
 
 /// Answers the watch request of a gateway.
 pub(super) async fn watch(request: HttpRequest, has: web::Query<WatchQuery>) -> HttpResponse {
@@ -36,7 +36,7 @@ async fn feed(link: Arc<Link>, has: WatchQuery, lines: mpsc::Sender<Bytes>) {
 /// Why a watch ended.
 struct Ended(&'static str);
 
-async fn feed_until_closed(link: &Link, mut has: WatchQuery, lines: &mpsc::Sender<Bytes>) -> Ended {
+async fn feed_until_closed(link: &Link, has: WatchQuery, lines: &mpsc::Sender<Bytes>) -> Ended {
     let (hub, name) = (&link.hub, &link.gateway.target.name);
     let (mut changed, mut wakes, mut addressed) = hub.lists.subscribe();
     let (mut phase, mut epoch) = (hub.phase(), hub.epoch.clone());
@@ -45,12 +45,13 @@ async fn feed_until_closed(link: &Link, mut has: WatchQuery, lines: &mpsc::Sende
     let mut drain_sent = false;
     changed.mark_unchanged();
     hub.lists.began_with(name, &has);
+    let mut told = Told::new(has);
     let first = hub.lists.versions_line(name, *epoch.borrow_and_update());
     if send(lines, &first).await.is_err() {
         return Ended("closed");
     }
     loop {
-        for line in hub.lists.catch_up(name, &mut has) {
+        while let Some(line) = hub.lists.next_line(name, &mut told) {
             if send(lines, &line).await.is_err() {
                 return Ended("closed");
             }

@@ -3,6 +3,7 @@
 //! Diesel's own `MultiConnection` has neither `on_conflict` nor multi-row inserts; [`each!`] writes a query once
 //! and compiles it for both.
 
+pub(crate) mod kept;
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
 mod tls;
@@ -24,6 +25,9 @@ pub(crate) enum Conn {
 }
 
 /// Runs an expression with the connection of either backend: `each!(reader.conn, c => query.load(c))`.
+///
+/// SQLite prepares a statement with a bound `LIMIT` anew each time it runs, because the value may change its plan. So a
+/// row that a unique index finds is asked for by `get_result`, not by diesel's `first`, which binds a limit of 1.
 macro_rules! each {
     ($conn:expr, $c:ident => $body:expr) => {
         match &mut $conn {
@@ -67,27 +71,6 @@ macro_rules! insert {
     }};
 }
 pub(crate) use insert;
-
-/// Runs a query for each of `keys` on SQLite, which would parse an `IN (…)` list of every length anew, and for all of
-/// them at once on PostgreSQL, which takes an array: `for_keys!(tx.conn, c, keys, table::id => |filter| query)`.
-macro_rules! for_keys {
-    ($conn:expr, $keys:expr, $column:path, |$filter:ident, $c:ident| $body:expr) => {
-        match &mut $conn {
-            $crate::conn::Conn::Sqlite($c) => $keys
-                .into_iter()
-                .map(|key| {
-                    let $filter = $column.eq(key);
-                    $body
-                })
-                .collect::<Result<Vec<_>, _>>(),
-            $crate::conn::Conn::Postgres($c) => {
-                let $filter = $column.eq_any($keys);
-                $body.map(|done| vec![done])
-            }
-        }
-    };
-}
-pub(crate) use for_keys;
 
 /// What a connection is opened for.
 #[derive(Clone, Copy, PartialEq, Eq)]

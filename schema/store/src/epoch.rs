@@ -123,8 +123,8 @@ impl Epoch {
         }
         let found: Option<i64> = match conn {
             // BEGIN IMMEDIATE holds the one write lock already.
-            Conn::Sqlite(c) => mine.select(t::id).first(c).optional()?,
-            Conn::Postgres(c) => mine.select(t::id).for_share().first(c).optional()?,
+            Conn::Sqlite(c) => mine.select(t::id).get_result(c).optional()?,
+            Conn::Postgres(c) => mine.select(t::id).for_share().get_result(c).optional()?,
         };
         Ok(found.is_some())
     }
@@ -133,7 +133,7 @@ impl Epoch {
     pub(crate) fn lock_row(conn: &mut Conn) -> Result<(), StoreError> {
         // SQLite: BEGIN IMMEDIATE has waited already.
         if let Conn::Postgres(c) = conn {
-            t::epoch.filter(t::id.eq(1)).select(t::id).for_update().first::<i64>(c)?;
+            t::epoch.filter(t::id.eq(1)).select(t::id).for_update().get_result::<i64>(c)?;
         }
         Ok(())
     }
@@ -165,5 +165,7 @@ impl Epoch {
 }
 
 fn read(conn: &mut Conn) -> Result<(i64, i64, bool), StoreError> {
-    Ok(each!(*conn, c => t::epoch.filter(t::id.eq(1)).select((t::number, t::beat, t::released)).first(c))?)
+    Ok(
+        each!(*conn, c => t::epoch.filter(t::id.eq(1)).select((t::number, t::beat, t::released)).get_result(c))?,
+    )
 }

@@ -20,10 +20,11 @@ pub(crate) fn open(path: &Path, busy: Duration, purpose: Purpose) -> Result<Sqli
     if purpose == Purpose::Write {
         conn.batch_execute("PRAGMA journal_mode = WAL;")?;
     }
-    // KiB. A reader has the operating system's cache behind it; the writer must not spill in the middle of a batch.
+    // KiB. A reader has the operating system's cache behind it, and needs only the upper pages of its trees: a scan of
+    // everything must not leave it large for ever. The writer must not spill in the middle of a batch.
     let cache = match purpose {
         Purpose::Write => 16_384,
-        Purpose::Read => 4_096,
+        Purpose::Read => 1_024,
     };
     conn.batch_execute(&format!(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;

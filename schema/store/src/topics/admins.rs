@@ -41,12 +41,16 @@ pub fn list(r: &mut Reader) -> Result<Vec<Admin>, StoreError> {
 
 /// The admin with this id.
 pub fn find(r: &mut Reader, id: Uuid) -> Result<Option<Admin>, StoreError> {
-    Ok(each!(r.conn, c => t::admins.filter(t::id.eq(db(id))).select(Admin::as_select()).first(c).optional())?)
+    Ok(
+        each!(r.conn, c => t::admins.filter(t::id.eq(db(id))).select(Admin::as_select()).get_result(c).optional())?,
+    )
 }
 
 /// The admin with this name.
 pub fn by_name(r: &mut Reader, name: &str) -> Result<Option<Admin>, StoreError> {
-    Ok(each!(r.conn, c => t::admins.filter(t::name.eq(name)).select(Admin::as_select()).first(c).optional())?)
+    Ok(
+        each!(r.conn, c => t::admins.filter(t::name.eq(name)).select(Admin::as_select()).get_result(c).optional())?,
+    )
 }
 
 /// Adds an admin. `Conflict` when the name is taken.

@@ -6,12 +6,16 @@
 //! previous hash is 32 zero octets.
 
 use aws_lc_rs::digest;
-use diesel::{OptionalExtension, prelude::*};
+use diesel::{
+    OptionalExtension,
+    prelude::*,
+    sql_types::{BigInt, Binary},
+};
 use postern_wire::terms::UtcMillis;
 
 use crate::{
     column::row,
-    conn::each,
+    conn::{each, kept::Kept},
     errors::StoreError,
     tables::{audit::dsl as t, audit_heads::dsl as h},
     tx::{Reader, Tx},
@@ -124,8 +128,9 @@ pub fn append(tx: &mut Tx, act: Act) -> Result<Entry, StoreError> {
 
 /// The last row's number and hash.
 pub fn last(r: &mut Reader) -> Result<Option<(i64, [u8; 32])>, StoreError> {
-    let row: Option<(i64, Vec<u8>)> =
-        each!(r.conn, c => t::audit.order(t::seq.desc()).select((t::seq, t::hash)).first(c).optional())?;
+    let last =
+        Kept::<(BigInt, Binary)>::new("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1", Vec::new());
+    let row: Option<(i64, Vec<u8>)> = each!(r.conn, c => last.get_result(c).optional())?;
     row.map(|(seq, hash)| {
         hash.try_into().map(|hash| (seq, hash)).map_err(|_| StoreError::Damaged(format!("audit row {seq}")))
     })
@@ -227,7 +232,7 @@ pub fn heads(r: &mut Reader, before: Option<i64>, limit: i64) -> Result<Vec<Head
 /// Removes the rows up to `seq`, which must be a signed head, older than `before`. Gives how many went. What the
 /// first kept row must follow stays in the kept head.
 pub fn purge(tx: &mut Tx, seq: i64, before: UtcMillis) -> Result<usize, StoreError> {
-    let head: Option<Head> = each!(tx.conn, c => h::audit_heads.filter(h::seq.eq(seq)).select(Head::as_select()).first(c).optional())?;
+    let head: Option<Head> = each!(tx.conn, c => h::audit_heads.filter(h::seq.eq(seq)).select(Head::as_select()).get_result(c).optional())?;
     match head {
         None => return Err(StoreError::Refused(format!("row {seq} is not a signed head"))),
         Some(head) if head.at >= before => {

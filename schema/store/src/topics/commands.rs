@@ -5,20 +5,23 @@
 
 use std::collections::BTreeMap;
 
-use diesel::{OptionalExtension, prelude::*};
+use diesel::{OptionalExtension, connection::DefaultLoadingMode, prelude::*};
 use postern_wire::terms::{
     CommandId, CommandState, DmSessionId, EnrolmentId, Lane, OperationId, OperationKind, ProofClass,
     Redelivery, UtcMillis, Verb,
 };
 
+mod moves;
+
 use super::{enrolments, timeline};
 use crate::{
-    column::{Db, db, row},
-    conn::{each, for_keys, insert as insert_rows},
+    column::{db, row},
+    conn::{Conn, each, insert as insert_rows},
     errors::StoreError,
     tables::{commands_done as done, commands_pending as pending},
     tx::{Reader, Tx},
 };
+use moves::Together;
 
 row! {
     /// A command, pending or finished.
@@ -157,21 +160,29 @@ pub struct Finish {
 pub fn find(r: &mut Reader, id: CommandId) -> Result<Option<Command>, StoreError> {
     let waiting = each!(r.conn, c => pending::table
         .filter(pending::id.eq(db(id)))
-        .first(c)
+        .get_result(c)
         .optional())?;
     if waiting.is_some() {
         return Ok(waiting);
     }
-    Ok(each!(r.conn, c => done::table.filter(done::id.eq(db(id))).first(c).optional())?)
+    Ok(each!(r.conn, c => done::table.filter(done::id.eq(db(id))).get_result(c).optional())?)
 }
 
 /// A device's pending commands in sending order: rank, then age, then place.
 pub fn pending_of(r: &mut Reader, id: EnrolmentId, limit: i64) -> Result<Vec<Command>, StoreError> {
-    Ok(each!(r.conn, c => pending::table
-        .filter(pending::enrolment.eq(db(id)))
-        .order((pending::rank, pending::id, pending::position))
-        .limit(limit)
-        .load(c))?)
+    let query = pending::table.filter(pending::enrolment.eq(db(id))).order((
+        pending::rank,
+        pending::id,
+        pending::position,
+    ));
+    Ok(match &mut r.conn {
+        // Rows come one by one, so it can end where it will; a LIMIT would have it prepared anew (see `each!`).
+        Conn::Sqlite(c) => query
+            .load_iter::<Command, DefaultLoadingMode>(c)?
+            .take(usize::try_from(limit).unwrap_or(0))
+            .collect::<Result<_, _>>()?,
+        Conn::Postgres(c) => query.limit(limit).load(c)?,
+    })
 }
 
 /// A device's finished commands before `before`, newest first.
@@ -233,7 +244,7 @@ pub fn past_deadline(r: &mut Reader, now: UtcMillis, limit: i64) -> Result<Vec<C
 pub fn backlog(r: &mut Reader) -> Result<(Option<UtcMillis>, i64), StoreError> {
     use diesel::dsl::{count_star, min};
     let (oldest, count): (Option<i64>, i64) =
-        each!(r.conn, c => pending::table.select((min(pending::created_at), count_star())).first(c))?;
+        each!(r.conn, c => pending::table.select((min(pending::created_at), count_star())).get_result(c))?;
     Ok((oldest.map(UtcMillis), count))
 }
 
@@ -268,7 +279,7 @@ pub fn insert(tx: &mut Tx, commands: Vec<Command>) -> Result<(), StoreError> {
 /// meanwhile) must not leave.
 pub fn sending(tx: &mut Tx, sending: &Sending) -> Result<Vec<CommandId>, StoreError> {
     let Sending { ids, session, cause, reference } = sending;
-    step_all(tx, ids, CommandState::Sent, cause, Some((*session, reference)))
+    moves::step(tx, ids, &Together { state: CommandState::Sent, cause, place: Some((*session, reference)) })
 }
 
 /// Records a step of a command that stays pending. `Conflict` when it is not pending any longer.
@@ -277,9 +288,10 @@ pub fn step(tx: &mut Tx, step: &Step) -> Result<(), StoreError> {
         return Err(StoreError::Refused(format!("{} is an end", step.state)));
     }
     let now = tx.now();
-    let row = pending_rows(tx, std::iter::once(step.id))?
-        .pop()
-        .ok_or_else(|| StoreError::Conflict(format!("command {} is not pending any longer", step.id)))?;
+    let row: Option<Command> =
+        each!(tx.conn, c => pending::table.filter(pending::id.eq(db(step.id))).get_result(c).optional())?;
+    let row =
+        row.ok_or_else(|| StoreError::Conflict(format!("command {} is not pending any longer", step.id)))?;
     let revision = row.revision + 1;
     let attempts = match step.attempts {
         Attempts::Same => row.attempts,
@@ -308,7 +320,7 @@ pub fn step(tx: &mut Tx, step: &Step) -> Result<(), StoreError> {
 
 /// Puts sent commands back into the queue, to be sent again. Gives the ids that were pending.
 pub fn requeue(tx: &mut Tx, ids: &[CommandId], cause: &str) -> Result<Vec<CommandId>, StoreError> {
-    step_all(tx, ids, CommandState::Queued, cause, None)
+    moves::step(tx, ids, &Together { state: CommandState::Queued, cause, place: None })
 }
 
 /// Ends commands: moves their rows, writes their timeline, lowers their devices' counts. Gives the ids that were
@@ -317,33 +329,7 @@ pub fn finish(tx: &mut Tx, ends: &[Finish]) -> Result<Vec<CommandId>, StoreError
     if let Some(open) = ends.iter().find(|e| is_open(e.state)) {
         return Err(StoreError::Refused(format!("{} is not an end", open.state)));
     }
-    let now = tx.now();
-    let mut rows = pending_rows(tx, ends.iter().map(|e| e.id))?;
-    let mut per_device: BTreeMap<EnrolmentId, i64> = BTreeMap::new();
-    for command in &mut rows {
-        let Some(end) = ends.iter().find(|e| e.id == command.id) else { continue };
-        command.state = end.state;
-        command.status = end.status;
-        command.cause.clone_from(&end.cause);
-        command.proof = end.proof;
-        command.session = end.session.or(command.session);
-        command.finished_at = Some(now);
-        command.revision += 1;
-        *per_device.entry(command.enrolment).or_default() += 1;
-    }
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<CommandId> = rows.iter().map(|command| command.id).collect();
-    let events = rows.iter().map(|command| timeline::Event { at: now, ..event(command) }).collect();
-    insert_rows!(tx.conn, done::table, rows)?;
-    for_keys!(tx.conn, octets(&ids), pending::id, |those, c| diesel::delete(pending::table.filter(those))
-        .execute(c))?;
-    for (enrolment, fewer) in per_device {
-        enrolments::add_pending(tx, enrolment, -fewer)?;
-    }
-    timeline::add(tx, events)?;
-    Ok(ids)
+    moves::finish(tx, ends)
 }
 
 /// Decides the fate of a command in doubt, from a probe or a person. `Refused` when it is not in doubt.
@@ -351,7 +337,7 @@ pub fn resolve(tx: &mut Tx, end: &Finish) -> Result<(), StoreError> {
     let now = tx.now();
     let mut command: Command = each!(tx.conn, c => done::table
         .filter(done::id.eq(db(end.id)))
-        .first(c)
+        .get_result(c)
         .optional())?
     .ok_or(StoreError::NotFound("command"))?;
     if command.state != CommandState::InDoubt || is_open(end.state) {
@@ -391,64 +377,6 @@ pub fn purge(tx: &mut Tx, before: UtcMillis, limit: i64) -> Result<usize, StoreE
     Ok(each!(tx.conn, c => diesel::delete(done::table.filter(done::id.eq_any(old))).execute(c))?)
 }
 
-// --- steps
-
-fn step_all(
-    tx: &mut Tx,
-    ids: &[CommandId],
-    state: CommandState,
-    cause: &str,
-    place: Option<(DmSessionId, &str)>,
-) -> Result<Vec<CommandId>, StoreError> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let now = tx.now();
-    let keys = octets(ids);
-    let session = place.map(|(session, _)| session);
-    let changed: Vec<Vec<(Db<CommandId>, i64)>> = if state == CommandState::Sent {
-        for_keys!(tx.conn, keys, pending::id, |those, c| diesel::update(pending::table.filter(those))
-            .set((
-                pending::state.eq(db(state)),
-                pending::cause.eq(cause),
-                pending::session.eq(db(session)),
-                pending::reference.eq(place.map(|(_, reference)| reference)),
-                pending::accepted_at.eq(None::<i64>),
-                pending::sent_at.eq(Some(now.0)),
-                pending::attempts.eq(pending::attempts + 1),
-                pending::revision.eq(pending::revision + 1),
-            ))
-            .returning((pending::id, pending::revision))
-            .get_results(c))?
-    } else {
-        for_keys!(tx.conn, keys, pending::id, |those, c| diesel::update(pending::table.filter(those))
-            .set((
-                pending::state.eq(db(state)),
-                pending::cause.eq(cause),
-                pending::revision.eq(pending::revision + 1),
-            ))
-            .returning((pending::id, pending::revision))
-            .get_results(c))?
-    };
-    let mut events = Vec::with_capacity(ids.len());
-    for (id, revision) in changed.into_iter().flatten() {
-        let command = CommandId::try_from(id).map_err(|e| StoreError::Damaged(e.to_string()))?;
-        events.push(timeline::Event { command, revision, state, cause: cause.to_owned(), session, at: now });
-    }
-    let done = events.iter().map(|e| e.command).collect();
-    timeline::add(tx, events)?;
-    Ok(done)
-}
-
-fn pending_rows(tx: &mut Tx, ids: impl Iterator<Item = CommandId>) -> Result<Vec<Command>, StoreError> {
-    let keys: Vec<Vec<u8>> = ids.map(|id| id.0.as_bytes().to_vec()).collect();
-    let found: Vec<Vec<Command>> =
-        for_keys!(tx.conn, keys, pending::id, |those, c| pending::table.filter(those).load(c))?;
-    let mut rows: Vec<Command> = found.into_iter().flatten().collect();
-    rows.sort_by_key(|command| command.id);
-    Ok(rows)
-}
-
 fn event(command: &Command) -> timeline::Event {
     timeline::Event {
         command: command.id,
@@ -458,10 +386,6 @@ fn event(command: &Command) -> timeline::Event {
         session: command.session,
         at: command.created_at,
     }
-}
-
-fn octets(ids: &[CommandId]) -> Vec<Vec<u8>> {
-    ids.iter().map(|id| id.0.as_bytes().to_vec()).collect()
 }
 
 const fn is_open(state: CommandState) -> bool {

@@ -52,7 +52,7 @@ pub fn find(r: &mut Reader, name: &str) -> Result<Option<StoredDdf>, StoreError>
     Ok(each!(r.conn, c => t::ddfs
         .filter(t::name.eq(name))
         .select(StoredDdf::as_select())
-        .first(c)
+        .get_result(c)
         .optional())?)
 }
 

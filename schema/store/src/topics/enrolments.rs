@@ -1,11 +1,16 @@
 //! Enrolments: who a device is to us. A retired one stays as a tombstone, its route is never given out again.
 
+use std::collections::BTreeMap;
+
 use diesel::{OptionalExtension, prelude::*};
 use postern_wire::terms::{AuthType, Dialect, EnrolmentId, EnrolmentState, ProofClass, UtcMillis};
 
 use crate::{
     column::{db, row},
-    conn::each,
+    conn::{
+        Conn, each,
+        kept::{Kept, Value, text},
+    },
     errors::StoreError,
     tables::enrolments::dsl as t,
     tx::{Reader, Tx},
@@ -164,7 +169,7 @@ pub fn get(r: &mut Reader, id: EnrolmentId) -> Result<Enrolment, StoreError> {
 /// The enrolment with this id, if there is one.
 pub fn find(r: &mut Reader, id: EnrolmentId) -> Result<Option<Enrolment>, StoreError> {
     Ok(
-        each!(r.conn, c => t::enrolments.filter(t::id.eq(db(id))).select(Enrolment::as_select()).first(c).optional())?,
+        each!(r.conn, c => t::enrolments.filter(t::id.eq(db(id))).select(Enrolment::as_select()).get_result(c).optional())?,
     )
 }
 
@@ -174,7 +179,7 @@ pub fn by_route(r: &mut Reader, route: &[u8; 16]) -> Result<Option<Enrolment>, S
     Ok(each!(r.conn, c => t::enrolments
         .filter(t::route.eq(db(*route)))
         .select(Enrolment::as_select())
-        .first(c)
+        .get_result(c)
         .optional())?)
 }
 
@@ -488,20 +493,48 @@ pub fn set_server_nonce(tx: &mut Tx, id: EnrolmentId, nonce: Option<&[u8]>) -> R
     one(changed)
 }
 
-/// Writes a batch of last-seen moments; an older moment than the row's changes nothing.
-pub fn seen(tx: &mut Tx, batch: &[Seen]) -> Result<(), StoreError> {
+const SEEN: &str = "UPDATE enrolments SET last_seen_at = ?, last_source = ?, last_gateway = ? \
+    WHERE id = ? AND (last_seen_at IS NULL OR last_seen_at < ?)";
+
+const SEEN_ALL: &str = "UPDATE enrolments n SET last_seen_at = s.at, last_source = s.source, last_gateway = s.gateway \
+    FROM unnest(?, ?, ?, ?) AS s (id, at, source, gateway) \
+    WHERE n.id = s.id AND (n.last_seen_at IS NULL OR n.last_seen_at < s.at)";
+
+/// Writes a batch of last-seen moments, of one device the latest; an older moment than the row's changes nothing.
+pub fn seen<'a>(tx: &mut Tx, batch: impl IntoIterator<Item = &'a Seen>) -> Result<(), StoreError> {
+    let mut latest: BTreeMap<EnrolmentId, &Seen> = BTreeMap::new();
     for one in batch {
-        each!(tx.conn, c => diesel::update(
-            t::enrolments
-                .filter(t::id.eq(db(one.id)))
-                .filter(t::last_seen_at.is_null().or(t::last_seen_at.lt(one.at.0).assume_not_null())),
-        )
-        .set((
-            t::last_seen_at.eq(Some(one.at.0)),
-            t::last_source.eq(one.source.as_deref()),
-            t::last_gateway.eq(one.gateway.as_deref()),
-        ))
-        .execute(c))?;
+        let known = latest.entry(one.id).or_insert(one);
+        if known.at < one.at {
+            *known = one;
+        }
+    }
+    match &mut tx.conn {
+        Conn::Sqlite(c) => {
+            for one in latest.values() {
+                let values = vec![
+                    Value::integer(one.at.0),
+                    Value::maybe_text(one.source.as_deref()),
+                    Value::maybe_text(one.gateway.as_deref()),
+                    Value::octets(one.id.0.as_bytes()),
+                    Value::integer(one.at.0),
+                ];
+                Kept::<()>::new(SEEN, values).execute(c)?;
+            }
+        }
+        Conn::Postgres(_) if latest.is_empty() => {}
+        Conn::Postgres(c) => {
+            let words = |of: fn(&Seen) -> Option<&str>| {
+                Value::TextColumn(latest.values().map(|one| of(one).map(text)).collect())
+            };
+            let values = vec![
+                Value::OctetsColumn(latest.keys().map(|id| Some(id.0.as_bytes().as_slice())).collect()),
+                Value::IntegerColumn(latest.values().map(|one| Some(one.at.0)).collect()),
+                words(|one| one.source.as_deref()),
+                words(|one| one.gateway.as_deref()),
+            ];
+            Kept::<()>::new(SEEN_ALL, values).execute(c)?;
+        }
     }
     Ok(())
 }
@@ -578,10 +611,9 @@ pub fn purge(tx: &mut Tx, id: EnrolmentId) -> Result<(), StoreError> {
 
 /// Adds to the count of pending commands.
 pub(crate) fn add_pending(tx: &mut Tx, id: EnrolmentId, more: i64) -> Result<(), StoreError> {
-    let changed = each!(tx.conn, c => diesel::update(t::enrolments.filter(t::id.eq(db(id))))
-        .set(t::pending.eq(t::pending + more))
-        .execute(c))?;
-    one(changed)
+    const ADD: &str = "UPDATE enrolments SET pending = pending + ? WHERE id = ?";
+    let statement = Kept::<()>::new(ADD, vec![Value::integer(more), Value::octets(id.0.as_bytes())]);
+    one(each!(tx.conn, c => statement.execute(c))?)
 }
 
 pub(crate) fn one(changed: usize) -> Result<(), StoreError> {

@@ -1,11 +1,16 @@
 //! Facts: what is known of a device, one value a key, with where it came from and since when.
 
+use std::{borrow::Cow, collections::BTreeMap};
+
 use diesel::prelude::*;
 use postern_wire::terms::{EnrolmentId, UtcMillis};
 
 use crate::{
     column::{db, row},
-    conn::each,
+    conn::{
+        Conn, each,
+        kept::{Kept, Value, text},
+    },
     errors::StoreError,
     tables::facts::dsl as t,
     tx::{Reader, Tx},
@@ -36,20 +41,53 @@ pub fn of(r: &mut Reader, id: EnrolmentId) -> Result<Vec<Fact>, StoreError> {
         .load(c))?)
 }
 
-/// Sets facts; a value that stands already keeps its moment. Gives how many changed.
-pub fn set(tx: &mut Tx, facts: Vec<Fact>) -> Result<usize, StoreError> {
-    use diesel::{query_dsl::methods::FilterDsl, upsert::excluded};
-    let mut changed = 0;
-    for fact in facts {
-        changed += each!(tx.conn, c => diesel::insert_into(t::facts)
-            .values(fact.clone())
-            .on_conflict((t::enrolment, t::key))
-            .do_update()
-            .set((t::value.eq(excluded(t::value)), t::source.eq(excluded(t::source)), t::at.eq(excluded(t::at))))
-            .filter(t::value.ne(excluded(t::value)))
-            .execute(c))?;
+const SET: &str = "INSERT INTO facts (enrolment, key, value, source, at) VALUES (?, ?, ?, ?, ?) \
+    ON CONFLICT (enrolment, key) DO UPDATE SET value = excluded.value, source = excluded.source, at = excluded.at \
+    WHERE facts.value <> excluded.value";
+
+const SET_ALL: &str = "INSERT INTO facts (enrolment, key, value, source, at) SELECT * FROM unnest(?, ?, ?, ?, ?) \
+    ON CONFLICT (enrolment, key) DO UPDATE SET value = excluded.value, source = excluded.source, at = excluded.at \
+    WHERE facts.value <> excluded.value";
+
+/// Sets facts, of one key the last; a value that stands already keeps its moment. Gives how many changed.
+pub fn set<'a>(tx: &mut Tx, facts: impl IntoIterator<Item = &'a Fact>) -> Result<usize, StoreError> {
+    // By the key as it rests: PostgreSQL refuses to change a row twice in one statement.
+    let last: BTreeMap<(EnrolmentId, Cow<'_, str>), &Fact> =
+        facts.into_iter().map(|fact| ((fact.enrolment, text(&fact.key)), fact)).collect();
+    if last.is_empty() {
+        return Ok(0);
     }
-    Ok(changed)
+    match &mut tx.conn {
+        Conn::Sqlite(c) => {
+            let mut changed = 0;
+            for fact in last.values() {
+                let values = vec![
+                    Value::octets(fact.enrolment.0.as_bytes()),
+                    Value::text(&fact.key),
+                    Value::text(&fact.value),
+                    Value::text(&fact.source),
+                    Value::integer(fact.at.0),
+                ];
+                changed += Kept::<()>::new(SET, values).execute(c)?;
+            }
+            Ok(changed)
+        }
+        Conn::Postgres(c) => {
+            let words = |of: fn(&Fact) -> &str| {
+                Value::TextColumn(last.values().map(|fact| Some(text(of(fact)))).collect())
+            };
+            let values = vec![
+                Value::OctetsColumn(
+                    last.values().map(|f| Some(f.enrolment.0.as_bytes().as_slice())).collect(),
+                ),
+                words(|fact| &fact.key),
+                words(|fact| &fact.value),
+                words(|fact| &fact.source),
+                Value::IntegerColumn(last.values().map(|f| Some(f.at.0)).collect()),
+            ];
+            Ok(Kept::<()>::new(SET_ALL, values).execute(c)?)
+        }
+    }
 }
 
 /// Forgets one fact.

@@ -142,7 +142,7 @@ pub fn list(r: &mut Reader) -> Result<Vec<Gateway>, StoreError> {
 /// The gateway of this name.
 pub fn find(r: &mut Reader, name: &str) -> Result<Option<Gateway>, StoreError> {
     Ok(
-        each!(r.conn, c => t::gateways.filter(t::name.eq(name)).select(Gateway::as_select()).first(c).optional())?,
+        each!(r.conn, c => t::gateways.filter(t::name.eq(name)).select(Gateway::as_select()).get_result(c).optional())?,
     )
 }
 

@@ -48,13 +48,13 @@ pub fn list(r: &mut Reader, after: Option<&str>, limit: i64) -> Result<Vec<Group
 pub fn find(r: &mut Reader, id_or_name: &str) -> Result<Option<Group>, StoreError> {
     if let Ok(id) = Uuid::try_parse(id_or_name) {
         return Ok(
-            each!(r.conn, c => t::groups.filter(t::id.eq(db(id))).select(Group::as_select()).first(c).optional())?,
+            each!(r.conn, c => t::groups.filter(t::id.eq(db(id))).select(Group::as_select()).get_result(c).optional())?,
         );
     }
     Ok(each!(r.conn, c => t::groups
         .filter(t::name.eq(id_or_name))
         .select(Group::as_select())
-        .first(c)
+        .get_result(c)
         .optional())?)
 }
 
@@ -151,7 +151,7 @@ pub fn count_members(r: &mut Reader, group: Uuid) -> Result<i64, StoreError> {
     Ok(each!(r.conn, c => d::group_devices
         .filter(d::group_id.eq_any(keys))
         .select(diesel::dsl::count(d::enrolment).aggregate_distinct())
-        .first(c))?)
+        .get_result(c))?)
 }
 
 /// A page of a group's devices in order of id, those of nested groups included, each once.

@@ -35,7 +35,7 @@ pub fn find(r: &mut Reader, principal: &str, key: &str) -> Result<Option<Answere
         .filter(t::principal.eq(principal))
         .filter(t::key.eq(key))
         .select(Answered::as_select())
-        .first(c)
+        .get_result(c)
         .optional())?)
 }
 

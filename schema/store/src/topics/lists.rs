@@ -12,7 +12,7 @@ use crate::{
     tables::{list_deltas::dsl as d, list_entries::dsl as e, lists::dsl as t},
     tx::{Reader, Tx},
 };
-use postern_wire::terms::UtcMillis;
+use postern_wire::{route::RouteHash, terms::UtcMillis};
 
 /// Which list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +100,7 @@ pub struct Delta {
 
 /// A list's version.
 pub fn version(r: &mut Reader, list: List) -> Result<i64, StoreError> {
-    Ok(each!(r.conn, c => t::lists.filter(t::name.eq(list.as_str())).select(t::version).first(c))?)
+    Ok(each!(r.conn, c => t::lists.filter(t::name.eq(list.as_str())).select(t::version).get_result(c))?)
 }
 
 /// What stands in a list under this entry.
@@ -109,7 +109,7 @@ pub fn find(r: &mut Reader, list: List, entry: &str) -> Result<Option<Entry>, St
         .filter(e::list.eq(list.as_str()))
         .filter(e::entry.eq(entry))
         .select(Entry::as_select())
-        .first(c)
+        .get_result(c)
         .optional())?)
 }
 
@@ -122,6 +122,21 @@ pub fn entries(r: &mut Reader, list: List, after: &str, limit: i64) -> Result<Ve
         .limit(limit)
         .select(Entry::as_select())
         .load(c))?)
+}
+
+/// A page of the live routes in order of hash. They are read here, on the reader's thread, so that a fleet's routes
+/// never stand in memory as text.
+pub fn routes(r: &mut Reader, after: Option<RouteHash>, limit: i64) -> Result<Vec<RouteHash>, StoreError> {
+    let after = after.map_or_else(String::new, |after| after.to_string());
+    let page: Vec<String> = each!(r.conn, c => e::list_entries
+        .filter(e::list.eq(List::Routes.as_str()))
+        .filter(e::entry.gt(after))
+        .order(e::entry)
+        .limit(limit)
+        .select(e::entry)
+        .load(c))?;
+    let damaged = |entry: &str| StoreError::Damaged(format!("a list entry: {entry:?}"));
+    page.iter().map(|entry| entry.parse().map_err(|_| damaged(entry))).collect()
 }
 
 /// Makes changes, all under one new version. Gives the version; nothing to change keeps the old one.
@@ -184,7 +199,7 @@ pub fn change(tx: &mut Tx, list: List, changes: &[Change]) -> Result<i64, StoreE
 pub fn since(r: &mut Reader, list: List, since: i64, limit: i64) -> Result<Delta, StoreError> {
     let name = list.as_str();
     let (now, floor): (i64, i64) =
-        each!(r.conn, c => t::lists.filter(t::name.eq(name)).select((t::version, t::floor)).first(c))?;
+        each!(r.conn, c => t::lists.filter(t::name.eq(name)).select((t::version, t::floor)).get_result(c))?;
     if since == now {
         return Ok(Delta { version: now, ..Delta::default() });
     }

@@ -11,7 +11,7 @@ use crate::{
 
 /// The value under `key`.
 pub fn get(r: &mut Reader, key: &str) -> Result<Option<String>, StoreError> {
-    Ok(each!(r.conn, c => t::meta.filter(t::key.eq(key)).select(t::value).first(c).optional())?)
+    Ok(each!(r.conn, c => t::meta.filter(t::key.eq(key)).select(t::value).get_result(c).optional())?)
 }
 
 /// Sets the value under `key`.

@@ -67,7 +67,7 @@ pub fn insert(tx: &mut Tx, operation: Operation) -> Result<(), StoreError> {
 /// The operation with this id.
 pub fn find(r: &mut Reader, id: OperationId) -> Result<Option<Operation>, StoreError> {
     Ok(
-        each!(r.conn, c => t::operations.filter(t::id.eq(db(id))).select(Operation::as_select()).first(c).optional())?,
+        each!(r.conn, c => t::operations.filter(t::id.eq(db(id))).select(Operation::as_select()).get_result(c).optional())?,
     )
 }
 

@@ -44,7 +44,7 @@ pub fn find(r: &mut Reader, name: &str) -> Result<Option<QuirkProfile>, StoreErr
     Ok(each!(r.conn, c => t::quirk_profiles
         .filter(t::name.eq(name))
         .select(QuirkProfile::as_select())
-        .first(c)
+        .get_result(c)
         .optional())?)
 }
 

@@ -41,7 +41,7 @@ pub fn find(r: &mut Reader, session: DmSessionId) -> Result<Option<Recording>, S
     Ok(each!(r.conn, c => t::recordings
         .filter(t::session.eq(db(session)))
         .select(Recording::as_select())
-        .first(c)
+        .get_result(c)
         .optional())?)
 }
 

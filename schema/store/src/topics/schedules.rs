@@ -51,7 +51,7 @@ pub fn find(r: &mut Reader, id: EnrolmentId) -> Result<Option<ScheduleRow>, Stor
     Ok(each!(r.conn, c => t::schedules
         .filter(t::enrolment.eq(db(id)))
         .select(ScheduleRow::as_select())
-        .first(c)
+        .get_result(c)
         .optional())?)
 }
 

@@ -123,7 +123,7 @@ pub fn revision(r: &mut Reader, scope: Scope) -> Result<i64, StoreError> {
         .filter(v::scope.eq(scope.word()))
         .filter(v::subject.eq(scope.subject()))
         .select(v::revision)
-        .first(c)
+        .get_result(c)
         .optional())?;
     Ok(found.unwrap_or(0))
 }
@@ -137,12 +137,8 @@ pub fn epoch(r: &mut Reader) -> Result<i64, StoreError> {
 }
 
 fn any_group(r: &mut Reader) -> Result<bool, StoreError> {
-    let first: Option<String> = each!(r.conn, c => t::settings
-        .filter(t::scope.eq("group"))
-        .select(t::name)
-        .first(c)
-        .optional())?;
-    Ok(first.is_some())
+    let of_groups = t::settings.filter(t::scope.eq("group"));
+    Ok(each!(r.conn, c => diesel::select(diesel::dsl::exists(of_groups)).get_result(c))?)
 }
 
 // --- writing

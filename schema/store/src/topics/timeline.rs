@@ -5,7 +5,10 @@ use postern_wire::terms::{CommandId, CommandState, DmSessionId, UtcMillis};
 
 use crate::{
     column::{db, row},
-    conn::{each, insert as insert_rows},
+    conn::{
+        Conn, each,
+        kept::{Kept, Value, text},
+    },
     errors::StoreError,
     tables::timeline::dsl as t,
     tx::{Reader, Tx},
@@ -38,6 +41,43 @@ pub fn of(r: &mut Reader, command: CommandId) -> Result<Vec<Event>, StoreError> 
         .load(c))?)
 }
 
+const ADD: &str =
+    "INSERT INTO timeline (command, revision, state, cause, session, at) VALUES (?, ?, ?, ?, ?, ?)";
+
+const ADD_ALL: &str = "INSERT INTO timeline (command, revision, state, cause, session, at) \
+    SELECT * FROM unnest(?, ?, ?, ?, ?, ?)";
+
 pub(crate) fn add(tx: &mut Tx, events: Vec<Event>) -> Result<(), StoreError> {
-    Ok(insert_rows!(tx.conn, t::timeline, events)?)
+    if events.is_empty() {
+        return Ok(());
+    }
+    match &mut tx.conn {
+        Conn::Sqlite(c) => {
+            for event in &events {
+                let values = vec![
+                    Value::octets(event.command.0.as_bytes()),
+                    Value::integer(event.revision),
+                    Value::text(event.state.as_str()),
+                    Value::text(&event.cause),
+                    Value::Octets(event.session.as_ref().map(|session| session.0.as_bytes().as_slice())),
+                    Value::integer(event.at.0),
+                ];
+                Kept::<()>::new(ADD, values).execute(c)?;
+            }
+        }
+        Conn::Postgres(c) => {
+            let session = |event: &'_ Event| event.session.map(|session| session.0.into_bytes());
+            let sessions: Vec<_> = events.iter().map(session).collect();
+            let values = vec![
+                Value::OctetsColumn(events.iter().map(|e| Some(e.command.0.as_bytes().as_slice())).collect()),
+                Value::IntegerColumn(events.iter().map(|e| Some(e.revision)).collect()),
+                Value::TextColumn(events.iter().map(|e| Some(e.state.as_str().into())).collect()),
+                Value::TextColumn(events.iter().map(|e| Some(text(&e.cause))).collect()),
+                Value::OctetsColumn(sessions.iter().map(|s| s.as_ref().map(|s| s.as_slice())).collect()),
+                Value::IntegerColumn(events.iter().map(|e| Some(e.at.0)).collect()),
+            ];
+            Kept::<()>::new(ADD_ALL, values).execute(c)?;
+        }
+    }
+    Ok(())
 }

@@ -63,7 +63,7 @@ pub fn hash(token: &[u8]) -> [u8; 32] {
 /// The token with this hash, revoked and expired ones too: the caller judges.
 pub fn by_hash(r: &mut Reader, hash: &[u8; 32]) -> Result<Option<Token>, StoreError> {
     Ok(
-        each!(r.conn, c => t::tokens.filter(t::hash.eq(db(*hash))).select(Token::as_select()).first(c).optional())?,
+        each!(r.conn, c => t::tokens.filter(t::hash.eq(db(*hash))).select(Token::as_select()).get_result(c).optional())?,
     )
 }
 

@@ -132,7 +132,7 @@ pub fn snapshot(
         .filter(t::id.eq(db(snapshot)))
         .filter(t::enrolment.eq(db(id)))
         .select(StoredSnapshot::as_select())
-        .first(c)
+        .get_result(c)
         .optional())?)
 }
 
@@ -172,7 +172,7 @@ pub fn reading(r: &mut Reader, reading: Uuid) -> Result<Option<StoredReading>, S
     Ok(each!(r.conn, c => d::tree_readings
         .filter(d::id.eq(db(reading)))
         .select(StoredReading::as_select())
-        .first(c)
+        .get_result(c)
         .optional())?)
 }
 

@@ -101,7 +101,7 @@ pub(crate) fn a_finished_command_leaves_the_pending_table(ground: &Ground) {
     let (ends, items) = (vec![end(first.id, CommandState::Succeeded)], vec![item.clone()]);
     store
         .write_blocking(move |tx| {
-            results::insert(tx, items.clone())?;
+            results::insert(tx, &items)?;
             commands::finish(tx, &ends)
         })
         .expect("finished with its results");

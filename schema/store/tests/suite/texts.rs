@@ -35,7 +35,7 @@ pub(crate) fn hostile_text_comes_back_the_same_on_both(ground: &Ground) {
     store
         .write_blocking(move |tx| {
             postern_store::enrolments::insert(tx, device.clone())?;
-            facts::set(tx, rows.clone())
+            facts::set(tx, &rows)
         })
         .expect("a write");
 
@@ -45,7 +45,7 @@ pub(crate) fn hostile_text_comes_back_the_same_on_both(ground: &Ground) {
     assert_eq!(found.iter().map(|f| f.value.clone()).collect::<Vec<_>>(), expected);
     let again = all.clone();
     assert_eq!(
-        store.write_blocking(move |tx| facts::set(tx, again.clone())),
+        store.write_blocking(move |tx| facts::set(tx, &again)),
         Ok(0),
         "the same values change nothing"
     );
