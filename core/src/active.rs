@@ -9,7 +9,7 @@ use postern_actors::{
     trees::Trees,
 };
 use postern_adapters::anchor::FileAnchor;
-use postern_store::{Activity, StoreError, Tx, WriteError, admins, audit, roles, tokens};
+use postern_store::{Activity, StoreError, Tx, WriteError, admins, audit, recordings, roles, tokens};
 use postern_wire::terms::Role;
 use serde_json::json;
 use tokio::{
@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use crate::{
+    admin::recordings::take_up,
     bearers,
     config::Config,
     device::{self, Blocked, DeviceEndpoint, MessageKey},
@@ -26,7 +27,7 @@ use crate::{
     gateways::{Reports, Told, publish},
     inside::{Active, Inside},
     links::{GatewayTarget, LinkFiles, Links, LinksConfig, Lists},
-    settings, signer, upkeep,
+    quirks, settings, signer, upkeep,
 };
 
 /// How long devices have to finish what runs when the core stops.
@@ -98,6 +99,7 @@ async fn begin(
         rules: Arc::new(settings::CoreRules(inside.config.clone())),
     });
     devices.settings_changed(settings::in_force(inside).await?);
+    quirks::tell(inside, &devices).await?;
     let gateways = Arc::clone(&told) as Arc<dyn Wake>;
     let enrolments = enrolments(inside, &devices);
     let enrolling = web::Data::new(EnrolEndpoint::new(Arc::clone(inside), enrolments.clone()));
@@ -133,6 +135,10 @@ async fn begin(
         lists,
         bearers,
     });
+    let now = inside.now();
+    for order in inside.store.read(move |r| recordings::orders(r, now)).await? {
+        take_up(inside, &active, &order).await?;
+    }
     inside.active.store(Some(Arc::clone(&active)));
     tracing::info!(epoch = number, gateways = inside.config.gateways.len(), "this core is active");
     let sink = FileAnchor::at(&inside.config.at(&inside.config.audit.anchor));

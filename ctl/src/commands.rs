@@ -12,6 +12,8 @@ pub mod gateway;
 pub mod group;
 pub mod mo;
 pub mod notify;
+pub mod quirks;
+pub mod recording;
 pub mod session;
 pub mod settings;
 pub mod status;

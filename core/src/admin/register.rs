@@ -15,7 +15,8 @@ use postern_api::{
 
 use super::{
     admins, alarms, answer, audit, bootstrap, commands, devices, enrolment, gateways, groups, guard,
-    notifications, objects, problem::Refused, sessions, settings, status, tokens, trees, why,
+    notifications, objects, problem::Refused, quirks, recordings, sessions, settings, status, tokens, trees,
+    why,
 };
 use crate::inside::Inside;
 
@@ -95,6 +96,10 @@ fn handlers(table: &mut Table) {
     table.on("objects.show", objects::show);
     table.on("objects.delete", objects::delete);
     table.on("objects.complete", objects::complete);
+    table.on("quirks.list", quirks::list);
+    table.on("quirks.add", quirks::add);
+    table.on("quirks.show", quirks::show);
+    table.on("quirks.delete", quirks::delete);
     table.on("operations.show", commands::operation);
     table.on("commands.show", commands::show);
     table.on("commands.cancel", commands::cancel);
@@ -109,7 +114,10 @@ fn handlers(table: &mut Table) {
     table.on("groups.remove_group", groups::remove_group);
     table.on("sessions.list", sessions::list);
     table.on("sessions.watch", sessions::watch);
-    table.on("sessions.record", sessions::record);
+    table.on("sessions.record", recordings::order);
+    table.on("recordings.list", recordings::list);
+    table.on("recordings.show", recordings::show);
+    table.on("recordings.forget", recordings::forget);
     table.on("sessions.abort", sessions::abort);
     table.on("settings.show", settings::show);
     table.on("settings.update", settings::update);

@@ -492,6 +492,13 @@ pub(crate) fn shown(device: &Device) -> String {
         ("schedule", or_empty(device.schedule.as_ref().map(schedule))),
         ("next expected", or_empty(device.schedule.as_ref().map(expected))),
     ]);
+    if !device.profiles.is_empty() {
+        let rows = device.profiles.iter().map(|profile| {
+            let set: Vec<_> = profile.quirks.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            [profile.name.clone(), profile.origin.clone(), profile.because.clone(), set.join(" ")]
+        });
+        text = format!("{text}\n\n{}", output::table(["QUIRK PROFILE", "ORIGIN", "BECAUSE", "SO"], rows));
+    }
     if !device.facts.is_empty() {
         let rows =
             device.facts.iter().map(|fact| [fact.key.clone(), fact.value.clone(), time::short(fact.at)]);
