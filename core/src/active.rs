@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actix_web::web;
+use actix_web::{dev::ServerHandle, web};
 use postern_actors::{
     Announce, Authority, Devices, Notifications, Parts, PushBearer, Settings, Wake,
     enrolment::{EnrolmentParts, Enrolments, OrderSigner, Site},
@@ -73,6 +73,8 @@ pub(crate) async fn stand(
 struct Beside {
     active: Arc<Active>,
     tasks: Vec<JoinHandle<()>>,
+    /// The port for result notifications.
+    results: Option<ServerHandle>,
 }
 
 async fn begin(
@@ -126,7 +128,7 @@ async fn begin(
     )?;
     let trees =
         Trees::new(inside.store.clone(), Arc::clone(&inside.sealer), devices.clone(), inside.objects.clone());
-    let bearers = start_notifications(inside, &devices, gateways);
+    let (bearers, results) = start_notifications(inside, &devices, gateways);
     let active = Arc::new(Active {
         devices,
         enrolments: enrolments.clone(),
@@ -148,7 +150,7 @@ async fn begin(
         actix_rt::spawn(trees.keep_reading()),
         actix_rt::spawn(enrolments.keep_watch()),
     ];
-    Ok(Beside { active, tasks })
+    Ok(Beside { active, tasks, results })
 }
 
 /// How devices come in, and go out.
@@ -170,10 +172,11 @@ fn start_notifications(
     inside: &Inside,
     devices: &Devices,
     gateways: Arc<dyn Wake>,
-) -> Vec<Arc<dyn PushBearer>> {
+) -> (Vec<Arc<dyn PushBearer>>, Option<ServerHandle>) {
     let config = &inside.config.notifications;
     let (sender, reports) = mpsc::channel(REPORTS);
-    let bearers = bearers::set_up(inside, sender);
+    let bearers = bearers::set_up(inside, sender.clone());
+    let results = bearers::take_results(inside, sender);
     devices.start_notifications(Notifications {
         rules: config.rules(),
         per_minute: config.per_minute,
@@ -182,7 +185,7 @@ fn start_notifications(
         gateways,
         reports,
     });
-    bearers
+    (bearers, results)
 }
 
 async fn end(inside: &Arc<Inside>, beside: Beside) {
@@ -190,6 +193,9 @@ async fn end(inside: &Arc<Inside>, beside: Beside) {
         task.abort();
     }
     inside.active.store(None);
+    if let Some(results) = &beside.results {
+        results.stop(true).await;
+    }
     beside.active.links.drain(DRAIN).await;
     beside.active.devices.stop().await;
     if matches!(*inside.store.activity().borrow(), Activity::Active { .. }) {

@@ -25,6 +25,7 @@ pub mod inside;
 pub mod keys;
 pub mod links;
 mod observe;
+mod pap_results;
 mod quirks;
 pub mod run;
 mod schedule;

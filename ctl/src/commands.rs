@@ -12,6 +12,7 @@ pub mod gateway;
 pub mod group;
 pub mod mo;
 pub mod notify;
+pub mod order;
 pub mod quirks;
 pub mod recording;
 pub mod session;

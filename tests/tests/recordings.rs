@@ -212,3 +212,27 @@ fn an_operators_quirk_profile_changes_how_a_device_is_spoken_to_and_is_shown_wit
     let refused = ctl.run(&["quirks", "delete", "windows"]);
     assert_eq!(refused.slug(), "wrong-state", "{refused:?}");
 }
+
+#[test]
+fn a_value_of_five_megabytes_is_queued_from_a_file_and_reaches_the_device() {
+    let site = Site::start(&Plan::default());
+    let ctl = site.ctl();
+    let device = site.device("urn:uuid:1", "md5");
+    let file = site.path("big.bin");
+    let octets: Vec<u8> =
+        (0..5 * 1024 * 1024_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    std::fs::write(&file, &octets).expect("a file");
+    let path = file.to_str().expect("a name");
+
+    let queued = ctl.ok(&["device", "command", "urn:uuid:1", "add", "./Settings/big", "--data-file", path]);
+    let id = queued["commands"][0]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(device.check_in(&["--encoding", "wbxml"]).exit, 0, "{}", site.logs());
+
+    let command = ctl.ok(&["command", "show", &id]);
+    assert_eq!((&command["state"], &command["status"]), (&"succeeded".into(), &200.into()), "{command:#}");
+
+    std::fs::write(&file, vec![0x80; 13 * 1024 * 1024]).expect("a file");
+    let refused =
+        ctl.run(&["device", "command", "urn:uuid:1", "add", "./Settings/huge", "--data-file", path]);
+    assert_eq!(refused.slug(), "too-large", "{refused:?}");
+}

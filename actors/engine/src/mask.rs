@@ -38,7 +38,7 @@ pub(crate) fn for_each_secret(
 
 /// Whether a value at this address is secret. Each of the names that a message has for it counts.
 pub(crate) fn is_secret(named: &[&str], data: &Data, type_: Option<&str>, described: Described<'_>) -> bool {
-    let one = |uri: &TreeUri| destructive::is_secret(&uri.to_string()) || described(&uri.node());
+    let one = |uri: &TreeUri| destructive::is_secret(uri.as_ref()) || described(&uri.node());
     named.iter().any(|text| {
         let Ok(uri) = TreeUri::parse(text) else { return false };
         one(&uri) || tells_one_below(&uri, data, type_, &one)

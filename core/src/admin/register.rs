@@ -27,25 +27,29 @@ pub(crate) fn configure(inside: &Arc<Inside>) -> impl Fn(&mut ServiceConfig) + C
         let limit = inside.config.admin.body_octets;
         service
             .app_data(web::Data::from(Arc::clone(&inside)))
-            .app_data(
-                web::JsonConfig::default().limit(limit).error_handler(|error, _| bad_json(&error).into()),
-            )
+            .app_data(json_up_to(limit))
             .app_data(web::PayloadConfig::new(limit))
             .app_data(web::QueryConfig::default().error_handler(|error, _| bad_query(&error).into()))
             .app_data(web::PathConfig::default().error_handler(|error, _| bad_path(&error).into()));
         let mut table = Table { resources: Vec::new(), registered: Vec::new() };
         handlers(&mut table);
         let mut scope = web::scope("").wrap(from_fn(guard::guard));
-        for (path, resource) in table.resources {
-            scope = scope.service(
-                resource
-                    .into_iter()
-                    .fold(web::resource(path), |all, route| all.route(route))
-                    .default_service(web::to(nowhere)),
-            );
+        for (path, routes) in table.resources {
+            let mut resource = web::resource(path);
+            // Only who may queue commands gets as far as the reading of a body.
+            if routes::find("commands.queue").is_some_and(|row| row.path == path) {
+                let limit = inside.config.admin.commands_octets;
+                resource = resource.app_data(json_up_to(limit));
+            }
+            let resource = routes.into_iter().fold(resource, actix_web::Resource::route);
+            scope = scope.service(resource.default_service(web::to(nowhere)));
         }
         service.service(scope.default_service(web::to(nowhere)));
     }
+}
+
+fn json_up_to(octets: usize) -> web::JsonConfig {
+    web::JsonConfig::default().limit(octets).error_handler(|error, _| bad_json(&error).into())
 }
 
 /// The operations that have a handler.

@@ -114,6 +114,9 @@ impl std::fmt::Debug for Recorder {
     }
 }
 
+/// A message and its sender in a transcript's words.
+type Made = (Vec<u8>, Peer);
+
 struct Tape {
     session: Option<DmSessionId>,
     transcript: Transcript,
@@ -123,7 +126,7 @@ struct Tape {
     route: Option<String>,
     profiles: Vec<Profile>,
     /// Digests of true messages, and what was made of each.
-    made: Vec<([u8; 32], (Vec<u8>, Peer))>,
+    made: Vec<([u8; 32], Made)>,
 }
 
 impl Tape {
@@ -216,7 +219,7 @@ impl Tape {
         }
     }
 
-    fn rekeyed(&mut self, heard: &Heard<'_>, described: &Described) -> (Vec<u8>, Peer) {
+    fn rekeyed(&mut self, heard: &Heard<'_>, described: &Described) -> Made {
         let mut hash = Sha256::new();
         hash.update(heard.inbound.body);
         hash.update(format!("{:?}", heard.inbound.peer.hmac));

@@ -78,7 +78,9 @@ fn clients() -> BTreeMap<&'static str, Transcript> {
         of.quirks.volatile_device_id = true;
         let mut world = World::with(of);
         world.peer = certificate(1, true);
-        (0..5).for_each(|n| drop(world.get(&format!("./{n}"))));
+        for n in 0..5 {
+            world.get(&format!("./{n}"));
+        }
         let about = "pytune (secureworks/pytune, Apache-2.0): what it sent to a stand-in server";
         keep(name, about, Replay::of(name, world));
     }

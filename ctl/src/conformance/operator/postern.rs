@@ -46,7 +46,8 @@ impl Postern {
         let listens = json!({"bearer": "listen"});
         let _: Value =
             self.runtime.block_on(self.client.put_to(&["devices", device, "address"], &listens))?;
-        self.runtime.block_on(self.client.post(&["devices", device, "notify"], &json!({})))
+        let body = json!({"resync": input["resync"] == true});
+        self.runtime.block_on(self.client.post(&["devices", device, "notify"], &body))
     }
 
     fn notification(&self, input: &Value) -> Result<Value, Failure> {
