@@ -158,7 +158,7 @@ fn a_result_notification_makes_a_push_delivered_or_failed_and_a_stranger_learns_
     assert_eq!(post(address, &path, &told(&id, "undeliverable", 2000)).0, 200);
     let failed = || {
         let all = site.ctl().ok(&["device", "notifications", "IMEI:2"]);
-        all["notifications"][0]["steps"].to_string().contains("the push proxy gateway says").then_some(())
+        all["notifications"][0]["steps"].to_string().contains("not-delivered").then_some(())
     };
     wait::until("the failed delivery", READY, failed, || site.logs());
     assert!(!site.logs().contains(SECRET), "the secret end of the address is in no log");

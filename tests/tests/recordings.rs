@@ -56,7 +56,7 @@ fn a_session_is_recorded_over_a_restart_saved_without_secrets_and_replayed() {
         let device = site.device(&name, auth);
         let ctl = site.ctl();
         let _ = ctl.ok(&["device", "command", &name, "get", "./DevInfo/Mod"]);
-        let _ = ctl.ok(&["device", "command", &name, "add", "./Vendor/Postern/Test", "--data", "17"]);
+        let _ = ctl.ok(&["device", "command", &name, "add", "./Settings/of-test", "--data", "17"]);
         assert_eq!(ctl.run(&["session", "record", &name, "--next", "2"]).exit, 0);
         if at == 1 {
             site.kill_core();

@@ -1,7 +1,7 @@
 //! Messages without their secrets, for people who look on and for transcripts.
 //!
 //! Promise: what comes out holds no credentials and no value of a node that may not be read, in either direction: neither of
-//! those that are protected ([`crate::destructive::is_secret`]) nor of those whose description takes values and knows no Get.
+//! those that are protected ([`crate::destructive::is_hidden`]) nor of those whose description takes values and knows no Get.
 //! A tree in one value is judged node by node. Everything else is as it was.
 
 use postern_wire::{
@@ -38,7 +38,7 @@ pub(crate) fn for_each_secret(
 
 /// Whether a value at this address is secret. Each of the names that a message has for it counts.
 pub(crate) fn is_secret(named: &[&str], data: &Data, type_: Option<&str>, described: Described<'_>) -> bool {
-    let one = |uri: &TreeUri| destructive::is_secret(uri.as_ref()) || described(&uri.node());
+    let one = |uri: &TreeUri| destructive::is_hidden(uri.as_ref()) || described(&uri.node());
     named.iter().any(|text| {
         let Ok(uri) = TreeUri::parse(text) else { return false };
         one(&uri) || tells_one_below(&uri, data, type_, &one)
