@@ -7,11 +7,11 @@ use std::{
 };
 
 use actix::{Actor, Addr, Arbiter, ArbiterHandle};
-use postern_engine::nonce::NonceKey;
+use postern_engine::{nonce::NonceKey, profiles::Profiles, transcript::Described};
 use postern_store::{Activity, Sealer, Store, notifications::Notification};
 use postern_wire::{
     route::RouteId,
-    terms::{CommandId, EnrolmentId},
+    terms::{CommandId, EnrolmentId, UtcMillis},
 };
 use rustc_hash::FxHasher;
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -27,6 +27,7 @@ use crate::{
     later::Later,
     notification::{self, Desk, Notices},
     orders,
+    recordings::Recordings,
     schedule::Standing,
     shard::{Shard, Stop},
     shared::Shared,
@@ -144,6 +145,7 @@ impl Devices {
             rules,
             standing: Standing::default(),
             inspector: Inspector::default(),
+            recordings: Recordings::default(),
         });
         let settings = &shared.settings;
         let arbiters: Vec<_> = (0..settings.arbiters.max(1)).map(|_| Arbiter::new()).collect();
@@ -292,6 +294,11 @@ impl Devices {
         self.inner.shared.standing.set(now);
     }
 
+    /// Puts the built-in quirk profiles with an operator's in force, for the sessions that begin from now on.
+    pub fn profiles_changed(&self, added: Profiles) {
+        self.inner.shared.settings.session.profiles.set(Profiles::built_in().merge(added));
+    }
+
     /// What a device and this core said after the place `after`, and a way to wait for more. Begins a watch, or keeps it
     /// up; it ends two minutes after it was last asked for.
     ///
@@ -313,6 +320,18 @@ impl Devices {
     pub fn record_sessions(&self, device: EnrolmentId, sessions: u32) -> Result<(), TooManyWatched> {
         let shared = &self.inner.shared;
         shared.inspector.record(device, sessions, shared.clock.monotonic())
+    }
+
+    /// Takes down the next sessions of a device until `until`, as its order in the database says; 0 takes it back.
+    /// `described` tells of nodes whose values must not stand in a transcript.
+    pub fn record_transcripts(
+        &self,
+        device: EnrolmentId,
+        sessions: i64,
+        until: UtcMillis,
+        described: Described,
+    ) {
+        self.inner.shared.recordings.want(device, sessions, until, described);
     }
 
     /// Ends the open session of this route with the next answer (Alert 1223, OMA-TS-DM_Protocol 8.1); its commands wait

@@ -18,6 +18,8 @@ use postern_store::{
 use postern_wire::terms::{DmSessionId, EnrolmentId};
 use tokio::sync::Notify;
 
+use crate::device::PROFILES;
+
 /// What waits to be written.
 #[derive(Clone, Debug, Default)]
 struct Batch {
@@ -138,6 +140,15 @@ impl Batch {
         }
         sessions::record(tx, &self.sessions.values().collect::<Vec<_>>())?;
         facts::set(tx, self.facts.values().flatten())?;
+        for facts in self.facts.values() {
+            // Whoever tells DevInfo and matches no profile any longer is not held to one.
+            let info = facts.iter().find(|fact| fact.key.starts_with("./DevInfo/"));
+            if let Some(Fact { enrolment, .. }) = info
+                && facts.iter().all(|fact| fact.key != PROFILES)
+            {
+                facts::remove(tx, *enrolment, PROFILES)?;
+            }
+        }
         if !self.refusals.is_empty() {
             refusals::record(tx, self.refusals.clone())?;
         }

@@ -26,6 +26,7 @@ mod notification;
 pub mod objects;
 mod orders;
 mod payload;
+mod recordings;
 mod schedule;
 mod settings;
 mod shard;
@@ -51,9 +52,11 @@ pub use notification::{NotificationFigures, Notifications, NotifyError, WantedNo
 pub use payload::{BadPayload, Content};
 pub use postern_engine::{
     notification::{LISTEN, Rules as NotificationRules},
+    profiles::{BadProfiles, Profile, Profiles},
     queue::{Body, BodyItem},
     schedule::Interval,
     spool::Spool,
+    transcript::{Described, Transcript},
 };
 pub use schedule::InForce;
 pub use settings::Settings;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actix_web::web;
+use actix_web::{dev::ServerHandle, web};
 use postern_actors::{
     Announce, Authority, Devices, DialedGateway, Fleet, Notifications, Parts, PushBearer, Settings, Wake,
     enrolment::{EnrolmentParts, Enrolments, OrderSigner, Site},
@@ -10,7 +10,7 @@ use postern_actors::{
     trees::Trees,
 };
 use postern_adapters::anchor::FileAnchor;
-use postern_store::{Activity, StoreError, Tx, WriteError, admins, audit, roles, tokens};
+use postern_store::{Activity, StoreError, Tx, WriteError, admins, audit, recordings, roles, tokens};
 use postern_wire::terms::Role;
 use serde_json::json;
 use tokio::{
@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use crate::{
+    admin::recordings::take_up,
     bearers,
     config::{self, Config},
     device::{self, Blocked, DeviceEndpoint, KnownCertificates, MessageKey},
@@ -27,7 +28,7 @@ use crate::{
     gateways::{LinkFleet, Reports, Signer, Told, keep_joining},
     inside::{Active, Inside},
     links::{LinkFiles, Links, LinksConfig, Lists},
-    settings, signer, upkeep,
+    quirks, settings, signer, upkeep,
 };
 
 /// How long devices have to finish what runs when the core stops.
@@ -73,6 +74,8 @@ pub(crate) async fn stand(
 struct Beside {
     active: Arc<Active>,
     tasks: Vec<JoinHandle<()>>,
+    /// The port for result notifications.
+    results: Option<ServerHandle>,
 }
 
 async fn begin(
@@ -100,6 +103,7 @@ async fn begin(
         rules: Arc::new(settings::CoreRules(inside.config.clone())),
     });
     devices.settings_changed(settings::in_force(inside).await?);
+    quirks::tell(inside, &devices).await?;
     let gateways = Arc::clone(&told) as Arc<dyn Wake>;
     let enrolments = enrolments(inside, &devices);
     let enrolling = web::Data::new(EnrolEndpoint::new(Arc::clone(inside), enrolments.clone()));
@@ -129,7 +133,7 @@ async fn begin(
     gcm.publish_all().await?;
     let trees =
         Trees::new(inside.store.clone(), Arc::clone(&inside.sealer), devices.clone(), inside.objects.clone());
-    let bearers = start_notifications(inside, &devices, gateways);
+    let (bearers, results) = start_notifications(inside, &devices, gateways);
     let active = Arc::new(Active {
         devices,
         enrolments: enrolments.clone(),
@@ -139,6 +143,10 @@ async fn begin(
         gcm: gcm.clone(),
         bearers,
     });
+    let now = inside.now();
+    for order in inside.store.read(move |r| recordings::orders(r, now)).await? {
+        take_up(inside, &active, &order).await?;
+    }
     inside.active.store(Some(Arc::clone(&active)));
     tracing::info!(epoch = number, gateways = inside.config.gateways.len(), "this core is active");
     let sink = FileAnchor::at(&inside.config.at(&inside.config.audit.anchor));
@@ -150,7 +158,7 @@ async fn begin(
         actix_rt::spawn(gcm.clone().keep_up()),
         actix_rt::spawn(keep_joining(gcm)),
     ];
-    Ok(Beside { active, tasks })
+    Ok(Beside { active, tasks, results })
 }
 
 /// How devices come in, and go out.
@@ -172,10 +180,11 @@ fn start_notifications(
     inside: &Inside,
     devices: &Devices,
     gateways: Arc<dyn Wake>,
-) -> Vec<Arc<dyn PushBearer>> {
+) -> (Vec<Arc<dyn PushBearer>>, Option<ServerHandle>) {
     let config = &inside.config.notifications;
     let (sender, reports) = mpsc::channel(REPORTS);
-    let bearers = bearers::set_up(inside, sender);
+    let bearers = bearers::set_up(inside, sender.clone());
+    let results = bearers::take_results(inside, sender);
     devices.start_notifications(Notifications {
         rules: config.rules(),
         per_minute: config.per_minute,
@@ -184,7 +193,7 @@ fn start_notifications(
         gateways,
         reports,
     });
-    bearers
+    (bearers, results)
 }
 
 async fn end(inside: &Arc<Inside>, beside: Beside) {
@@ -192,6 +201,9 @@ async fn end(inside: &Arc<Inside>, beside: Beside) {
         task.abort();
     }
     inside.active.store(None);
+    if let Some(results) = &beside.results {
+        results.stop(true).await;
+    }
     beside.active.links.drain(DRAIN).await;
     beside.active.devices.stop().await;
     if matches!(*inside.store.activity().borrow(), Activity::Active { .. }) {

@@ -23,6 +23,8 @@ mod guard;
 mod notifications;
 mod objects;
 pub mod problem;
+mod quirks;
+pub(crate) mod recordings;
 mod register;
 mod sessions;
 pub(crate) mod settings;

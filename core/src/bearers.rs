@@ -5,10 +5,15 @@
 
 use std::sync::{Arc, PoisonError};
 
+use actix_web::dev::ServerHandle;
 use postern_actors::{PushBearer, PushReports};
-use postern_adapters::{OpenError, pap::PapBearer, smpp::SmppBearer};
+use postern_adapters::{
+    OpenError,
+    pap::{PapBearer, PapResults},
+    smpp::SmppBearer,
+};
 
-use crate::inside::Inside;
+use crate::{inside::Inside, pap_results};
 
 /// Sets up what is configured, in the order in which attempts take them in turn.
 pub(crate) fn set_up(inside: &Inside, reports: PushReports) -> Vec<Arc<dyn PushBearer>> {
@@ -24,6 +29,26 @@ pub(crate) fn set_up(inside: &Inside, reports: PushReports) -> Vec<Arc<dyn PushB
     bearers
 }
 
+/// Takes what the push proxy gateway tells of pushes, where that is set up.
+pub(crate) fn take_results(inside: &Inside, reports: PushReports) -> Option<ServerHandle> {
+    let (pap, folder) = (inside.config.push.pap.as_ref()?, &inside.config.folder);
+    let opened = PapResults::open(pap, folder, reports).map_err(|error| error.to_string());
+    let started = match opened {
+        Ok(None) => return None,
+        Ok(Some(results)) => pap_results::start(results).map_err(|error| error.to_string()),
+        Err(error) => Err(error),
+    };
+    started.map_err(|error| trouble(inside, format!("push.pap.notify_listen: {error}"))).ok()
+}
+
+fn trouble(inside: &Inside, trouble: String) {
+    tracing::error!(%trouble, "a part of the push bearers cannot be set up");
+    let mut troubles = inside.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+    if !troubles.contains(&trouble) {
+        troubles.push(trouble);
+    }
+}
+
 fn kept<B: PushBearer>(
     inside: &Inside,
     name: &str,
@@ -32,12 +57,7 @@ fn kept<B: PushBearer>(
     match opened {
         Ok(bearer) => Some(Arc::new(bearer)),
         Err(error) => {
-            tracing::error!(bearer = name, %error, "a push bearer cannot be set up");
-            let trouble = format!("push bearer {name}: {error}");
-            let mut troubles = inside.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-            if !troubles.contains(&trouble) {
-                troubles.push(trouble);
-            }
+            trouble(inside, format!("push bearer {name}: {error}"));
             None
         }
     }

@@ -83,6 +83,7 @@ pub struct Admin {
     pub first_token: PathBuf,
     pub workers: usize,
     pub body_octets: usize,
+    pub commands_octets: usize,
     pub failures_per_minute: u32,
 }
 
@@ -231,6 +232,7 @@ impl Default for Admin {
             first_token: "admin.token".into(),
             workers: 2,
             body_octets: 1024 * 1024,
+            commands_octets: 16 * 1024 * 1024,
             failures_per_minute: 20,
         }
     }

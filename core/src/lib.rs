@@ -25,6 +25,8 @@ pub mod inside;
 pub mod keys;
 pub mod links;
 mod observe;
+mod pap_results;
+mod quirks;
 pub mod run;
 mod schedule;
 mod settings;

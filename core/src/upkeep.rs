@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use postern_store::{
-    Store, StoreError, Tx, WriteError, alarms, attempts, commands, idempotency, notifications, sessions,
-    tokens,
+    Store, StoreError, Tx, WriteError, alarms, attempts, commands, idempotency, notifications, recordings,
+    sessions, tokens,
 };
 use postern_wire::terms::UtcMillis;
 
@@ -16,6 +16,8 @@ const USES: Duration = Duration::from_secs(30);
 const PURGE: Duration = Duration::from_secs(600);
 /// How often overdue devices are counted for the metrics.
 const OVERDUE: Duration = Duration::from_secs(60);
+/// How long a recorded session is kept: 30 days.
+const RECORDINGS_MS: i64 = 30 * DAY_MS;
 /// Rows that one purge takes away in a transaction: few enough that nobody waits for them.
 const PURGED: i64 = 500;
 
@@ -62,6 +64,7 @@ async fn purge_old(inside: &Inside) -> Result<(), WriteError> {
     let now = inside.now();
     let yesterday = now.plus(-DAY_MS);
     inside.store.write(move |tx| idempotency::purge(tx, yesterday)).await?;
+    by_and_by(&inside.store, now.plus(-RECORDINGS_MS), recordings::purge).await?;
     let layers = inside.store.read(settings::global).await.unwrap_or_default();
     let keep = settings::resolve(settings::row("HistoryDuration"), &layers, &inside.config);
     // The configuration file's 0 means for ever, the setting's means not at all.

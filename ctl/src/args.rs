@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    admin, alarm, audit, command, conformance, device, enrolment, gateway, group, mo, session, settings,
-    token,
+    admin, alarm, audit, command, conformance, device, enrolment, gateway, group, mo, quirks, session,
+    settings, token,
 };
 use crate::{bootstrap, notification, syncml};
 
@@ -81,7 +81,10 @@ pub enum Command {
     /// Groups of devices.
     #[command(subcommand)]
     Group(group::Action),
-    /// Sessions of a device: list, watch live, keep in view.
+    /// What models of devices cannot do, and how they are recognised: list, show, add, delete.
+    #[command(subcommand)]
+    Quirks(quirks::Action),
+    /// Sessions of a device: list, watch live, record, save, replay.
     #[command(subcommand)]
     Session(session::Action),
     /// Intervals and limits: for everything, a group or a device.

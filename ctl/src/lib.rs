@@ -24,7 +24,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::{
     args::{Cli, Command, Connection},
     client::Client,
-    commands::{device, status, why},
+    commands::{device, recording, session, status, why},
     failure::{Exit, Failure},
     output::Output,
 };
@@ -64,6 +64,7 @@ fn dispatch(command: Command, connection: &Connection, output: &mut Output<'_>) 
     }
     match command {
         Command::Syncml(action) => return action.run(output),
+        Command::Session(session::Action::Replay { files }) => return recording::replay(&files, output),
         Command::Notification(action) => return action.run(output),
         Command::Bootstrap(bootstrap::Action::Decode(decode)) => return decode.run(output),
         Command::Conformance(action) => return action.run(connection, output),
@@ -85,6 +86,7 @@ async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Resu
         Command::Mo(action) => action.run(client, output).await,
         Command::Bootstrap(bootstrap::Action::Make(make)) => make.run(client, output).await,
         Command::Group(action) => action.run(client, output).await,
+        Command::Quirks(action) => action.run(client, output).await,
         Command::Session(action) => action.run(client, output).await,
         Command::Settings(action) => action.run(client, output).await,
         Command::Gateway(action) => action.run(client, output).await,

@@ -149,3 +149,42 @@ fn every_shell_gets_a_completion_script() {
         assert!(ran.text().contains("posternctl"), "{shell}");
     }
 }
+
+#[test]
+fn sessions_notifications_settings_and_quirks_have_their_arguments_checked_before_anyone_is_asked() {
+    for wrong in [
+        &["session", "abort"][..],
+        &["session", "record", "d"],
+        &["session", "record", "d", "--next", "-1"],
+        &["session", "save", "d"],
+        &["session", "replay"],
+        &["device", "notify"],
+        &["device", "address", "set", "d"],
+        &["settings", "set", "ConnectInterval"],
+        &["settings", "set", "ConnectInterval", "8h", "--clear"],
+        &["settings", "get", "--group", "g", "--device", "d"],
+        &["quirks", "add"],
+        &["quirks", "delete"],
+    ] {
+        assert_eq!(posternctl(wrong).exit, Exit::Usage, "{wrong:?}");
+    }
+}
+
+#[test]
+fn transcripts_are_replayed_offline_and_a_difference_ends_with_1() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../actors/engine/tests/transcripts");
+    let good = kept.join("libdmclient-xml-md5.json").display().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(&good).unwrap();
+    let changed = file(folder.path(), "changed.json", text.replacen("moved ", "stirred ", 1).as_bytes());
+    let none = file(folder.path(), "none.json", b"{}");
+
+    let same = posternctl(["session", "replay", &good]);
+    let differs = posternctl(["session", "replay", &good, &changed]);
+
+    assert_eq!(same.exit, Exit::Done, "{}", same.err);
+    assert!(same.text().contains("no difference"), "{}", same.text());
+    assert_eq!(differs.exit, Exit::Refused);
+    assert!(differs.text().contains("stirred") && differs.text().contains("moved"), "{}", differs.text());
+    assert!(posternctl(["session", "replay", &none]).err.contains("[invalid-transcript]"));
+}

@@ -19,4 +19,5 @@ pub mod raw;
 pub mod site;
 pub mod smsc;
 pub mod stub;
+pub mod tls_front;
 pub mod wait;

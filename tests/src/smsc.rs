@@ -15,6 +15,7 @@ use std::{
 
 const SUBMIT_SM: u32 = 0x04;
 const DELIVER_SM: u32 = 0x05;
+const DATA_SM: u32 = 0x0103;
 const UNBIND: u32 = 0x06;
 const BIND_TRANSCEIVER: u32 = 0x09;
 const ENQUIRE_LINK: u32 = 0x15;
@@ -59,6 +60,8 @@ pub enum Receipts {
     Text,
     /// By optional parameters, right after its response.
     Parameters,
+    /// By data_sm with the same parameters, right after its response.
+    Data,
     /// By text, before its response.
     Early,
 }
@@ -273,7 +276,7 @@ fn serve(mut stream: TcpStream, shared: &Mutex<Inner>) {
                 lock().nacked.push(status);
                 Vec::new()
             }
-            _ if command == DELIVER_SM | RESPONSE => {
+            _ if command == DELIVER_SM | RESPONSE || command == DATA_SM | RESPONSE => {
                 lock().delivered.push(status);
                 Vec::new()
             }
@@ -333,10 +336,20 @@ fn submit(inner: &mut Inner, sequence: u32, body: &[u8]) -> Option<Vec<Vec<u8>>>
         Receipts::None => vec![response],
         Receipts::Text => vec![response, by_text()],
         Receipts::Early => vec![by_text(), response],
-        Receipts::Parameters => {
+        how @ (Receipts::Parameters | Receipts::Data) => {
             let id = [receipted.as_bytes(), b"\0"].concat();
             let tlvs = [&[0x00, 0x1E, 0, id.len() as u8][..], &id, &[0x04, 0x27, 0, 1, 2]].concat();
-            vec![response, pdu(DELIVER_SM, 0, sequence + 1_000, &deliver(0x04, b"", &tlvs))]
+            let sequence = sequence + 1_000;
+            vec![
+                response,
+                match how {
+                    Receipts::Data => {
+                        let head = b"\0\x01\x0115550100001\0\x00\x01100\0\x04\0\0";
+                        pdu(DATA_SM, 0, sequence, &[&head[..], &tlvs].concat())
+                    }
+                    _ => pdu(DELIVER_SM, 0, sequence, &deliver(0x04, b"", &tlvs)),
+                },
+            ]
         }
     })
 }

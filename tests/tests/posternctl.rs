@@ -281,3 +281,108 @@ fn an_address_is_completed_with_the_names_of_a_device() {
     assert!(found.out.contains("./DMAcc/<Account>/"), "{found:?}");
     assert!(stub.asked()[0].head.contains("?device=d&prefix=.%2FDMAcc%2F "), "{:?}", stub.asked());
 }
+
+#[test]
+fn a_session_is_aborted_recorded_listed_and_forgotten_at_its_own_addresses() {
+    let id = "0199f7a0-0000-7000-8000-000000000009";
+    let (_folder, stub) = stub(move |asked| match asked.head.starts_with("GET") {
+        true => ok(
+            json!({"items": [{"session": id, "at": "2026-11-21T21:05:00Z", "messages": 3, "octets": 900}]}),
+        ),
+        false => (204, Vec::new(), String::new()),
+    });
+    let ctl = stub.ctl();
+    for args in [
+        &["session", "abort", "d"][..],
+        &["session", "record", "d", "--next", "2"],
+        &["session", "forget", "d", id],
+    ] {
+        assert_eq!(ctl.run(args).exit, 0, "{args:?}");
+    }
+    let recorded = ctl.ok(&["session", "recordings", "d"]);
+    assert_eq!(recorded[0]["session"], id);
+    let starts: Vec<_> =
+        stub.asked().iter().map(|asked| asked.head.lines().next().unwrap_or_default().to_owned()).collect();
+    for (start, wanted) in starts.iter().zip([
+        "DELETE /api/1/devices/d/sessions/open ",
+        "POST /api/1/devices/d/sessions/record ",
+        "DELETE /api/1/devices/d/recordings/",
+        "GET /api/1/devices/d/recordings",
+    ]) {
+        assert!(start.starts_with(wanted), "{start}");
+    }
+    assert_eq!(stub.asked()[1].body, r#"{"sessions":2}"#);
+}
+
+#[test]
+fn a_notification_names_its_bearer_and_its_way_of_proof_and_is_waited_for() {
+    let job = |state: &str| {
+        json!({"id": "0199f7a0-0000-7000-8000-000000000007", "session_id": "2A", "state": state, "cause": "x", "attempts": 1,
+               "created_at": "2026-11-21T21:05:00Z", "expires_at": "2026-11-21T21:05:00Z", "steps": []})
+    };
+    for (state, exit) in [("answered", 0), ("failed", 1)] {
+        let (_folder, stub) = stub(move |asked| match asked.head.starts_with("GET") {
+            true => ok(json!({"notifications": [job(state)]})),
+            false => (202, Vec::new(), job("wanted").to_string()),
+        });
+        let ran = stub.ctl().run(&["device", "notify", "d", "--bearer", "listen", "--resync", "--wait"]);
+        assert_eq!(ran.exit, exit, "{ran:?}");
+        let asked: Value = serde_json::from_str(&stub.asked()[0].body).expect("a JSON body");
+        assert_eq!((&asked["bearer"], &asked["resync"]), (&"listen".into(), &true.into()));
+        assert!(stub.asked()[0].head.starts_with("POST /api/1/devices/d/notify "), "{:?}", stub.asked());
+    }
+}
+
+#[test]
+fn a_setting_is_set_under_the_version_that_was_read_and_an_unknown_one_never_sent() {
+    let settings = json!({"scope": "global", "revision": 4, "settings": [{
+        "name": "ConnectInterval", "value": "8h", "from": "default", "because": "nobody set another value",
+        "range": "1m to 365d", "default": "8h", "acts": true, "doc": "x", "unit": "duration", "scopes": ["global"],
+        "source": "original"}]});
+    let (_folder, stub) = stub(move |_| (200, vec![("ETag", "\"4\"".to_owned())], settings.to_string()));
+
+    let shown = stub.ctl().run(&["settings", "get", "connectinterval"]);
+    let set = stub.ctl().run(&["settings", "set", "ConnectInterval", "2h", "--group", "g"]);
+    let unknown = stub.ctl().run(&["settings", "set", "NoSuch", "1"]);
+
+    assert_eq!((shown.exit, set.exit), (0, 0), "{shown:?} {set:?}");
+    let asked = stub.asked();
+    let change = asked.iter().find(|asked| asked.head.starts_with("PATCH")).expect("a change");
+    assert!(change.head.starts_with("PATCH /api/1/groups/g/settings "), "{change:?}");
+    assert!(change.head.to_ascii_lowercase().contains("if-match: \"4\""), "{change:?}");
+    assert_eq!(change.body, r#"{"values":{"ConnectInterval":"2h"}}"#);
+    assert_eq!(unknown.exit, 2, "{unknown:?}");
+    assert_eq!(asked.iter().filter(|asked| asked.head.starts_with("PATCH")).count(), 1);
+}
+
+#[test]
+fn a_bootstrap_by_pap_warns_of_what_a_gateway_may_drop() {
+    let made = json!({"content_type": "text/vnd.wap.connectivity-wbxml", "bearer": "pap", "reference": "r"});
+    let (folder, stub) = stub(move |_| ok(&made));
+    let pin = folder.path().join("pin");
+    std::fs::write(&pin, "1234\n").expect("a file");
+    let pin = pin.to_str().expect("a name").to_owned();
+    let make = |to: &str| {
+        let args = [
+            "bootstrap",
+            "make",
+            "d",
+            "--profile",
+            "cp",
+            "--security",
+            "userpin",
+            "--pin-file",
+            &pin,
+            "--to",
+            to,
+        ];
+        // Without `--output json`, as a person has it.
+        let mut command = std::process::Command::new(postern_tests::binaries::path("posternctl"));
+        let ctl = stub.ctl();
+        command.args(args).env("POSTERN_URL", &ctl.url);
+        command.env("POSTERN_TOKEN_FILE", &ctl.token_file).env("POSTERN_CA_FILE", &ctl.ca_file);
+        String::from_utf8(command.output().expect("posternctl starts").stderr).expect("UTF-8")
+    };
+    assert!(make("pap").contains("Kannel 1.4.5"));
+    assert!(!make("sms").contains("Kannel"));
+}

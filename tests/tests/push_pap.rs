@@ -34,16 +34,10 @@ const LATER: UtcMillis = UtcMillis(4_102_444_800_000); // 2100
 
 fn config(url: &str) -> PapConfig {
     PapConfig {
-        url: url.to_owned(),
-        user: None,
-        password_file: None,
-        ca: None,
         gateway_host: Some("ppg.example".to_owned()),
-        version: PapVersion::default(),
-        sms_required: false,
-        notify_url: None,
         connect_ms: 5_000,
         answer_ms: 5_000,
+        ..PapConfig::at(url)
     }
 }
 

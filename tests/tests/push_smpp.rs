@@ -166,7 +166,7 @@ async fn not_08_a_long_push_goes_in_segments_with_one_reference_made_of_the_orde
 
 #[tokio::test]
 async fn a_receipt_by_text_by_parameters_before_its_response_or_in_another_base_finds_its_push() {
-    for receipts in [Receipts::Text, Receipts::Parameters, Receipts::Early] {
+    for receipts in [Receipts::Text, Receipts::Parameters, Receipts::Data, Receipts::Early] {
         for hex_ids in [false, true] {
             let mut site = Site::bound(|config| {
                 if hex_ids {
@@ -313,7 +313,7 @@ async fn a_submission_that_is_never_answered_is_given_up() {
 async fn garbage_ends_the_connection_and_what_has_a_header_is_answered() {
     let site = Site::bound(|_| {}).await;
     // A command that nobody knows, one whose body is cut, and an ordinary enquiry.
-    site.smsc.send(0x0000_0103, 5, b"data_sm");
+    site.smsc.send(0x0000_0104, 5, b"no such command");
     site.smsc.send(0x0000_0005, 6, b"\0\x01\x01cut");
     site.smsc.send(0x0000_0015, 7, b"");
     site.smsc.send(0x0000_0005, 8, &deliver(0, b"hello", b""));

@@ -7,6 +7,7 @@ use postern_wire::{
     terms::{AuthType, Dialect, EnrolmentId, EnrolmentState, ProofClass, UtcMillis},
 };
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 use crate::nonce::NonceKey;
 
@@ -67,7 +68,7 @@ pub struct ServerAccount {
 }
 
 /// Schemes of the server's credentials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ServerScheme {
     /// syncml:auth-basic.
     Basic,
@@ -78,7 +79,8 @@ pub enum ServerScheme {
 }
 
 /// Switches for what a device's model cannot do (clients.md 2, rule 15).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Quirks {
     /// Sequence crashes it (LD-16).
     pub no_sequence: bool,
@@ -116,16 +118,17 @@ pub struct Peer {
 }
 
 /// A TLS client certificate that passed every check but that of identity.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerCertificate {
     /// SHA-256 over the certificate.
+    #[serde(with = "crate::transcript::form::array")]
     pub fingerprint: [u8; 32],
     /// Whether it names the enrolment that the route names.
     pub names_enrolment: bool,
 }
 
 /// The verdict on a message signature (RFC 9421 profile, or MDM-Signature).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Signature {
     /// There was none.
     #[default]

@@ -119,6 +119,25 @@ pub fn is_secret(uri: &str) -> bool {
     TreeUri::parse(uri).is_ok_and(|uri| protected(Verb::Get, &uri, false).is_some())
 }
 
+/// Whether the value of a node is not to be shown to people who look on: a secret, or what a wipe, a lock, the end of an
+/// enrolment or an escrow carries (a signed order, which stays good for a while, or a PIN).
+#[must_use]
+pub fn is_hidden(uri: &str) -> bool {
+    let carries = |uri: TreeUri| {
+        matches!(
+            protected(Verb::Exec, &uri, false),
+            Some(
+                Protected::Wipe
+                    | Protected::Lock
+                    | Protected::Unenrol
+                    | Protected::Escrow
+                    | Protected::Secret
+            )
+        )
+    };
+    is_secret(uri) || TreeUri::parse(uri).is_ok_and(carries)
+}
+
 /// How far a command reaches from its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
@@ -286,6 +305,20 @@ mod tests {
             ["./DMAcc", "./DMAcc/x/ServerID", "./DMAcc?list=Struct", "./LAWMO/State", "./DMAcc/x?prop=ACL"]
         {
             assert_eq!(judge(Dialect::Classic, Verb::Get, uri), None, "{uri}");
+        }
+    }
+
+    #[test]
+    fn orders_and_pins_are_hidden_from_who_looks_on() {
+        for uri in [
+            "./Vendor/Postern/Wipe/Run",
+            "./LAWMO/Operations/FullyLock",
+            "./Vendor/MSFT/RemoteLock/NewPINValue",
+        ] {
+            assert!(is_hidden(uri), "{uri}");
+        }
+        for uri in ["./DMAcc/x/ServerID", "./LAWMO/State", "./DevInfo/Man"] {
+            assert!(!is_hidden(uri), "{uri}");
         }
     }
 

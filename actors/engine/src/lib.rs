@@ -20,4 +20,5 @@ pub mod queue;
 pub mod schedule;
 pub mod session;
 pub mod spool;
+pub mod transcript;
 pub mod user;

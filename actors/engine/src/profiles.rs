@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::account::Quirks;
 
@@ -16,7 +16,7 @@ const PROFILES: usize = 1000;
 const TEXT: usize = 256;
 
 /// One profile.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
     /// Its name.
@@ -31,7 +31,7 @@ pub struct Profile {
 }
 
 /// What a client has to be: all that is given; patterns without case, `*` for any text.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Match {
     /// DevInfo/Man.
@@ -48,7 +48,7 @@ pub struct Match {
 }
 
 /// What a profile sets of [`Quirks`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the fields of Quirks, which documents them")]
 pub struct Changes {
@@ -62,7 +62,45 @@ pub struct Changes {
     pub credentials_each_message: Option<bool>,
 }
 
+impl Match {
+    /// What it asks of a client: the field and its pattern.
+    #[must_use]
+    pub fn patterns(&self) -> Vec<(&'static str, &str)> {
+        let Self { man, mod_, swv, user_agent, content_type } = self;
+        [
+            ("man", man),
+            ("mod", mod_),
+            ("swv", swv),
+            ("user_agent", user_agent),
+            ("content_type", content_type),
+        ]
+        .into_iter()
+        .filter_map(|(name, pattern)| Some((name, pattern.as_deref()?)))
+        .collect()
+    }
+}
+
 impl Changes {
+    /// What it sets: the quirk and its value.
+    #[must_use]
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        let flags = [
+            ("no_sequence", self.no_sequence),
+            ("no_atomic", self.no_atomic),
+            ("one_item_per_get", self.one_item_per_get),
+            ("no_large_objects", self.no_large_objects),
+            ("volatile_device_id", self.volatile_device_id),
+            ("credentials_each_message", self.credentials_each_message),
+        ];
+        let numbers = [
+            ("max_commands_per_message", self.max_commands_per_message),
+            ("max_message_octets", self.max_message_octets),
+        ];
+        let flags = flags.into_iter().filter_map(|(name, set)| Some((name, set?.to_string())));
+        let numbers = numbers.into_iter().filter_map(|(name, set)| Some((name, set?.to_string())));
+        flags.chain(numbers).collect()
+    }
+
     fn apply(self, quirks: &mut Quirks) {
         let flag = |place: &mut bool, set: Option<bool>| *place = set.unwrap_or(*place);
         flag(&mut quirks.no_sequence, self.no_sequence);
@@ -104,7 +142,7 @@ pub enum BadProfiles {
 }
 
 /// Profiles in their order.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profiles {
     #[serde(default)]
@@ -114,6 +152,12 @@ pub struct Profiles {
 static BUILT_IN: LazyLock<Profiles> = LazyLock::new(|| {
     Profiles::parse(include_str!("profiles.toml")).expect("a test reads the document that is built in")
 });
+
+impl FromIterator<Profile> for Profiles {
+    fn from_iter<I: IntoIterator<Item = Profile>>(profiles: I) -> Self {
+        Self { profile: profiles.into_iter().collect() }
+    }
+}
 
 impl Profiles {
     /// Those that are built in.
@@ -160,6 +204,26 @@ impl Profiles {
             }
         }
         Ok(profiles)
+    }
+
+    /// Each profile with a document of its own, as [`Self::parse`] takes it.
+    ///
+    /// # Errors
+    /// [`BadProfiles::Form`] where one cannot be written, which no field of it brings about.
+    pub fn documents(&self) -> Result<Vec<(&Profile, String)>, BadProfiles> {
+        let document = |profile: &Profile| {
+            let one = Self { profile: vec![profile.clone()] };
+            toml::to_string(&one).map_err(|error| BadProfiles::Form(error.to_string()))
+        };
+        self.profile.iter().map(|profile| Ok((profile, document(profile)?))).collect()
+    }
+
+    /// These, and those after them; a name that stands twice counts once, the last time.
+    pub fn add(&mut self, more: Self) {
+        for new in more.profile {
+            self.profile.retain(|old| old.name != new.name);
+            self.profile.push(new);
+        }
     }
 
     /// These with an operator's: one of the same name takes the place, the others come after.

@@ -11,6 +11,7 @@ use postern_wire::{
         UtcMillis, Verb,
     },
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{
     command::{self, Cause, Event, Refused},
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// What a DM command says, whatever message it goes out in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Body {
     /// One command on the tree.
     Plain {
@@ -118,7 +119,7 @@ impl Body {
 }
 
 /// One item of a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BodyItem {
     /// Target LocURI: the node.
     pub target: String,
@@ -129,6 +130,7 @@ pub struct BodyItem {
     /// Meta Type; `None` is text/plain.
     pub type_: Option<String>,
     /// Data. An Add or Replace without it goes out with an empty one (LD-15).
+    #[serde(with = "crate::transcript::form::data")]
     pub data: Option<Data>,
 }
 
@@ -140,7 +142,7 @@ impl BodyItem {
 }
 
 /// A pending command: what the store's row says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingCommand {
     /// The command.
     pub id: CommandId,
@@ -183,7 +185,7 @@ impl PendingCommand {
 }
 
 /// Where a command was sent: what its Status will refer to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentAs {
     /// The session.
     pub session: DmSessionId,

@@ -17,6 +17,7 @@ mod deny;
 mod download;
 mod fill;
 mod flight;
+pub(crate) mod over;
 mod repeat;
 mod serve;
 mod trace;

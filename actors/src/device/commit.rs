@@ -9,6 +9,7 @@ use postern_engine::{
 };
 use postern_store::{
     StoreError, Tx, WriteError,
+    alarms::{self, Severity},
     commands::{self, Finish, Sending, Step},
     enrolments::{self, Seen},
     facts::{self, Fact},
@@ -30,6 +31,8 @@ use crate::{
 
 /// Results of a command that was accepted first stand behind those that came with the acceptance.
 const AFTER_ACCEPTANCE: i64 = 10_000;
+/// The kind of the alarm of an Atomic that was half done.
+const ROLLBACK_FAILED: &str = "rollback-failed";
 /// The fact that names the quirk profiles which the device's client matched, with commas between.
 pub(crate) const PROFILES: &str = "model/profiles";
 /// The codes of its parts stand behind all results.
@@ -68,6 +71,8 @@ enum Write {
     Promote,
     /// Its work is done: managed from now on, which shows at once.
     Managed,
+    /// An Atomic failed and could not be taken back (516): what the device is like, a person has to find out.
+    HalfDone(CommandId),
     /// A device answered what told it its interval.
     Interval(OperationId, bool, Option<i64>),
 }
@@ -175,6 +180,7 @@ impl Commit {
                 }
                 if cause == Cause::RollbackFailed {
                     tracing::error!(device = %self.enrolment, %command, "an Atomic failed and could not be taken back");
+                    self.steps.push(Write::HalfDone(command));
                 }
                 if !rows.is_empty() {
                     self.keep_results(rows);
@@ -280,6 +286,13 @@ impl Commit {
                 }
                 Write::Leaves(why) => enrolment::leave::asked(tx, self.enrolment, why)?,
                 Write::Promote => blocked.extend(enrolment::renew::promote(tx, self.enrolment)?),
+                Write::HalfDone(command) => {
+                    let subject = format!("device:{}", self.enrolment);
+                    let text = format!(
+                        "command {command}, an Atomic, failed and the device could not take back what it had done of it"
+                    );
+                    alarms::raise(tx, Severity::Warning, ROLLBACK_FAILED, &subject, &text)?;
+                }
                 Write::Interval(operation, success, status) => {
                     schedules::answered(tx, self.enrolment, *operation, *success, *status)?;
                 }

@@ -193,6 +193,9 @@ impl Live {
     /// Ends an open session and settles what it left unanswered; the actor is about to leave. What cannot be
     /// committed is settled by the next session.
     pub(crate) async fn end(&mut self, shared: &Arc<Shared>) {
+        if let Some(transcript) = shared.recordings.end(self.enrolment) {
+            crate::recordings::keep(shared, self.enrolment, transcript).await;
+        }
         let Some((session, _)) = self.session.current() else { return self.abandon(shared) };
         let waiting = Waiting::of(&self.queue);
         let effects = self.session.close(&mut self.queue, CloseReason::Idle, shared.now());

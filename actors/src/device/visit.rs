@@ -22,6 +22,7 @@ use crate::{
     CheckIn, CheckedIn, Refusal, RefusalCause, Standing,
     inspector::Exchange,
     job::Visit,
+    recordings::{self, Before},
     schedule::{self, Waiting},
     shared::Shared,
 };
@@ -121,7 +122,8 @@ async fn receive(
     let before = live.session.current();
     let seen = shared.inspector.sees(live.enrolment, shared.clock.monotonic());
     live.session.set_trace(seen);
-    let (mut settled, mut outcome) = take(shared, live, inbound, now);
+    let recorded = shared.recordings.wants(live.enrolment, now);
+    let (mut settled, mut outcome) = take(shared, live, inbound, now, recorded);
     if let Some(earlier) = settled.earlier.take()
         && opened(&outcome).is_some()
     {
@@ -133,8 +135,9 @@ async fn receive(
             return Ok(Err(Refusal { enrolment: Some(live.enrolment), ..refusal }));
         }
         live.session.set_trace(seen);
-        (settled, outcome) = take(shared, live, inbound, now);
+        (settled, outcome) = take(shared, live, inbound, now, recorded);
     }
+    let heard = settled.before.take().map(|before| (before, outcome.clone()));
     let opened = opened(&outcome);
     let Outcome { reply, durable, deferred, trace } = outcome;
     let current = live.session.current().or(before);
@@ -161,6 +164,11 @@ async fn receive(
         live.fingerprint = live.next.take();
     }
     live.managed |= managed;
+    if let Some((before, outcome)) = heard
+        && let Some(transcript) = shared.recordings.hear(live.enrolment, &before, inbound, now, &outcome)
+    {
+        recordings::keep(shared, live.enrolment, transcript).await;
+    }
     let ended = deferred.iter().any(|effect| matches!(effect, Effect::SessionClosed { .. }));
     for effect in deferred {
         defer(live, shared, effect, Some(request));
@@ -231,17 +239,28 @@ struct Settled {
     waiting: Waiting,
     /// Session and queue as they were, where the device may have to be compared and the message taken again.
     earlier: Option<Box<(Session, Queue)>>,
+    /// The same, with the message's random octets, where the session is taken down.
+    before: Option<Box<Before>>,
 }
 
-fn take(shared: &Shared, live: &mut Live, inbound: Inbound<'_>, now: UtcMillis) -> (Settled, Outcome) {
+fn take(
+    shared: &Shared,
+    live: &mut Live,
+    inbound: Inbound<'_>,
+    now: UtcMillis,
+    recorded: bool,
+) -> (Settled, Outcome) {
     let news = shared.standing.is_news(live.settings_epoch) && !live.queue.is_suspended_by_wipe();
     let accepted = live.queue.iter().filter(|command| command.accepted.is_some());
+    let random = shared.random32();
+    let before = || Box::new(Before { session: live.session.clone(), queue: live.queue.clone(), random });
     let settled = Settled {
         accepted: accepted.map(|command| command.id).collect(),
         waiting: Waiting::of(&live.queue),
         earlier: news.then(|| Box::new((live.session.clone(), live.queue.clone()))),
+        before: recorded.then(before),
     };
-    let outcome = live.session.receive(inbound, &mut live.queue, now, shared.random32());
+    let outcome = live.session.receive(inbound, &mut live.queue, now, random);
     (settled, outcome)
 }
 

@@ -426,6 +426,7 @@ fn describe(command: &Command) -> (u32, &'static str, String) {
         Command::Delete(request) => ("Delete", request),
         Command::Exec(request) => ("Exec", request),
         Command::Copy(request) => ("Copy", request),
+        Command::Atomic(group) => return (group.cmd_id, "Atomic", String::new()),
         other => panic!("unexpected {other:?}"),
     };
     let uri = request.items.first().and_then(|item| item.target.as_ref()).map(|target| target.uri.clone());

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use postern_store::{
-    audit, enrolments,
+    alarms, audit, enrolments,
     lists::{self, List},
 };
 use postern_wire::terms::{AuthType, CommandState, EnrolmentState, Lane, OperationKind};
 
-use super::kit::{Core, admin, exec, get, order, quick, replace, until, uris};
-use crate::{CancelError, EnrolError, RetireError, Settings, SubmitError};
+use super::kit::{Core, add, admin, exec, get, order, quick, replace, until, uris};
+use crate::{Body, CancelError, EnrolError, RetireError, Settings, SubmitError};
 
 #[actix::test]
 async fn an_order_is_taken_once_under_its_idempotency_key() {
@@ -168,5 +168,22 @@ async fn every_order_has_its_row_in_the_audit() {
     actions.reverse();
     assert_eq!(actions, ["device.enrol", "operation.submit", "command.cancel", "device.retire"]);
     assert!(rows.iter().all(|row| row.actor == "admin:test"));
+    core.stop().await;
+}
+
+#[actix::test]
+async fn an_atomic_that_was_half_done_and_not_taken_back_raises_an_alarm() {
+    let core = Core::start(quick()).await;
+    let mut device = core.enrol("d", AuthType::Basic).await;
+    let queued = core.queue(&device, vec![Body::Atomic(vec![add("./A"), replace("./B", "1")])]).await;
+    let first = device.open(&core).await;
+
+    device.answer(&core, &first, 516).await.unwrap();
+
+    let row = core.command(queued.commands[0].1).await;
+    assert_eq!((row.state, row.cause.as_str()), (CommandState::Failed, "rollback-failed"));
+    let subject = format!("device:{}", device.enrolled.enrolment);
+    let alarm = core.store.read(move |r| alarms::open(r, "rollback-failed", &subject)).await.unwrap();
+    assert!(alarm.expect("an alarm").text.contains(&queued.commands[0].1.to_string()));
     core.stop().await;
 }

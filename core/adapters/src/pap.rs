@@ -5,6 +5,7 @@
 //! that is tried again after a lost answer goes out once ([`Code::DUPLICATE`]).
 
 mod config;
+mod results;
 
 use std::{fmt, path::Path, time::Duration};
 
@@ -19,6 +20,7 @@ use postern_wire::push::pap::Code;
 
 use crate::{OpenError, files};
 pub use config::{KEYS, PapConfig, PapVersion};
+pub use results::{MOST_OCTETS, PapResults, Taken};
 
 /// Most octets of an answer.
 const MOST_ANSWER: usize = 65_536;
@@ -35,7 +37,7 @@ pub struct PapBearer {
     gateway_host: String,
     version: Version,
     sms_required: bool,
-    notify_url: Option<String>,
+    notify_url: Option<SecretString>,
 }
 
 impl fmt::Debug for PapBearer {
@@ -81,7 +83,7 @@ impl PapBearer {
                 PapVersion::V2_0 => Version::V2_0,
             },
             sms_required: config.sms_required,
-            notify_url: config.notify_url.clone(),
+            notify_url: results::notify_url(config, folder)?,
         })
     }
 
@@ -92,7 +94,7 @@ impl PapBearer {
             push_id: push_id.clone(),
             address,
             deliver_before: Some(order.valid_until),
-            notify_to: self.notify_url.clone(),
+            notify_to: self.notify_url.as_ref().map(|url| url.expose_secret().to_owned()),
             sms_required: self.sms_required,
         };
         let submission =

@@ -24,6 +24,7 @@ use super::{
     auth::Caller,
     enrolment,
     problem::Refused,
+    quirks,
     write::{Done, Keep, Stop},
 };
 use crate::{
@@ -174,6 +175,7 @@ pub(super) fn view(
     let groups = groups::of_device(r, row.id)?;
     let facts = if with_facts { facts::of(r, row.id)? } else { Vec::new() };
     let life = if with_facts { lives::find(r, row.id)?.map(enrolment::life) } else { None };
+    let profiles = if with_facts { quirks::applied(r, &facts)? } else { Vec::new() };
     let certificate = row.certificate_serial.map(|serial| DeviceCertificate {
         serial,
         fingerprint: data_encoding::HEXLOWER.encode(&row.certificate_fingerprint.unwrap_or_default()),
@@ -203,6 +205,7 @@ pub(super) fn view(
         retired_at: row.retired_at.map(Time),
         retired_because: row.retired_because,
         life,
+        profiles,
         facts: facts
             .into_iter()
             .map(|fact| Fact { key: fact.key, value: fact.value, at: Time(fact.at) })

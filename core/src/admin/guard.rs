@@ -19,6 +19,7 @@ use postern_api::{
 use postern_store::idempotency;
 use postern_wire::terms::EnrolmentId;
 use sha2::{Digest as _, Sha256};
+use tokio_stream::StreamExt as _;
 use uuid::Uuid;
 
 use super::{
@@ -108,7 +109,9 @@ async fn admit(inside: &Inside, request: &mut ServiceRequest, id: Uuid) -> Resul
         return Ok(Admitted::Go(caller));
     }
     let Some(key) = idempotency_key(request)? else { return Ok(Admitted::Go(caller)) };
-    let once = Once { key, request: digest(request).await? };
+    let limits = &inside.config.admin;
+    let limit = if row.operation == "commands.queue" { limits.commands_octets } else { limits.body_octets };
+    let once = Once { key, request: digest(request, limit).await? };
     match replay(inside, &caller, &once).await? {
         Some(response) => Ok(Admitted::Replay(caller, response)),
         None => {
@@ -148,12 +151,19 @@ fn idempotency_key(request: &ServiceRequest) -> Result<Option<String>, Refused> 
 }
 
 /// SHA-256 over method, path and body; the body is put back for the handler.
-async fn digest(request: &mut ServiceRequest) -> Result<[u8; 32], Refused> {
-    let body = web::Bytes::from_request(&request.request().clone(), &mut request.take_payload_()).await;
-    let body = body.map_err(|error| match error.as_response_error().status_code() {
-        StatusCode::PAYLOAD_TOO_LARGE => Refused::new(Slug::TooLarge, "the request body is too large"),
-        _ => Refused::invalid("", format!("the body cannot be read: {error}")),
-    })?;
+async fn digest(request: &mut ServiceRequest, limit: usize) -> Result<[u8; 32], Refused> {
+    let mut payload = request.take_payload_();
+    let mut body = web::BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk =
+            chunk.map_err(|error| Refused::invalid("", format!("the body cannot be read: {error}")))?;
+        if body.len() + chunk.len() > limit {
+            let rule = format!("a request body holds at most {limit} octets here");
+            return Err(Refused::new(Slug::TooLarge, rule));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let body = body.freeze();
     let mut hash = Sha256::new();
     for part in [request.method().as_str().as_bytes(), request.path().as_bytes(), &body] {
         hash.update((part.len() as u64).to_be_bytes());

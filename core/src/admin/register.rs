@@ -15,7 +15,8 @@ use postern_api::{
 
 use super::{
     admins, alarms, answer, audit, bootstrap, commands, devices, enrolment, gateways, groups, guard,
-    notifications, objects, problem::Refused, sessions, settings, status, tokens, trees, why,
+    notifications, objects, problem::Refused, quirks, recordings, sessions, settings, status, tokens, trees,
+    why,
 };
 use crate::inside::Inside;
 
@@ -26,25 +27,29 @@ pub(crate) fn configure(inside: &Arc<Inside>) -> impl Fn(&mut ServiceConfig) + C
         let limit = inside.config.admin.body_octets;
         service
             .app_data(web::Data::from(Arc::clone(&inside)))
-            .app_data(
-                web::JsonConfig::default().limit(limit).error_handler(|error, _| bad_json(&error).into()),
-            )
+            .app_data(json_up_to(limit))
             .app_data(web::PayloadConfig::new(limit))
             .app_data(web::QueryConfig::default().error_handler(|error, _| bad_query(&error).into()))
             .app_data(web::PathConfig::default().error_handler(|error, _| bad_path(&error).into()));
         let mut table = Table { resources: Vec::new(), registered: Vec::new() };
         handlers(&mut table);
         let mut scope = web::scope("").wrap(from_fn(guard::guard));
-        for (path, resource) in table.resources {
-            scope = scope.service(
-                resource
-                    .into_iter()
-                    .fold(web::resource(path), |all, route| all.route(route))
-                    .default_service(web::to(nowhere)),
-            );
+        for (path, routes) in table.resources {
+            let mut resource = web::resource(path);
+            // Only who may queue commands gets as far as the reading of a body.
+            if routes::find("commands.queue").is_some_and(|row| row.path == path) {
+                let limit = inside.config.admin.commands_octets;
+                resource = resource.app_data(json_up_to(limit));
+            }
+            let resource = routes.into_iter().fold(resource, actix_web::Resource::route);
+            scope = scope.service(resource.default_service(web::to(nowhere)));
         }
         service.service(scope.default_service(web::to(nowhere)));
     }
+}
+
+fn json_up_to(octets: usize) -> web::JsonConfig {
+    web::JsonConfig::default().limit(octets).error_handler(|error, _| bad_json(&error).into())
 }
 
 /// The operations that have a handler.
@@ -95,6 +100,10 @@ fn handlers(table: &mut Table) {
     table.on("objects.show", objects::show);
     table.on("objects.delete", objects::delete);
     table.on("objects.complete", objects::complete);
+    table.on("quirks.list", quirks::list);
+    table.on("quirks.add", quirks::add);
+    table.on("quirks.show", quirks::show);
+    table.on("quirks.delete", quirks::delete);
     table.on("operations.show", commands::operation);
     table.on("commands.show", commands::show);
     table.on("commands.cancel", commands::cancel);
@@ -109,7 +118,10 @@ fn handlers(table: &mut Table) {
     table.on("groups.remove_group", groups::remove_group);
     table.on("sessions.list", sessions::list);
     table.on("sessions.watch", sessions::watch);
-    table.on("sessions.record", sessions::record);
+    table.on("sessions.record", recordings::order);
+    table.on("recordings.list", recordings::list);
+    table.on("recordings.show", recordings::show);
+    table.on("recordings.forget", recordings::forget);
     table.on("sessions.abort", sessions::abort);
     table.on("settings.show", settings::show);
     table.on("settings.update", settings::update);

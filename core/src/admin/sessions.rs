@@ -9,8 +9,7 @@ use postern_api::{
     page::PageQuery,
     problem::Slug,
     sessions::{
-        RECORD_MOST, RecordSessions, SessionDecision, SessionExchange, SessionMessage, SessionWatchQuery,
-        WAIT_S, WatchedSessions,
+        SessionDecision, SessionExchange, SessionMessage, SessionWatchQuery, WAIT_S, WatchedSessions,
     },
 };
 use postern_engine::mask;
@@ -26,6 +25,7 @@ use super::{
     auth::Caller,
     devices::resolve,
     problem::Refused,
+    recordings::described,
     why::session,
     write::{Done, Stop},
 };
@@ -65,7 +65,15 @@ pub(super) async fn watch(
     }
     let active = inside.active()?;
     let name = path.into_inner();
-    let device = inside.store.read(move |r| Ok(resolve(r, &name))).await??.id;
+    let known = inside.objects.clone();
+    let read = inside.store.read(move |r| {
+        let device = match resolve(r, &name) {
+            Ok(device) => device.id,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        Ok(Ok((device, described(r, &known, device)?)))
+    });
+    let (device, secret) = read.await??;
     if query.after.is_none() {
         // Who reads what a device says stands in the audit before anything is shown.
         inside
@@ -80,32 +88,9 @@ pub(super) async fn watch(
         let (watched, mut news) = active.devices.watch_sessions(device, after).map_err(too_many)?;
         let empty = watched.exchanges.is_empty();
         if !empty || wait == 0 || tokio::time::timeout_at(until, news.changed()).await.is_err() {
-            return answer::ok(&shown(watched));
+            return answer::ok(&shown(watched, &*secret));
         }
     }
-}
-
-pub(super) async fn record(
-    inside: web::Data<Inside>,
-    path: web::Path<String>,
-    body: web::Json<RecordSessions>,
-    caller: Caller,
-) -> Answer {
-    let count = body.sessions;
-    if count > RECORD_MOST {
-        return Err(Refused::invalid("/sessions", format!("at most {RECORD_MOST} at a time")));
-    }
-    let active = inside.active()?;
-    let name = path.into_inner();
-    let device = inside
-        .change(&caller, move |tx| {
-            let device = resolve(tx, &name)?.id;
-            let detail = json!({ "sessions": count });
-            Ok::<_, Stop>(Done { object: format!("device:{device}"), detail, value: device })
-        })
-        .await?;
-    active.devices.record_sessions(device, count).map_err(too_many)?;
-    answer::nothing()
 }
 
 pub(super) async fn abort(inside: web::Data<Inside>, path: web::Path<String>, caller: Caller) -> Answer {
@@ -122,27 +107,27 @@ pub(super) async fn abort(inside: web::Data<Inside>, path: web::Path<String>, ca
     answer::nothing()
 }
 
-fn too_many(error: postern_actors::TooManyWatched) -> Refused {
+pub(super) fn too_many(error: postern_actors::TooManyWatched) -> Refused {
     Refused::new(Slug::Unavailable, error.to_string())
 }
 
-fn shown(watched: Watched) -> WatchedSessions {
+fn shown(watched: Watched, secret: mask::Described<'_>) -> WatchedSessions {
     WatchedSessions {
-        exchanges: watched.exchanges.into_iter().map(exchange).collect(),
+        exchanges: watched.exchanges.into_iter().map(|one| exchange(one, secret)).collect(),
         missed: watched.missed,
         next: watched.next,
         recording: watched.recording,
     }
 }
 
-fn exchange(exchange: Exchange) -> SessionExchange {
+fn exchange(exchange: Exchange, secret: mask::Described<'_>) -> SessionExchange {
     SessionExchange {
         seq: exchange.seq,
         at: Time(exchange.at),
         session: exchange.session.map(|session| session.0),
-        request: message(exchange.content_type, &exchange.request),
+        request: message(exchange.content_type, &exchange.request, secret),
         status: exchange.status,
-        answer: exchange.answer.map(|(content_type, body)| message(content_type, &body)),
+        answer: exchange.answer.map(|(content_type, body)| message(content_type, &body, secret)),
         decisions: exchange
             .decisions
             .into_iter()
@@ -153,13 +138,13 @@ fn exchange(exchange: Exchange) -> SessionExchange {
 
 /// A message decoded, masked, and written as XML; one that does not decode is not shown, because its secrets
 /// cannot be found.
-fn message(content_type: &str, octets: &[u8]) -> SessionMessage {
+fn message(content_type: &str, octets: &[u8], secret: mask::Described<'_>) -> SessionMessage {
     let encoding = MediaType::parse(content_type).map_or(Encoding::Xml, MediaType::encoding);
     let text = syncml::decode(octets, encoding, &Limits::default())
         .map_err(|error| error.to_string())
         .and_then(|decoded| {
             let mut message = decoded.message;
-            mask::mask(&mut message);
+            mask::mask(&mut message, secret);
             let style = Style::xml(message.version);
             syncml::encode(&message, &style).map_err(|error| error.to_string())
         })

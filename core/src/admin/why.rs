@@ -5,6 +5,7 @@ use postern_api::{
     Time,
     devices::{Device, DeviceSchedule},
     enrolment::DeviceLife,
+    quirks::AppliedProfile,
     why::{BlockedEntry, Finding, PendingReason, RefusalSummary, SessionSummary, Why},
 };
 use postern_store::{Reader, StoreError, commands, enrolments, lists, notifications, refusals, sessions};
@@ -86,6 +87,7 @@ fn explain(r: &mut Reader, eye: &Eye, name: &str, now: UtcMillis) -> Result<Why,
     let device = view(r, row.clone(), true)?;
     let device = eye.scheduled(r, &everything, device)?;
     let mut findings = of_device(&device, now);
+    findings.extend(device.profiles.iter().map(of_profile));
     findings.extend(of_sessions(&sessions, &device));
     findings.extend(of_refusals(&refusals, &device));
     findings.extend(of_notification(r, row.id)?);
@@ -111,6 +113,23 @@ fn explain(r: &mut Reader, eye: &Eye, name: &str, now: UtcMillis) -> Result<Why,
             .collect(),
         blocked,
     })
+}
+
+/// What its model cannot do, as a profile says.
+fn of_profile(profile: &AppliedProfile) -> Finding {
+    let set: Vec<_> = profile.quirks.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    found(
+        "note",
+        "quirk-profile",
+        format!(
+            "Its client matches the {} quirk profile {:?}: {}. So {}. Seen: {}",
+            profile.origin,
+            profile.name,
+            profile.because,
+            set.join(", "),
+            profile.source
+        ),
+    )
 }
 
 /// What its last notification has come to, while that matters.

@@ -30,6 +30,10 @@ pub const KEYS: &[Key] = &[
     key("admin.workers", "Threads that serve the admin API. Default 2."),
     key("admin.body_octets", "Largest request body of the admin API, in octets. Default 1048576."),
     key(
+        "admin.commands_octets",
+        "The same of a request that queues commands, whose values may be large. Default 16777216.",
+    ),
+    key(
         "admin.failures_per_minute",
         "Failed sign-ins that one address may have in a minute before it gets 429. Default 20.",
     ),
@@ -121,6 +125,14 @@ pub const KEYS: &[Key] = &[
     key(
         "push.pap.notify_url",
         "Where the gateway is asked to send its result notifications to. Without it none are asked for.",
+    ),
+    key(
+        "push.pap.notify_secret_file",
+        "A file whose first line (32 or more of A-Z a-z 0-9 - _) is put behind notify_url as its last segment.",
+    ),
+    key(
+        "push.pap.notify_listen",
+        "Where this core takes result notifications: a loopback or private ADDRESS:PORT, plain HTTP. Needs notify_url and notify_secret_file.",
     ),
     key("push.pap.connect_ms", "How long a connection may take to stand, in milliseconds. Default 10000."),
     key("push.pap.answer_ms", "How long an answer may take, in milliseconds. Default 30000."),

@@ -48,6 +48,10 @@ objects.import              -    -    x    -    -    -
 objects.show                x    x    x    -    -    x
 objects.delete              -    -    x    -    -    -
 objects.complete            x    x    x    -    -    x
+quirks.list                 x    x    x    -    -    x
+quirks.add                  -    -    x    -    -    -
+quirks.show                 x    x    x    -    -    x
+quirks.delete               -    -    x    -    -    -
 operations.show             x    x    x    -    -    x
 commands.show               x    x    x    -    -    x
 commands.cancel             -    -    x    -    -    -
@@ -63,6 +67,9 @@ groups.remove_group         -    -    x    -    -    -
 sessions.list               x    x    x    -    -    x
 sessions.watch              -    -    x    -    -    -
 sessions.record             -    -    x    -    -    -
+recordings.list             -    -    x    -    -    -
+recordings.show             -    -    x    -    -    -
+recordings.forget           -    -    x    -    -    -
 sessions.abort              -    -    x    -    -    -
 settings.show               x    x    x    -    -    x
 settings.update             -    -    x    -    -    -

@@ -221,3 +221,21 @@ async fn groups_nest_and_a_cycle_is_refused() {
     assert!(left.items.is_empty());
     assert!(Time::default() < enrolled.device.created_at);
 }
+
+#[tokio::test]
+async fn commands_may_carry_large_values_and_nothing_else_may_be_as_large() {
+    let kit = Kit::with(|config| config.admin.commands_octets = 3 * 1024 * 1024).await;
+    let admin = &kit.admin;
+    let device = json!({"device_id": "d"});
+    assert_eq!(admin.post("/api/1/devices", device).await.status, 201);
+    let replace = |octets: usize| {
+        json!({"commands": [{"verb": "replace", "uri": "./Settings/big", "data": "a".repeat(octets)}]})
+            .to_string()
+    };
+    for key in [&[][..], &[("idempotency-key", "one")]] {
+        let queued =
+            |octets| admin.send(Method::POST, "/api/1/devices/d/commands", key, Some(replace(octets)));
+        assert_eq!(queued(2 * 1024 * 1024).await.status, 202);
+        queued(3 * 1024 * 1024).await.refused(413, "too-large");
+    }
+}

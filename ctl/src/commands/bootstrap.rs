@@ -75,6 +75,10 @@ pub enum To {
     Pap,
 }
 
+/// What was seen of a push proxy gateway that many run (docs/DEVICE.md).
+const KANNEL: &str = "Kannel 1.4.5 as push proxy gateway drops SEC and MAC of a bootstrap, so a device that wants its proof \
+                      refuses it; --to sms and --to file keep them";
+
 impl Make {
     /// Does it.
     pub async fn run(self, client: &Client, output: &mut Output<'_>) -> Result<Exit, Failure> {
@@ -85,6 +89,9 @@ impl Make {
                 let by = made.bearer.as_deref().unwrap_or("-");
                 format!("given to {by} as {}", made.reference.as_deref().unwrap_or("-"))
             })?;
+            if self.to == To::Pap && self.security != Security::None {
+                output.remark(KANNEL);
+            }
             return Ok(Exit::Done);
         };
         let octets = STANDARD

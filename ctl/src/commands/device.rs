@@ -2,20 +2,17 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
-use postern_api::{
-    commands::{CommandSpec, Operation, QueueCommands},
-    devices::{
-        Device, DeviceQuery, DeviceSchedule, EnrolDevice, Enrolled, ReasonQuery, StateFilter, UpdateDevice,
-    },
+use clap::{Args, Subcommand};
+use postern_api::devices::{
+    Device, DeviceQuery, DeviceSchedule, EnrolDevice, Enrolled, ReasonQuery, StateFilter, UpdateDevice,
 };
-use postern_wire::terms::{AuthType, Dialect, Lane, Verb};
+use postern_wire::terms::{AuthType, Dialect};
 use reqwest::Method;
 use secrecy::ExposeSecret as _;
 
 use crate::{
     client::Client,
-    commands::{command, enrolment, notify, tree},
+    commands::{command, enrolment, notify, order::Queue, tree},
     failure::{Exit, Failure},
     files,
     output::{self, Output, or_dash, or_empty},
@@ -161,78 +158,6 @@ pub struct List {
     pub limit: Option<usize>,
 }
 
-/// Arguments of `device command`.
-#[derive(Debug, Args)]
-pub struct Queue {
-    /// An enrolment's id, a DevId or a name.
-    pub device: String,
-    /// What to do.
-    #[arg(required_unless_present = "file", conflicts_with = "file")]
-    pub verb: Option<VerbName>,
-    /// The node: a management tree URI such as ./DevDetail/SwV. With copy: where to.
-    #[arg(required_unless_present = "file")]
-    pub uri: Option<String>,
-    /// With copy: where from.
-    #[arg(long, value_name = "URI", required_if_eq("verb", "copy"))]
-    pub source: Option<String>,
-    /// The value, as text (in base64 with `--format b64`).
-    #[arg(long)]
-    pub data: Option<String>,
-    /// A file that holds the value, as text.
-    #[arg(long, value_name = "FILE", conflicts_with = "data")]
-    pub data_file: Option<PathBuf>,
-    /// The value's format: chr, int, bool, bin, b64, xml, node, null, date, time, float. Without it, what the node's
-    /// description says, else chr.
-    #[arg(long)]
-    pub format: Option<String>,
-    /// The value's media type.
-    #[arg(long = "type", value_name = "TYPE")]
-    pub type_: Option<String>,
-    /// SyncML commands in XML instead of VERB and URI: a SyncBody, a whole message, or the commands alone. `-` is stdin.
-    #[arg(long, value_name = "XML", conflicts_with_all = ["uri", "source", "data", "data_file", "format", "type_"])]
-    pub file: Option<PathBuf>,
-    /// Queue it even if the description of its node forbids it; a permission of its own.
-    #[arg(long)]
-    pub force: bool,
-    /// How soon: urgent, normal or background.
-    #[arg(long)]
-    pub lane: Option<Lane>,
-    /// Not sent after this time (RFC 3339).
-    #[arg(long, value_name = "TIME")]
-    pub deadline: Option<postern_api::Time>,
-    /// Why; stands in the audit log.
-    #[arg(long)]
-    pub reason: Option<String>,
-    /// Wait until every command is finished; exit code 1 unless all succeeded.
-    #[arg(long)]
-    pub wait: bool,
-}
-
-/// The verbs, as clap lists them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[expect(missing_docs, reason = "the verbs of wire's terms, which documents them")]
-pub enum VerbName {
-    Get,
-    Add,
-    Replace,
-    Delete,
-    Exec,
-    Copy,
-}
-
-impl From<VerbName> for Verb {
-    fn from(verb: VerbName) -> Self {
-        match verb {
-            VerbName::Get => Self::Get,
-            VerbName::Add => Self::Add,
-            VerbName::Replace => Self::Replace,
-            VerbName::Delete => Self::Delete,
-            VerbName::Exec => Self::Exec,
-            VerbName::Copy => Self::Copy,
-        }
-    }
-}
-
 impl Action {
     /// Does it.
     pub async fn run(self, client: &Client, output: &mut Output<'_>) -> Result<Exit, Failure> {
@@ -360,57 +285,6 @@ impl List {
     }
 }
 
-impl Queue {
-    async fn run(self, client: &Client, output: &mut Output<'_>) -> Result<Exit, Failure> {
-        let (device, wait) = (self.device.clone(), self.wait);
-        let operation: Operation = client.post(&["devices", &device, "commands"], &self.body()?).await?;
-        if !wait {
-            output.answer(&operation, queued)?;
-            return Ok(Exit::Done);
-        }
-        output.remark(&queued(&operation));
-        command::wait_for(client, operation.commands, output).await
-    }
-
-    fn body(self) -> Result<QueueCommands, Failure> {
-        let mut body = QueueCommands {
-            force: self.force,
-            lane: self.lane,
-            deadline: self.deadline,
-            reason: self.reason,
-            ..Default::default()
-        };
-        if let Some(path) = self.file {
-            body.syncml = Some(files::text(&path)?);
-            return Ok(body);
-        }
-        let (Some(verb), Some(uri)) = (self.verb, self.uri) else {
-            return Err(Failure::usage("give VERB and URI, or --file XML"));
-        };
-        let data = match self.data_file {
-            Some(path) => Some(files::text(&path)?),
-            None => self.data,
-        };
-        body.commands.push(CommandSpec {
-            verb: verb.into(),
-            uri,
-            source: self.source,
-            data,
-            format: self.format,
-            type_: self.type_,
-        });
-        Ok(body)
-    }
-}
-
-fn queued(operation: &Operation) -> String {
-    let mut text = format!("queued as operation {}", operation.id);
-    for command in &operation.commands {
-        text = format!("{text}\n  {} {}", command.id, command::what(command));
-    }
-    text
-}
-
 fn listed(devices: &[Device]) -> String {
     output::table(
         ["ID", "DEVICE ID", "NAME", "OWNER", "STATE", "PROOF", "LAST SEEN", "PENDING"],
@@ -492,6 +366,13 @@ pub(crate) fn shown(device: &Device) -> String {
         ("schedule", or_empty(device.schedule.as_ref().map(schedule))),
         ("next expected", or_empty(device.schedule.as_ref().map(expected))),
     ]);
+    if !device.profiles.is_empty() {
+        let rows = device.profiles.iter().map(|profile| {
+            let set: Vec<_> = profile.quirks.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            [profile.name.clone(), profile.origin.clone(), profile.because.clone(), set.join(" ")]
+        });
+        text = format!("{text}\n\n{}", output::table(["QUIRK PROFILE", "ORIGIN", "BECAUSE", "SO"], rows));
+    }
     if !device.facts.is_empty() {
         let rows =
             device.facts.iter().map(|fact| [fact.key.clone(), fact.value.clone(), time::short(fact.at)]);

@@ -1,16 +1,19 @@
 //! `posternctl session …`: sessions that were held, and the live dialogue of a device, secrets masked by the core.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Subcommand;
 use postern_api::{
-    sessions::{RecordSessions, SessionExchange, SessionMessage, SessionWatchQuery, WatchedSessions},
+    sessions::{
+        RecordSessions, RecordedSession, SessionExchange, SessionMessage, SessionWatchQuery, WatchedSessions,
+    },
     why::SessionSummary,
 };
 use postern_wire::syncml::{self, Command, Data, Encoding, Item, Limits, Message};
 
 use crate::{
     client::Client,
+    commands::recording,
     failure::{Exit, Failure},
     output::{self, Output, or_dash},
     text, time,
@@ -45,13 +48,33 @@ pub enum Action {
         /// An enrolment's id, a DevId or a name.
         device: String,
     },
-    /// Keep the next sessions of a device in view, also while nobody watches.
+    /// Have the next sessions of a device recorded: `session save` writes them, `session watch` shows them.
     Record {
         /// An enrolment's id, a DevId or a name.
         device: String,
         /// How many sessions; 0 takes it back.
         #[arg(long)]
         next: u32,
+    },
+    /// List the recorded sessions of a device, the newest first.
+    Recordings {
+        /// An enrolment's id, a DevId or a name.
+        device: String,
+    },
+    /// Write the transcript of a recorded session to a file; the enrolment's secrets are not in it.
+    Save(recording::Save),
+    /// Delete the transcript of a recorded session.
+    Forget {
+        /// An enrolment's id, a DevId or a name.
+        device: String,
+        /// The session's id, or `latest`.
+        session: String,
+    },
+    /// Run transcripts through the engine, offline, and show the first difference of each. Exit code 1 when there is one.
+    Replay {
+        /// Files that `session save` wrote; `-` is stdin.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
     },
 }
 
@@ -72,9 +95,19 @@ impl Action {
             Self::Record { device, next } => {
                 let body = RecordSessions { sessions: next };
                 client.post_nothing(&["devices", &device, "sessions", "record"], &body).await?;
-                output
-                    .remark(&format!("the next {next} sessions of {device} stay in view of `session watch`"));
+                output.remark(&format!("the next {next} sessions of {device} are recorded"));
             }
+            Self::Recordings { device } => {
+                let recorded: Vec<RecordedSession> =
+                    client.list(&["devices", &device, "recordings"], &(), None).await?;
+                output.answer(&recorded, |recorded| recording::listed(recorded))?;
+            }
+            Self::Save(save) => save.run(client, output).await?,
+            Self::Forget { device, session } => {
+                client.delete(&["devices", &device, "recordings", &session], &()).await?;
+                output.remark(&format!("deleted the recording of {session}"));
+            }
+            Self::Replay { files } => return recording::replay(&files, output),
         }
         Ok(Exit::Done)
     }

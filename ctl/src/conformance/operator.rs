@@ -12,6 +12,8 @@
 //! | cancel | id | nothing |
 //! | device | device_id | facts: key and value of what the device said of itself; state |
 //! | abort | device_id | nothing: the device's open session is to end |
+//! | notify | device_id, resync? | session_id: the SessionID, in hexadecimal digits, that a notification to the device asks for; with resync over the default nonce |
+//! | notification | device_id, session_id | state: answered, once a session has answered that notification |
 //! | rotate | device_id | an account with new secrets, for the next session |
 
 mod postern;

@@ -124,10 +124,6 @@ impl Row {
         Self { client: Some(Case { run, variants, mutant }), ..self }
     }
 
-    const fn without(self, why: &'static str) -> Self {
-        Self { without: Some(why), ..self }
-    }
-
     const fn deviates(self, how: &'static str) -> Self {
         Self { deviation: Some(how), ..self }
     }

@@ -14,6 +14,7 @@
 mod drop;
 mod facts;
 mod packages;
+mod rpm;
 #[cfg(test)]
 mod tests;
 
@@ -76,6 +77,7 @@ pub struct Linux {
     host: Host,
     allow: Allow,
     systemctl: String,
+    rpm: String,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -88,7 +90,7 @@ impl Linux {
     /// This machine, within what its owner allows.
     #[must_use]
     pub fn new(allow: Allow) -> Self {
-        Self { host: Host::this(), allow, systemctl: "systemctl".to_owned() }
+        Self { host: Host::this(), allow, systemctl: "systemctl".to_owned(), rpm: "rpm".to_owned() }
     }
 
     /// Model, firmware, software and hardware of this machine, for DevInfo and DevDetail.
@@ -222,7 +224,7 @@ impl Provider for Linux {
             facts::show_all(state, &root().child("Disks"), self.host.disks())?;
         }
         if concerns(&["Packages"]) || concerns(&["PackageFormat"]) || concerns(&["PackageCount"]) {
-            packages::show_installed(state, &root(), &self.host)?;
+            packages::show_installed(state, &root(), &self.host, &self.rpm)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use postern_wire::terms::{AuthType, Dialect, EnrolmentId, EnrolmentState, ProofC
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{enrolment::DeviceLife, groups::GroupRef, schema, time::Time};
+use crate::{enrolment::DeviceLife, groups::GroupRef, quirks::AppliedProfile, schema, time::Time};
 
 /// Enrol a device by hand.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -172,6 +172,9 @@ pub struct Device {
     /// By which door it came, its silence, its way out and the renewal of its certificate; only when one device is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub life: Option<DeviceLife>,
+    /// The quirk profiles that its client matched when it last told DevInfo, and why; only when one device is shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<AppliedProfile>,
     /// What it said of itself (DevInfo and reads); only when one device is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<Fact>,

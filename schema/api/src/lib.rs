@@ -19,6 +19,7 @@ pub mod openapi;
 pub mod page;
 pub mod permissions;
 pub mod problem;
+pub mod quirks;
 pub mod routes;
 pub mod schema;
 pub mod sessions;

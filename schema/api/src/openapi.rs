@@ -16,6 +16,7 @@ use utoipa::{
 
 use crate::{
     admins, alarms, audit, commands, devices, enrolment, gateways, groups, notifications, objects, problem,
+    quirks,
     routes::{self, Answer, Method, RouteSpec},
     sessions, settings, status, tokens, trees, why,
 };
@@ -43,6 +44,8 @@ use crate::{
     objects::ManagementObjectDetail,
     objects::ImportObject,
     objects::Completions,
+    quirks::QuirkProfile,
+    quirks::AddQuirks,
     groups::Group,
     groups::GroupDetail,
     groups::CreateGroup,
@@ -85,6 +88,7 @@ use crate::{
     audit::AuditVerified,
     sessions::WatchedSessions,
     sessions::RecordSessions,
+    sessions::RecordedSession,
     settings::Settings,
     settings::UpdateSettings,
     status::Status,

@@ -52,12 +52,16 @@ permissions! {
     CommandsForce = "commands.force",
     /// Import and delete descriptions of management objects.
     ObjectsWrite = "objects.write",
+    /// Add and delete quirk profiles.
+    QuirksWrite = "quirks.write",
     /// See groups.
     GroupsRead = "groups.read",
     /// Change groups and their members.
     GroupsWrite = "groups.write",
     /// Read the live dialogue of a device, without its secrets.
     SessionsWatch = "sessions.watch",
+    /// Have a device's sessions recorded, and read and delete the transcripts.
+    SessionsRecord = "sessions.record",
     /// See settings: intervals and limits, and where each value comes from.
     SettingsRead = "settings.read",
     /// Change settings for everything, a group or a device.
@@ -102,9 +106,11 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::CommandsExec,
             P::CommandsForce,
             P::ObjectsWrite,
+            P::QuirksWrite,
             P::GroupsRead,
             P::GroupsWrite,
             P::SessionsWatch,
+            P::SessionsRecord,
             P::SettingsRead,
             P::SettingsWrite,
             P::GatewaysRead,

@@ -128,6 +128,8 @@ slugs! {
     DdfForbids = "ddf-forbids", 422, "The description of the node forbids this";
     /// The DDF document does not decode, or describes nothing that has an address.
     InvalidDdf = "invalid-ddf", 422, "Invalid DDF";
+    /// The quirk profiles cannot be taken; `errors` says which and why.
+    InvalidQuirks = "invalid-quirks", 422, "Invalid quirk profiles";
     /// The certificate signing request does not hold.
     InvalidCsr = "invalid-csr", 422, "Invalid certificate signing request";
     /// This comes with a later version.

@@ -11,6 +11,7 @@ mod enrolment;
 mod gateways;
 mod groups;
 mod objects;
+mod quirks;
 mod sessions;
 mod settings;
 mod system;
@@ -185,6 +186,7 @@ const TABLES: &[&[RouteSpec]] = &[
     enrolment::ROUTES,
     trees::ROUTES,
     objects::ROUTES,
+    quirks::ROUTES,
     commands::ROUTES,
     groups::ROUTES,
     sessions::ROUTES,

@@ -81,7 +81,20 @@ pub struct SessionDecision {
     pub text: String,
 }
 
-/// Keep the next sessions of a device in view, also while nobody watches.
+/// A session that was recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RecordedSession {
+    /// The session.
+    pub session: Uuid,
+    /// When it ended.
+    pub at: Time,
+    /// Messages of the device in it.
+    pub messages: u64,
+    /// The size of its transcript in octets.
+    pub octets: u64,
+}
+
+/// Have the next sessions of a device recorded: kept in view of a watch, and as transcripts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecordSessions {

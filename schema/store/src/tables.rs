@@ -327,6 +327,9 @@ diesel::table! {
     }
 }
 diesel::table! {
+    recording_orders (enrolment) { enrolment -> Binary, sessions -> BigInt, asked_by -> Text, at -> BigInt, until -> BigInt, }
+}
+diesel::table! {
     quirk_profiles (name) { name -> Text, document -> Text, set_by -> Text, at -> BigInt, revision -> BigInt, }
 }
 diesel::table! { push_addresses (enrolment) { enrolment -> Binary, address -> Nullable<Text>, bearer -> Nullable<Text>, at -> BigInt, } }

@@ -61,6 +61,7 @@ on_both! {
         a_device_is_held_to_a_new_interval_when_it_acknowledged_it,
         who_was_not_seen_within_interval_jitter_and_grace_is_overdue,
         recorded_sessions_are_bounded_for_each_device_and_by_age,
+        an_order_to_record_counts_down_outlives_a_restart_and_ends_by_itself,
         a_quirk_profile_takes_the_place_of_the_one_with_its_name;
     notifications: a_device_has_one_open_notification_at_most, a_notification_changed_in_between_is_a_conflict,
         a_report_finds_its_notification_by_the_bearers_reference, due_notifications_come_the_longest_due_first,

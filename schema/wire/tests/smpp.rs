@@ -45,6 +45,13 @@ fn push_message() -> ShortMessage {
     }
 }
 
+#[test]
+fn a_receipt_by_data_sm_is_the_receipt_that_it_is_by_deliver_sm() {
+    let Body::DataSm(message) = &vectors()[0].0.body else { panic!() };
+    let receipt = Receipt::of(message).unwrap();
+    assert_eq!((receipt.message_id.as_str(), receipt.state), ("m1", State::Delivered));
+}
+
 fn vectors() -> Vec<(Pdu, Vec<u8>)> {
     let bind = Bind {
         system_id: "postern".to_owned(),
@@ -53,7 +60,24 @@ fn vectors() -> Vec<(Pdu, Vec<u8>)> {
         interface_version: 0x34,
         range: Address::default(),
     };
+    let receipt = ShortMessage {
+        source: Address::number("+15550100001"),
+        destination: Address { ton: 5, npi: 0, address: "Postern".to_owned() },
+        esm_class: ShortMessage::RECEIPT,
+        tlvs: vec![
+            Tlv { tag: tag::RECEIPTED_MESSAGE_ID, value: b"m1\0".to_vec() },
+            Tlv { tag: tag::MESSAGE_STATE, value: vec![2] },
+        ],
+        ..ShortMessage::default()
+    };
     vec![
+        (
+            Pdu::request(10, Body::DataSm(receipt)),
+            framed(
+                "00000103 00000000 0000000a 00 01 01 '15550100001' 00 05 00 'Postern' 00 04 00 00 001e 0003 'm1' 00 0427 0001 02",
+            ),
+        ),
+        (Pdu::response(10, CommandStatus::OK, Body::DataSmResp), framed("80000103 00000000 0000000a 00")),
         (
             Pdu::request(1, Body::BindTransceiver(bind)),
             framed("00000009 00000000 00000001 'postern' 00 'pw' 00 00 34 00 00 00"),

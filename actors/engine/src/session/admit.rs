@@ -136,7 +136,7 @@ impl Session {
     }
 
     /// The credential that counts for a message: within a session the one that it began with (SEC-20).
-    fn credential(&self, turn: &Turn<'_>) -> Option<&Credential> {
+    pub(super) fn credential(&self, turn: &Turn<'_>) -> Option<&Credential> {
         let header = &turn.decoded.message.header;
         let same =
             self.open.as_ref().filter(|open| open.session_id == header.session_id && header.msg_id > 1);
@@ -146,14 +146,14 @@ impl Session {
         }
     }
 
-    fn is_mac_over(&self, turn: &Turn<'_>, nonce: &[u8]) -> bool {
+    pub(super) fn is_mac_over(&self, turn: &Turn<'_>, nonce: &[u8]) -> bool {
         let (Some(given), Some(credential)) = (&turn.peer.hmac, self.credential(turn)) else { return false };
         let wanted = auth::mac(credential.hash.expose_secret(), nonce, turn.body);
         let octets = |text: &str| auth::decode_base64(text).unwrap_or_default();
         auth::equal(&octets(&wanted), &octets(&given.mac))
     }
 
-    fn is_md5_over(&self, header: &SyncHdr, turn: &Turn<'_>, nonce: &[u8]) -> bool {
+    pub(super) fn is_md5_over(&self, header: &SyncHdr, turn: &Turn<'_>, nonce: &[u8]) -> bool {
         let (Ok(data), Some(credential)) = (cred(header, auth::TYPE_MD5), self.credential(turn)) else {
             return false;
         };
@@ -232,7 +232,7 @@ impl Session {
     }
 }
 
-fn basic(credential: Option<&Credential>, header: &SyncHdr) -> Result<(), RefusedReason> {
+pub(super) fn basic(credential: Option<&Credential>, header: &SyncHdr) -> Result<(), RefusedReason> {
     let data = cred(header, auth::TYPE_BASIC)?;
     let wanted = credential.ok_or(RefusedReason::CredentialsWrong)?;
     let (user, password) = auth::parse_basic(data).ok_or(RefusedReason::CredentialsWrong)?;

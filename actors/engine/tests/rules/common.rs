@@ -2,12 +2,15 @@
 
 pub(crate) mod device;
 
+use std::sync::Arc;
+
 use postern_engine::{
     account::{Account, Credential, Peer, PeerCertificate, Quirks, ServerAccount, ServerScheme},
     effect::{Effect, Outcome, RefusedReason, Reply},
     nonce::NonceKey,
     queue::{Body, BodyItem, PendingCommand, Queue},
     session::{Inbound, Random, Session, SessionConfig},
+    transcript::{Heard, Recorder, Transcript},
 };
 use postern_wire::{
     auth,
@@ -76,6 +79,9 @@ pub(crate) struct World {
     /// Every effect so far, the durable ones of a message first.
     pub(crate) effects: Vec<Effect>,
     pub(crate) last: Option<Outcome>,
+    /// Every session so far as a transcript: each of them replays, whatever a rule is about.
+    pub(crate) transcripts: Vec<Transcript>,
+    pub(crate) recorder: Option<Recorder>,
     randoms: u8,
     commands: u128,
 }
@@ -98,6 +104,8 @@ impl World {
             style: Style::xml(Version::V1_2),
             effects: Vec::new(),
             last: None,
+            transcripts: Vec::new(),
+            recorder: Some(Recorder::new(Arc::new(|_| false))),
             randoms: 0,
             commands: 0,
         }
@@ -156,14 +164,31 @@ impl World {
     pub(crate) fn post_octets(&mut self, content_type: &str, body: &[u8]) -> Reply {
         self.randoms = self.randoms.wrapping_add(1);
         let random = Random([self.randoms; 32]);
-        let inbound = Inbound { content_type, body, peer: &self.peer };
-        let outcome = self.session.receive(inbound, &mut self.queue, self.now, random);
+        let peer = self.peer.clone();
+        let inbound = Inbound { content_type, body, peer: &peer };
+        let outcome = self.receive(inbound, random);
         assert!(outcome.durable.iter().all(Effect::is_durable));
         assert!(!outcome.deferred.iter().any(Effect::is_durable));
         self.effects.extend(outcome.durable.iter().chain(&outcome.deferred).cloned());
         let reply = outcome.reply.clone();
         self.last = Some(outcome);
         reply
+    }
+
+    /// Gives the engine a message, and takes both down.
+    pub(crate) fn receive(&mut self, inbound: Inbound<'_>, random: Random) -> Outcome {
+        let now = self.now;
+        let Some(recorder) = &mut self.recorder else {
+            return self.session.receive(inbound, &mut self.queue, now, random);
+        };
+        let (before, queue) = (self.session.clone(), self.queue.clone());
+        let outcome = self.session.receive(inbound, &mut self.queue, now, random);
+        let heard = Heard { before: &before, queue: &queue, inbound, now, random, outcome: &outcome };
+        if let Some(transcript) = recorder.hear(&heard) {
+            crate::recordings::check(&transcript);
+            self.transcripts.push(transcript);
+        }
+        outcome
     }
 
     pub(crate) fn post_any(&mut self, message: &Message) -> Reply {

@@ -19,6 +19,8 @@ mod objects;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod recordings;
+#[cfg(test)]
 mod redelivery;
 #[cfg(test)]
 mod resync;

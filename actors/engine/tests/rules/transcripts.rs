@@ -40,19 +40,20 @@ fn recorded(name: &str) -> Vec<(&'static str, Vec<u8>)> {
     files.into_iter().filter(wanted).map(|path| (content_type, std::fs::read(path).unwrap())).collect()
 }
 
-struct Replay {
-    world: World,
+pub(crate) struct Replay {
+    pub(crate) world: World,
     replies: Vec<Reply>,
 }
 
 impl Replay {
-    fn of(name: &str, mut world: World) -> Self {
+    pub(crate) fn of(name: &str, mut world: World) -> Self {
         let mut replies = Vec::new();
         for (content_type, body) in recorded(name) {
-            let inbound = Inbound { content_type, body: &body, peer: &world.peer };
+            let peer = world.peer.clone();
+            let inbound = Inbound { content_type, body: &body, peer: &peer };
             let mut random = [0; 32];
             random[..16].copy_from_slice(&NONCE);
-            let outcome = world.session.receive(inbound, &mut world.queue, world.now, Random(random));
+            let outcome = world.receive(inbound, Random(random));
             world.effects.extend(outcome.durable.into_iter().chain(outcome.deferred));
             replies.push(outcome.reply);
             world.after(500);
@@ -83,7 +84,7 @@ impl Replay {
 }
 
 /// The four commands of the stand-in's first package.
-fn four(world: &mut World) -> [CommandId; 4] {
+pub(crate) fn four(world: &mut World) -> [CommandId; 4] {
     [
         world.add("./Vendor/memory/k", "hello"),
         world.get("./DevInfo/DevId"),

@@ -1,6 +1,6 @@
 //! The settings of a push proxy gateway.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,10 +36,35 @@ pub struct PapConfig {
     pub sms_required: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notify_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify_secret_file: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify_listen: Option<SocketAddr>,
     #[serde(default = "connect_ms")]
     pub connect_ms: u64,
     #[serde(default = "answer_ms")]
     pub answer_ms: u64,
+}
+
+impl PapConfig {
+    /// The settings for a gateway, everything else as it is by default.
+    #[must_use]
+    pub fn at(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            user: None,
+            password_file: None,
+            ca: None,
+            gateway_host: None,
+            version: PapVersion::default(),
+            sms_required: false,
+            notify_url: None,
+            notify_secret_file: None,
+            notify_listen: None,
+            connect_ms: connect_ms(),
+            answer_ms: answer_ms(),
+        }
+    }
 }
 
 fn connect_ms() -> u64 {
@@ -62,6 +87,14 @@ pub const KEYS: &[(&str, &str)] = &[
     (
         "notify_url",
         "Where the gateway is asked to send its result notifications to. Without it none are asked for.",
+    ),
+    (
+        "notify_secret_file",
+        "A file whose first line (32 or more of A-Z a-z 0-9 - _) is put behind notify_url as its last segment.",
+    ),
+    (
+        "notify_listen",
+        "Where this core takes result notifications: a loopback or private ADDRESS:PORT, plain HTTP. Needs notify_url and notify_secret_file.",
     ),
     ("connect_ms", "How long a connection may take to stand, in milliseconds. Default 10000."),
     ("answer_ms", "How long an answer may take, in milliseconds. Default 30000."),

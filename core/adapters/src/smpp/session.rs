@@ -257,6 +257,10 @@ impl Client {
                 let status = self.delivered(message, !flight.open.is_empty());
                 Some(Pdu::response(pdu.sequence, status, Body::DeliverSmResp))
             }
+            Body::DataSm(message) => {
+                let status = self.delivered(message, !flight.open.is_empty());
+                Some(Pdu::response(pdu.sequence, status, Body::DataSmResp))
+            }
             Body::Unbind => {
                 connection.send(&Pdu::response(pdu.sequence, CommandStatus::OK, Body::UnbindResp)).await?;
                 return Err(Broken::End);
@@ -303,7 +307,7 @@ impl Client {
         }
     }
 
-    /// A deliver_sm. A receipt that nobody could take is not acknowledged: the centre sends it again.
+    /// A deliver_sm or data_sm. A receipt that nobody could take is not acknowledged: the centre sends it again.
     fn delivered(&mut self, message: &ShortMessage, open: bool) -> CommandStatus {
         let Some(receipt) = Receipt::of(message) else { return CommandStatus::OK };
         // There has to be room for the report before the receipt is counted.

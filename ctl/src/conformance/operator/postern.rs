@@ -40,6 +40,23 @@ impl Postern {
         Ok(json!({"commands": ids}))
     }
 
+    /// The device is said to listen at a gateway; whether a notification reaches it there is not what is asked.
+    fn notify(&self, input: &Value) -> Result<Value, Failure> {
+        let device = text(input, "device_id");
+        let listens = json!({"bearer": "listen"});
+        let _: Value =
+            self.runtime.block_on(self.client.put_to(&["devices", device, "address"], &listens))?;
+        let body = json!({"resync": input["resync"] == true});
+        self.runtime.block_on(self.client.post(&["devices", device, "notify"], &body))
+    }
+
+    fn notification(&self, input: &Value) -> Result<Value, Failure> {
+        let known = self.get(&["devices", text(input, "device_id"), "notifications"])?;
+        let mut all = known["notifications"].as_array().cloned().unwrap_or_default();
+        all.retain(|one| one["session_id"] == input["session_id"]);
+        Ok(all.into_iter().next().unwrap_or_default())
+    }
+
     fn get(&self, path: &[&str]) -> Result<Value, Failure> {
         self.runtime.block_on(self.client.get(path, &()))
     }
@@ -52,6 +69,8 @@ impl Operator for Postern {
             "queue" => self.queue(input),
             "command" => self.get(&["commands", text(input, "id")]),
             "device" => self.get(&["devices", text(input, "device_id")]),
+            "notify" => self.notify(input),
+            "notification" => self.notification(input),
             "abort" => {
                 let path = ["devices", text(input, "device_id"), "sessions", "open"];
                 self.runtime.block_on(self.client.delete(&path, &())).map(|()| Value::Null)

@@ -150,6 +150,23 @@ impl<'t> Bench<'t> {
         self.known(device)
     }
 
+    /// What the operator tells once `enough` holds, or in the end.
+    pub fn told_when(
+        &mut self,
+        verb: &str,
+        input: &Value,
+        enough: impl Fn(&Value) -> bool,
+    ) -> Outcome<Value> {
+        for _ in 0..POLLS {
+            let told = self.ask(verb, input)?;
+            if enough(&told) {
+                return Ok(told);
+            }
+            std::thread::sleep(BETWEEN_POLLS);
+        }
+        self.ask(verb, input)
+    }
+
     /// A yes or no that no message tells.
     pub fn judged(&mut self, mut answer: bool) -> bool {
         if let Some(tamper) = self.tamper {

@@ -1,4 +1,4 @@
-//! SEC-14 to SEC-17, NOT-10, BOO-10, BOO-13: auth-MAC, the zero nonce, the first session.
+//! SEC-14 to SEC-17, NOT-09, NOT-10, BOO-10, BOO-13: auth-MAC, the zero nonce, the first session.
 
 use postern_wire::{
     auth::{self, HmacHeader},
@@ -6,9 +6,11 @@ use postern_wire::{
     terms::AuthType,
 };
 use secrecy::ExposeSecret as _;
+use serde_json::json;
 
 use super::{
     Answer, Bench, Session,
+    bench::Device,
     reply::agree,
     sec_proof::refused,
     session::Show,
@@ -117,6 +119,30 @@ pub(crate) fn zero_nonce(bench: &mut Bench<'_>) -> Outcome {
         session.show = Show::Always;
         let answer = session.send(session.package_1(), true)?;
         same("the Status for the zero nonce's proof", answer.header_status()?.code, 401)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn resynchronised(bench: &mut Bench<'_>) -> Outcome {
+    let zero = vec![0; 4];
+    let device = Device { nonce: Some(zero.clone()), ..bench.enrol(AuthType::Md5)? };
+    let asked = bench.ask("notify", &json!({"device_id": device.account.device_id, "resync": true}))?;
+    let session_id = some("the SessionID of the notification", asked["session_id"].as_str())?.to_owned();
+    for (at, codes) in [&[200, 212][..], &[401]].into_iter().enumerate() {
+        let mut session = bench.open(&device)?;
+        if at == 0 {
+            session.session_id.clone_from(&session_id);
+        }
+        session.show = Show::Always;
+        let mut body = session.package_1();
+        if let Some(Command::Alert(alert)) = body.first_mut() {
+            alert.code = 1200;
+        }
+        let answer = session.send(body, true)?;
+        one_of("the Status for the zero nonce's proof", &answer.header_status()?.code, codes)?;
+        hold(session.nonce.as_ref().is_some_and(|nonce| *nonce != zero), || {
+            "no new nonce is given".to_owned()
+        })?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! SRV-01 to SRV-09, SRV-15 to SRV-18, SRV-66: how a session is opened, carried on and closed.
 
 use postern_wire::syncml::{Alert, Command, Item, Meta, Status};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     Answer, Bench, Session,
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::conformance::{
     http::Request,
-    verdict::{Miss, Outcome, hold, one_of, same},
+    verdict::{Miss, Outcome, hold, one_of, same, some},
 };
 
 /// A generic alert whose type every server of LAWMO knows.
@@ -47,6 +47,28 @@ pub(crate) fn opens(bench: &mut Bench<'_>) -> Outcome {
     same("the Status for Alert", answer.status_of("Alert")?.code, 200)?;
     same("the Status for Replace", answer.status_of("Replace")?.code, 200)?;
     same("Final", answer.message.is_final, true)
+}
+
+pub(crate) fn answers_a_notification(bench: &mut Bench<'_>) -> Outcome {
+    let device = bench.device()?;
+    let asked = bench.ask("notify", &json!({"device_id": device.account.device_id}))?;
+    let session_id = some("the SessionID of the notification", asked["session_id"].as_str())?.to_owned();
+    let mut session = bench.open(&device)?;
+    session.session_id.clone_from(&session_id);
+    let answer = (0..3).find_map(|_| {
+        let mut body = session.package_1();
+        if let Some(Command::Alert(alert)) = body.first_mut() {
+            alert.code = 1200;
+        }
+        let answer = session.send(body, true);
+        (answer.is_err() || session.accepted.is_some()).then_some(answer)
+    });
+    let answer = answer.ok_or_else(|| Miss::broken("the server does not take good credentials"))??;
+    same("SessionID", &answer.message.header.session_id, &session_id)?;
+    same("the Status for Alert 1200", answer.status_of("Alert")?.code, 200)?;
+    let input = json!({"device_id": device.account.device_id, "session_id": session_id});
+    let state = bench.told_when("notification", &input, |told| told["state"] == "answered")?;
+    same("the state of the notification", state["state"].as_str(), Some("answered"))
 }
 
 pub(crate) fn version_refused(bench: &mut Bench<'_>) -> Outcome {

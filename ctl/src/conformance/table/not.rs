@@ -45,6 +45,7 @@ pub(super) const ROWS: &[Row] = &[
         "NOT 5.1",
         "After a trigger with the zero nonce the client's zero-nonce proof is accepted once, and new nonces are given.",
     )
+        .server(Once, sec_mac::resynchronised, |p| p.answer(header(|s| s.code = 401)))
         .client(Once, notices::resynchronised, |p| p.request(|m| m.header.cred = None)),
     rule("NOT-10", Q, "NOT 5.1", "A zero-nonce proof that no trigger asked for is refused.")
         .server(Once, sec_mac::zero_nonce, |p| p.answer(header(|s| s.code = 212))),

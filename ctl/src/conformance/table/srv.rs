@@ -26,7 +26,8 @@ pub(super) const ROWS: &[Row] = &[
         M3,
         "PRO 8.3",
         "A session that a notification asked for is opened with 1200 and the notification's id.",
-    ).without("the operator has no verb yet that sends a notification; the rules of the engine hold it (actors/engine/tests/rules/notification.rs)"),
+    )
+        .server(Once, srv_session::answers_a_notification, |p| p.operator("notification", |v| v["state"] = "sent".into())),
     rule("SRV-03", M, "REP 10", "An unknown VerDTD gets 505, an unknown VerProto 513, and no commands.")
         .server(Encodings, srv_session::version_refused, |p| p.answer(header(|s| s.code = 200))),
     rule(

@@ -1,8 +1,11 @@
-//! The packages that are installed, read from the package manager's own files: dpkg's and apk's. No program is run.
+//! The packages that are installed: dpkg's and apk's own files are read; an rpm database is read by `rpm` ([`rpm`]).
 
 use std::collections::BTreeMap;
 
-use super::facts::{Host, show};
+use super::{
+    facts::{Host, show},
+    rpm,
+};
 use crate::{
     codes::Code,
     state::State,
@@ -18,8 +21,8 @@ const DATABASE: u64 = 64 << 20;
 const SHOWN: usize = 6_000;
 
 /// Shows PackageFormat, PackageCount and Packages below `above`.
-pub(super) fn show_installed(state: &mut State, above: &Path, host: &Host) -> Result<(), Code> {
-    let (format, packages) = installed(host);
+pub(super) fn show_installed(state: &mut State, above: &Path, host: &Host, rpm: &str) -> Result<(), Code> {
+    let (format, packages) = installed(host, rpm);
     show(state, &above.child("PackageFormat"), (Format::Chr, format.to_owned()))?;
     show(state, &above.child("PackageCount"), (Format::Int, packages.len().to_string()))?;
     let top = above.child("Packages");
@@ -33,13 +36,30 @@ pub(super) fn show_installed(state: &mut State, above: &Path, host: &Host) -> Re
     Ok(())
 }
 
-fn installed(host: &Host) -> (&'static str, BTreeMap<String, String>) {
+fn installed(host: &Host, program: &str) -> (&'static str, BTreeMap<String, String>) {
     let dpkg = host.text("var/lib/dpkg/status", DATABASE);
     if !dpkg.is_empty() {
         return ("dpkg", of_dpkg(&dpkg));
     }
     let apk = host.text("lib/apk/db/installed", DATABASE);
-    if apk.is_empty() { ("", BTreeMap::new()) } else { ("apk", of_apk(&apk)) }
+    if !apk.is_empty() {
+        return ("apk", of_apk(&apk));
+    }
+    match rpm::database(&host.root) {
+        Some(database) => ("rpm", of_rpm(rpm::query(program, &database, DATABASE))),
+        None => ("", BTreeMap::new()),
+    }
+}
+
+/// A package of two architectures or versions, such as a kernel, is `name:version.architecture` from the second on.
+fn of_rpm(found: Vec<(String, String, String)>) -> BTreeMap<String, String> {
+    let mut packages = BTreeMap::new();
+    for (name, version, architecture) in found {
+        let name =
+            if packages.contains_key(&name) { format!("{name}:{version}.{architecture}") } else { name };
+        add(&mut packages, &name, &version);
+    }
+    packages
 }
 
 /// deb822 stanzas; those whose Status ends with `installed`. A package of two architectures is `name:architecture`.
@@ -98,6 +118,15 @@ mod tests {
         let packages = of_dpkg(status);
         let found: Vec<_> = packages.iter().map(|(name, version)| format!("{name}={version}")).collect();
         assert_eq!(found, ["a=1:2.0-1", "a:i386=1:2.0-1", "b=3"]);
+    }
+
+    #[test]
+    fn packages_of_one_name_in_an_rpm_database_stand_beside_each_other() {
+        let package = |name: &str, version: &str| (name.to_owned(), version.to_owned(), "x86_64".to_owned());
+        let found = vec![package("kernel", "6.1-1"), package("kernel", "6.2-1"), package("../x", "1")];
+        let packages = of_rpm(found);
+        let found: Vec<_> = packages.iter().map(|(name, version)| format!("{name}={version}")).collect();
+        assert_eq!(found, ["kernel=6.1-1", "kernel:6.2-1.x86_64=6.2-1"]);
     }
 
     #[test]

@@ -50,6 +50,7 @@ impl Rig {
             host: Host { root: folder.path().join("root") },
             allow,
             systemctl: script.display().to_string(),
+            rpm: "/nowhere/rpm".to_owned(),
         };
         Self { bench: Bench::new(Providers::default().with(linux)), folder }
     }

@@ -1,7 +1,7 @@
 //! The routes of sessions, as they run.
 
 use super::{
-    Answer::{Nothing, One, PageOf},
+    Answer::{Document, Nothing, One, PageOf},
     Method::{Delete, Get, Post},
     PAGE, RouteSpec, route,
 };
@@ -33,11 +33,35 @@ pub(super) const ROUTES: &[RouteSpec] = &[
         Post,
         "/api/1/devices/{device}/sessions/record",
         "sessions.record",
-        P::SessionsWatch,
+        P::SessionsRecord,
         Nothing,
-        "Keep the next sessions of a device in view, also while nobody watches.",
+        "Have the next sessions of a device recorded, as transcripts that hold none of its secrets.",
     )
     .takes("RecordSessions"),
+    route(
+        Get,
+        "/api/1/devices/{device}/recordings",
+        "recordings.list",
+        P::SessionsRecord,
+        PageOf("RecordedSession"),
+        "List the recorded sessions of a device, the newest first.",
+    ),
+    route(
+        Get,
+        "/api/1/devices/{device}/recordings/{session}",
+        "recordings.show",
+        P::SessionsRecord,
+        Document,
+        "Read the transcript of a recorded session (`latest` is the newest), which is audited.",
+    ),
+    route(
+        Delete,
+        "/api/1/devices/{device}/recordings/{session}",
+        "recordings.forget",
+        P::SessionsRecord,
+        Nothing,
+        "Delete the transcript of a recorded session.",
+    ),
     route(
         Delete,
         "/api/1/devices/{device}/sessions/open",

@@ -201,11 +201,39 @@ pub(crate) fn recorded_sessions_are_bounded_for_each_device_and_by_age(ground: &
         .write_blocking(move |tx| rows.iter().try_for_each(|row| recordings::keep(tx, row.clone())))
         .expect("kept");
 
-    let kept = store.read_blocking(move |r| recordings::of(r, id)).expect("a read");
+    let kept = store.read_blocking(move |r| recordings::heads(r, id)).expect("a read");
     assert_eq!(kept.len(), usize::try_from(most).expect("few"));
     assert_eq!(kept.last().expect("one").at, UtcMillis(3), "the oldest went");
     let purged = store.write_blocking(|tx| recordings::purge(tx, UtcMillis(5), 100)).expect("a purge");
     assert_eq!(purged, 2);
+    store.shutdown();
+}
+
+pub(crate) fn an_order_to_record_counts_down_outlives_a_restart_and_ends_by_itself(ground: &Ground) {
+    let store = ground.open();
+    let id = device(&store, "d");
+    let order = move |sessions, until| recordings::RecordingOrder {
+        enrolment: id,
+        sessions,
+        asked_by: "someone".into(),
+        at: UtcMillis(1),
+        until: UtcMillis(until),
+    };
+    let late = i64::MAX;
+    store.write_blocking(move |tx| recordings::order(tx, order(2, late))).expect("taken");
+    store.shutdown();
+    let store = ground.open();
+    let standing = |store: &Store| {
+        let orders = store.read_blocking(|r| recordings::orders(r, UtcMillis(5))).expect("a read");
+        orders.iter().map(|order| order.sessions).collect::<Vec<_>>()
+    };
+    assert_eq!(standing(&store), [2]);
+    assert_eq!(store.write_blocking(move |tx| recordings::recorded(tx, id)), Ok(1));
+    assert_eq!(standing(&store), [1]);
+    assert_eq!(store.write_blocking(move |tx| recordings::recorded(tx, id)), Ok(0));
+    assert_eq!(standing(&store), [0_i64; 0]);
+    store.write_blocking(move |tx| recordings::order(tx, order(3, 4))).expect("taken");
+    assert_eq!(standing(&store), [0_i64; 0], "nobody waits for them any longer");
     store.shutdown();
 }
 

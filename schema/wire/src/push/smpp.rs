@@ -35,6 +35,7 @@ pub mod command {
     pub const UNBIND: u32 = 0x0000_0006;
     pub const BIND_TRANSCEIVER: u32 = 0x0000_0009;
     pub const ENQUIRE_LINK: u32 = 0x0000_0015;
+    pub const DATA_SM: u32 = 0x0000_0103;
     pub const RESPONSE: u32 = 0x8000_0000;
 }
 
@@ -72,6 +73,10 @@ pub enum Body {
     DeliverSm(ShortMessage),
     /// deliver_sm_resp.
     DeliverSmResp,
+    /// data_sm: what some centres send instead of deliver_sm. What it has no field for is zero or empty.
+    DataSm(ShortMessage),
+    /// data_sm_resp.
+    DataSmResp,
     /// enquire_link.
     EnquireLink,
     /// enquire_link_resp.
@@ -96,7 +101,7 @@ impl Body {
     #[must_use]
     pub fn command(&self) -> u32 {
         use command::{
-            BIND_TRANSCEIVER, DELIVER_SM, ENQUIRE_LINK, GENERIC_NACK, RESPONSE, SUBMIT_SM, UNBIND,
+            BIND_TRANSCEIVER, DATA_SM, DELIVER_SM, ENQUIRE_LINK, GENERIC_NACK, RESPONSE, SUBMIT_SM, UNBIND,
         };
         match self {
             Self::BindTransceiver(_) => BIND_TRANSCEIVER,
@@ -105,6 +110,8 @@ impl Body {
             Self::SubmitSmResp { .. } => SUBMIT_SM | RESPONSE,
             Self::DeliverSm(_) => DELIVER_SM,
             Self::DeliverSmResp => DELIVER_SM | RESPONSE,
+            Self::DataSm(_) => DATA_SM,
+            Self::DataSmResp => DATA_SM | RESPONSE,
             Self::EnquireLink => ENQUIRE_LINK,
             Self::EnquireLinkResp => ENQUIRE_LINK | RESPONSE,
             Self::Unbind => UNBIND,
@@ -166,7 +173,8 @@ impl Pdu {
             }
             Body::SubmitSmResp { message_id } => put_c_string("message_id", message_id, 65, &mut octets)?,
             Body::SubmitSm(message) | Body::DeliverSm(message) => message.put(&mut octets)?,
-            Body::DeliverSmResp => octets.push(0),
+            Body::DataSm(message) => message.put_data(&mut octets)?,
+            Body::DeliverSmResp | Body::DataSmResp => octets.push(0),
             Body::Other { body, .. } => octets.extend_from_slice(body),
             Body::EnquireLink
             | Body::EnquireLinkResp
@@ -204,7 +212,10 @@ impl Pdu {
 }
 
 fn body(command: u32, status: CommandStatus, reader: &mut Reader<'_>) -> Result<Body, BadPdu> {
-    use command::{BIND_TRANSCEIVER, DELIVER_SM, ENQUIRE_LINK, GENERIC_NACK, RESPONSE, SUBMIT_SM, UNBIND};
+    use command::{
+        BIND_TRANSCEIVER, DATA_SM, DELIVER_SM, ENQUIRE_LINK, GENERIC_NACK, RESPONSE, SUBMIT_SM, UNBIND,
+    };
+    const DATA_RESP: u32 = DATA_SM | RESPONSE;
     const BIND_RESP: u32 = BIND_TRANSCEIVER | RESPONSE;
     const SUBMIT_RESP: u32 = SUBMIT_SM | RESPONSE;
     const DELIVER_RESP: u32 = DELIVER_SM | RESPONSE;
@@ -227,6 +238,8 @@ fn body(command: u32, status: CommandStatus, reader: &mut Reader<'_>) -> Result<
         SUBMIT_RESP => Body::SubmitSmResp { message_id: reader.c_string("message_id", 65)? },
         DELIVER_SM => Body::DeliverSm(ShortMessage::read(reader)?),
         DELIVER_RESP => Body::DeliverSmResp,
+        DATA_SM => Body::DataSm(ShortMessage::read_data(reader)?),
+        DATA_RESP => Body::DataSmResp,
         ENQUIRE_LINK => Body::EnquireLink,
         ENQUIRE_RESP => Body::EnquireLinkResp,
         UNBIND => Body::Unbind,

@@ -193,6 +193,28 @@ impl ShortMessage {
         put_tlvs(&self.tlvs, out)
     }
 
+    /// As data_sm (4.7.1), which has fewer fields and longer addresses, and its text in message_payload only.
+    pub(super) fn put_data(&self, out: &mut Vec<u8>) -> Result<(), BadPdu> {
+        put_c_string("service_type", &self.service_type, 6, out)?;
+        self.source.put("source_addr", 65, out)?;
+        self.destination.put("destination_addr", 65, out)?;
+        out.extend([self.esm_class, self.registered_delivery, self.data_coding]);
+        put_tlvs(&self.tlvs, out)
+    }
+
+    pub(super) fn read_data(reader: &mut Reader<'_>) -> Result<Self, BadPdu> {
+        Ok(Self {
+            service_type: reader.c_string("service_type", 6)?,
+            source: Address::read("source_addr", 65, reader)?,
+            destination: Address::read("destination_addr", 65, reader)?,
+            esm_class: reader.u8()?,
+            registered_delivery: reader.u8()?,
+            data_coding: reader.u8()?,
+            tlvs: read_tlvs(reader)?,
+            ..Self::default()
+        })
+    }
+
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, BadPdu> {
         Ok(Self {
             service_type: reader.c_string("service_type", 6)?,

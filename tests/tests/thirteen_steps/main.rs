@@ -4,23 +4,14 @@
 //! configuration manager and providers.
 #![forbid(unsafe_code)]
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex},
-};
+mod carrier;
+mod later;
+mod phone;
+
+use std::path::Path;
 
 use postern_api::devices::EnrolmentFile;
-use postern_device::{
-    Account, Device, DeviceError, Enrolment, Settings,
-    csp::SyncAccount,
-    edge,
-    event::Event,
-    interaction::{Reaction, Scripted},
-    router::Ignored,
-    state::Storage,
-    transport::{ClientTls, Https, HttpsOptions, TlsOptions},
-    unit::Cause,
-};
+use postern_device::{DeviceError, csp::SyncAccount, interaction::Reaction, router::Ignored};
 use postern_tests::{
     kannel::Kannel,
     raw::{self, Tls, request_head},
@@ -32,144 +23,25 @@ use postern_tests::{
 use postern_wire::{
     auth::user_password_hash,
     notification::{Package0, SessionId, Trigger},
-    push::{
-        Mac, Push, PushMedia, Security, SecurityMethod,
-        sms::{Reassembly, ReassemblyLimits},
-        wsp,
-    },
-    terms::UtcMillis,
+    push::{Mac, Push, PushMedia, Security, SecurityMethod},
 };
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use carrier::Carrier;
+use phone::Phone;
+
 const DEVICE: &str = "IMEI:490154203237518";
 const NUMBER: &str = "+15550100001";
 const PIN: &str = "1234";
-
-/// What carries short messages.
-enum Carrier {
-    Kannel(Box<Kannel>),
-    Smpp(Smsc),
-}
-
-impl Carrier {
-    fn bearer(&self) -> &'static str {
-        match self {
-            Self::Kannel(_) => "pap",
-            Self::Smpp(_) => "smpp",
-        }
-    }
-
-    /// How `bootstrap make --to` names it.
-    fn to(&self) -> &'static str {
-        match self {
-            Self::Kannel(_) => "pap",
-            Self::Smpp(_) => "sms",
-        }
-    }
-
-    /// The core's settings that lead to it.
-    fn settings(&self, folder: &Path) -> Vec<(&'static str, String)> {
-        match self {
-            Self::Kannel(kannel) => vec![
-                ("POSTERN_PUSH_PAP_URL", kannel.pap_url()),
-                ("POSTERN_PUSH_PAP_USER", Kannel::USER.to_owned()),
-                ("POSTERN_PUSH_PAP_PASSWORD_FILE", kannel.password_file().to_string_lossy().into_owned()),
-                ("POSTERN_PUSH_PAP_GATEWAY_HOST", "ppg.example".to_owned()),
-            ],
-            Self::Smpp(smsc) => {
-                let file = folder.join("smpp-password");
-                std::fs::write(&file, "pw\n").expect("a file in the test's folder");
-                vec![
-                    ("POSTERN_PUSH_SMPP_ADDRESS", smsc.address().to_string()),
-                    ("POSTERN_PUSH_SMPP_SYSTEM_ID", "postern".to_owned()),
-                    ("POSTERN_PUSH_SMPP_PASSWORD_FILE", file.to_string_lossy().into_owned()),
-                ]
-            }
-        }
-    }
-
-    /// The user data of every short message so far, in order.
-    fn messages(&self) -> Vec<Vec<u8>> {
-        match self {
-            Self::Kannel(kannel) => kannel.received().iter().map(|one| one.user_data()).collect(),
-            Self::Smpp(smsc) => smsc.submitted().into_iter().map(|one| one.user_data).collect(),
-        }
-    }
-
-    /// The next push behind the `taken` short messages that were read before: what the phone's radio puts together and
-    /// hands to its push router.
-    fn next_push(&self, taken: &mut usize, site: &Site) -> Push {
-        let whole = || {
-            let mut reassembly = Reassembly::new(ReassemblyLimits::default());
-            for (at, message) in self.messages().iter().enumerate().skip(*taken) {
-                let put = reassembly.take(UtcMillis(0), NUMBER, message).expect("user data");
-                if let Some(whole) = put {
-                    return Some((at + 1, whole));
-                }
-            }
-            None
-        };
-        let (end, whole) = wait::until("a push at the centre", READY, whole, || site.logs());
-        *taken = end;
-        assert_eq!(whole.ports.expect("a push has ports").destination, 2948);
-        wsp::decode(&whole.datagram).expect("a WSP push").push
-    }
-}
-
-/// The phone: its state folder, what its user sees and what it tells.
-struct Phone {
-    device: Device,
-    events: Arc<Mutex<Vec<Event>>>,
-}
-
-impl Phone {
-    /// One that knows no server, and trusts the CA that its maker put in.
-    fn new(state: &Path, enrolment: &Path, reactions: impl IntoIterator<Item = Reaction>) -> Self {
-        let events = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&events);
-        let device = Device::new(
-            Arc::new(Account::nobody(DEVICE)),
-            Settings::default(),
-            Storage::folder(state).expect("a state folder"),
-            https(enrolment),
-        );
-        let device = device.expect("a device").with_user(Scripted::new(reactions)).observed_by(Arc::new(
-            move |event: &Event| {
-                kept.lock().expect("not poisoned").push(event.clone());
-            },
-        ));
-        Self { device, events }
-    }
-
-    /// Connects the account that the bootstrap put into the tree.
-    fn connect(&mut self, enrolment: &Path) {
-        let (_, account) = self.device.accounts_in_tree().swap_remove(0);
-        self.device.connect(account.expect("an account that can be used"), https(enrolment));
-    }
-
-    fn told(&self) -> Vec<String> {
-        self.events.lock().expect("not poisoned").drain(..).map(|event| event.to_string()).collect()
-    }
-
-    async fn notified(&mut self, package0: &[u8]) -> Result<postern_device::SessionReport, DeviceError> {
-        self.device.notified(package0, edge::now(), &mut |octets| edge::random(octets)).await
-    }
-}
-
-fn https(enrolment: &Path) -> Https {
-    let enrolment = Enrolment::read(enrolment).expect("an enrolment file");
-    let tls = ClientTls::new(TlsOptions::default()).config(&enrolment, None).expect("a CA");
-    Https::new(tls, Arc::new(HttpsOptions::default()))
-}
 
 fn text(value: &str) -> Reaction {
     Reaction::Text(value.to_owned())
 }
 
 /// The DM commands that configure the sync account, as an operator writes them.
-fn commands(server: &str) -> String {
+fn commands(account: &str, server: &str) -> String {
     let mut xml = String::new();
     let mut add = |uri: &str, format: &str, data: Option<&str>| {
         let data = data.map(|data| format!("<Data>{data}</Data>")).unwrap_or_default();
@@ -178,13 +50,13 @@ fn commands(server: &str) -> String {
              <Meta><Format xmlns=\"syncml:metinf\">{format}</Format></Meta>{data}</Item></Add>"
         ));
     };
-    add("office", "node", None);
-    for (leaf, value) in [("Name", "Office"), ("Addr", server), ("UserName", "ann"), ("Password", "s3cret")] {
-        add(&format!("office/{leaf}"), "chr", Some(value));
+    add(account, "node", None);
+    for (leaf, value) in [("Name", account), ("Addr", server), ("UserName", "ann"), ("Password", "s3cret")] {
+        add(&format!("{account}/{leaf}"), "chr", Some(value));
     }
     for (database, uri) in [("Contacts", "card"), ("Calendar", "cal"), ("Mail", "mail")] {
-        add(&format!("office/{database}"), "node", None);
-        add(&format!("office/{database}/URI"), "chr", Some(uri));
+        add(&format!("{account}/{database}"), "node", None);
+        add(&format!("{account}/{database}/URI"), "chr", Some(uri));
     }
     format!("<SyncBody xmlns=\"SYNCML:SYNCML1.2\">{xml}</SyncBody>")
 }
@@ -242,25 +114,13 @@ async fn picture(carrier: Carrier) {
     let mut phone = Phone::new(&state, &file, [text(PIN)]);
     let installed = phone.device.bootstrap(&bootstrap, None).expect("the right PIN");
     assert_eq!((installed[0].server_id.as_str(), installed[0].init), (enrolment.server_id.as_str(), true));
-    phone.connect(&file);
-    let random = &mut |octets: &mut [u8]| edge::random(octets);
-    let first = phone.device.check_in_as(&enrolment.server_id, Cause::Client, edge::now(), random).await;
-    first.expect("the first session, as INIT wants it");
+    phone.connect(&enrolment.server_id, &file);
+    phone.check_in(&enrolment.server_id).await; // the first session, as INIT wants it
     let _ = phone.told();
 
     // 1. The operator wants the device configured; a notification goes out by WAP push.
     let sync = sync_server(folder.path());
-    let orders = folder.path().join("orders.xml");
-    std::fs::write(&orders, commands(&format!("{}/ds", sync.ctl().url)))
-        .expect("a file in the test's folder");
-    let queued =
-        ctl.ok(&["device", "command", DEVICE, "--lane", "urgent", "--file", &orders.to_string_lossy()]);
-    let ids: Vec<String> = queued["commands"]
-        .as_array()
-        .expect("commands")
-        .iter()
-        .map(|command| command["id"].as_str().expect("an id").to_owned())
-        .collect();
+    let ids = order(&site, &commands("office", &format!("{}/ds", sync.ctl().url)));
     assert_eq!(ids.len(), 11);
 
     // 2. It reaches the device by SMS, and there the push router.
@@ -329,13 +189,34 @@ async fn picture(carrier: Carrier) {
     let replayed = phone.notified(&notification.body).await;
     assert!(matches!(replayed, Err(DeviceError::Ignored(Ignored::Seen | Ignored::Forged))), "{replayed:?}");
 
+    // The phone loses power in the middle of the next configuration: its tree is as before, and the step goes on.
+    drop(phone);
+    let server_id = &enrolment.server_id;
+    let killed = later::Killed { site: &site, carrier: &carrier, state: &state, file: &file, server_id };
+    let phone = killed.goes_on(&mut taken, &commands("home", "https://localhost/ds")).await;
+
+    // Another server has an account of its own, and no rights to what is not its own.
+    let phone = later::another_server(phone, &killed, folder.path()).await;
+
     // The account that was configured signs in; also after the phone lost power.
     drop(phone);
     let phone = Phone::new(&state, &file, []);
     let accounts = SyncAccount::configured(phone.device.state());
-    let [account] = accounts.as_slice() else { panic!("{accounts:?}") };
+    let names: Vec<_> = accounts.iter().map(|account| account.id.as_str()).collect();
+    assert_eq!(names, ["home", "office", "own"]);
+    let account = accounts.iter().find(|account| account.id == "office").expect("the first account");
     assert_eq!(account.databases.len(), 3);
     assert_eq!(sign_in(&sync, account), 200);
+}
+
+/// Queues commands for the phone; their ids.
+fn order(site: &Site, syncml: &str) -> Vec<String> {
+    let orders = site.path("orders.xml");
+    std::fs::write(&orders, syncml).expect("a file in the site's folder");
+    let args = ["device", "command", DEVICE, "--lane", "urgent", "--file", &orders.to_string_lossy()];
+    let queued = site.ctl().ok(&args);
+    let commands = queued["commands"].as_array().expect("commands").iter();
+    commands.map(|command| command["id"].as_str().expect("an id").to_owned()).collect()
 }
 
 /// A bootstrap as it lies in a file, with the proof that its content type bears.
