@@ -173,7 +173,7 @@ pub fn document(reports: &[Report]) -> String {
     text.push_str(&"|-".repeat(5 + reports.len()));
     text.push_str("|\n");
     for row in super::table::rows() {
-        let mut remarks: Vec<String> = row.without.iter().map(|why| format!("no case: {why}")).collect();
+        let mut remarks: Vec<String> = Vec::new();
         let mut verdicts = Vec::new();
         for report in reports {
             let line = report.line(row.id);

@@ -118,8 +118,8 @@ fn vectors() -> Vec<(Pdu, Vec<u8>)> {
             framed("80000000 00000003 00000007"),
         ),
         (
-            Pdu::request(8, Body::Other { command: 0x0000_0103, body: vec![1, 2] }),
-            framed("00000103 00000000 00000008 01 02"),
+            Pdu::request(8, Body::Other { command: 0x0000_0104, body: vec![1, 2] }),
+            framed("00000104 00000000 00000008 01 02"),
         ),
     ]
 }

@@ -249,7 +249,7 @@ fn a_transcript_is_bounded_and_says_that_its_end_is_missing() {
         world.post_any(&say.0);
     }
     let transcript = world.transcripts.pop().unwrap();
-    assert!(transcript.cut);
+    assert!(transcript.cut, "{} messages, {:?}", transcript.steps.len(), transcript.steps.last());
     assert_eq!(transcript.steps.len(), STEPS);
 }
 
