@@ -603,6 +603,7 @@ pub(crate) mod tests {
     fn any_value(name: &str) -> &'static str {
         match name {
             "version" => "\"1.0\"",
+            "notify_listen" => "\"127.0.0.1:1\"",
             "sms_required" | "receipts" => "true",
             "response_ids" | "receipt_ids" => "\"text\"",
             "source_ton" | "source_npi" | "window" => "1",

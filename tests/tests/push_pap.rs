@@ -315,6 +315,8 @@ fn every_key_of_the_settings_is_documented() {
         password_file: Some(String::new().into()),
         ca: Some(String::new().into()),
         notify_url: Some(String::new()),
+        notify_secret_file: Some(String::new().into()),
+        notify_listen: Some(([127, 0, 0, 1], 1).into()),
         ..config("x")
     };
     let written = serde_json::to_value(&full).unwrap();
