@@ -86,16 +86,7 @@ pub fn row(id: &str) -> Option<&'static Row> {
 
 /// A row without cases.
 const fn rule(id: &'static str, obligation: Obligation, section: &'static str, rule: &'static str) -> Row {
-    Row {
-        id,
-        obligation,
-        section,
-        rule,
-        codec: None,
-        server: None,
-        client: None,
-        deviation: None,
-    }
+    Row { id, obligation, section, rule, codec: None, server: None, client: None, deviation: None }
 }
 
 impl Row {
