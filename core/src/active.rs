@@ -10,7 +10,7 @@ use postern_actors::{
     trees::Trees,
 };
 use postern_adapters::anchor::FileAnchor;
-use postern_store::{Activity, StoreError, Tx, WriteError, admins, audit, roles, tokens};
+use postern_store::{Activity, StoreError, Tx, WriteError, admins, audit, gateways, held, roles, tokens};
 use postern_wire::terms::Role;
 use serde_json::json;
 use tokio::{
@@ -86,6 +86,9 @@ async fn begin(
     };
     let now = inside.now();
     let lists = Arc::new(Lists::new(inside.random.id(now)));
+    for (gateway, version) in inside.store.read(gateways::newest_documents).await? {
+        lists.know_settings(&gateway, u64::try_from(version).unwrap_or(0));
+    }
     let told = Arc::new(Told::load(&inside.store, Arc::clone(&lists)).await?);
     let fleet = Arc::new(LinkFleet::new(Arc::clone(&lists)));
     let gcm = Gcm::start(gcm_parts(inside, &fleet)).await?;
@@ -99,6 +102,10 @@ async fn begin(
         announce: Arc::clone(&told) as Arc<dyn Announce>,
         rules: Arc::new(settings::CoreRules(inside.config.clone())),
     });
+    if hold(inside).await? {
+        devices.hold();
+        tracing::error!("restored from a backup: destructive orders wait for `posternctl server release`");
+    }
     devices.settings_changed(settings::in_force(inside).await?);
     let gateways = Arc::clone(&told) as Arc<dyn Wake>;
     let enrolments = enrolments(inside, &devices);
@@ -164,6 +171,12 @@ fn enrolments(inside: &Inside, devices: &Devices) -> Enrolments {
             site: Site { url: config.devices.url.clone(), server_id: config.devices.server_id.clone() },
         },
     )
+}
+
+/// Whether this system is held after a restore. The commands that the backup had as sent are in doubt from here on.
+async fn hold(inside: &Inside) -> anyhow::Result<bool> {
+    while !inside.store.write(held::settle).await? {}
+    Ok(inside.store.read(held::of).await?.is_some())
 }
 
 /// Starts asking devices to come, by the bearers that are set up; gives these.

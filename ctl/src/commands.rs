@@ -12,6 +12,7 @@ pub mod gateway;
 pub mod group;
 pub mod mo;
 pub mod notify;
+pub mod server;
 pub mod session;
 pub mod settings;
 pub mod status;

@@ -21,6 +21,7 @@ pub mod permissions;
 pub mod problem;
 pub mod routes;
 pub mod schema;
+pub mod server;
 pub mod sessions;
 pub mod settings;
 pub mod status;

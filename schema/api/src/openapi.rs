@@ -17,7 +17,7 @@ use utoipa::{
 use crate::{
     admins, alarms, audit, commands, devices, enrolment, gateways, groups, notifications, objects, problem,
     routes::{self, Answer, Method, RouteSpec},
-    sessions, settings, status, tokens, trees, why,
+    server, sessions, settings, status, tokens, trees, why,
 };
 
 /// The schemas that a route names; what they hold comes along.
@@ -26,6 +26,13 @@ use crate::{
     problem::Problem,
     alarms::Alarm,
     alarms::AcknowledgeAlarm,
+    server::Server,
+    server::Doctor,
+    server::ReleaseServer,
+    server::Released,
+    server::SetLogLevel,
+    server::LogLevel,
+    server::SupportPart,
     devices::EnrolDevice,
     devices::Enrolled,
     devices::Device,

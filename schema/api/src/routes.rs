@@ -11,6 +11,7 @@ mod enrolment;
 mod gateways;
 mod groups;
 mod objects;
+mod server;
 mod sessions;
 mod settings;
 mod system;
@@ -181,6 +182,7 @@ impl RouteSpec {
 const TABLES: &[&[RouteSpec]] = &[
     system::ROUTES,
     alarms::ROUTES,
+    server::ROUTES,
     devices::ROUTES,
     enrolment::ROUTES,
     trees::ROUTES,
