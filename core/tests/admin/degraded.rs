@@ -83,7 +83,8 @@ async fn after_a_jump_of_the_clock_either_way_nothing_expires_until_it_stood_for
         let path = format!("/api/1/devices/{}/commands", enrolled.device.id);
         admin.post(&path, body).await.read::<Operation>(202).commands[0].id
     };
-    let state = async |id| admin.get(&format!("/api/1/commands/{id}")).await.read::<Command>(200).state;
+    let state =
+        async |id| admin.get(&format!("/api/1/commands/{id}")).await.read::<Command>(200).summary.state;
     let (forward, back) = (order(1).await, order(-1 + 3).await);
 
     for jump in [90 * 60_000, -4 * HOUR] {

@@ -158,7 +158,7 @@ pub async fn bundle(
     output: &mut Output<'_>,
 ) -> Result<Exit, Failure> {
     let query = SupportQuery { names: names.then_some(true) };
-    let parts: Vec<SupportPart> = client.list(&["support"], &query, None).await?;
+    let Page { items: parts, .. } = client.get::<Page<SupportPart>>(&["support"], &query).await?;
     let mut text = String::new();
     for part in &parts {
         text.push_str(&serde_json::to_string(part).expect("a part of a bundle serialises"));
