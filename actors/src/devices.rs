@@ -2,7 +2,10 @@
 
 use std::{
     hash::{Hash, Hasher as _},
-    sync::{Arc, OnceLock, PoisonError, RwLock},
+    sync::{
+        Arc, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -136,6 +139,7 @@ impl Devices {
             watches: Watches::new(settings.watches),
             later: Later::new(settings.flush_at),
             notices: Notices::new(),
+            held: AtomicBool::new(false),
             settings,
             clock,
             random,
@@ -338,6 +342,20 @@ impl Devices {
     /// for the next session. Nothing happens where none is open.
     pub fn abort_session(&self, route: RouteId) {
         self.tell(route, Work::Abort);
+    }
+
+    /// Holds destructive orders back: they stay queued, and no session gets them ([`postern_store::held`]).
+    pub fn hold(&self) {
+        self.inner.shared.held.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets them out again. These devices, whose orders waited, are asked to come.
+    pub fn release(&self, waiting: Vec<(EnrolmentId, RouteId)>) {
+        self.inner.shared.held.store(false, Ordering::Relaxed);
+        for (_, route) in &waiting {
+            self.tell(*route, Work::Changed);
+        }
+        self.inner.shared.notices.queued(waiting.into_iter().map(|(device, _)| device).collect(), true);
     }
 
     /// Whether the wall clock can be trusted: while it is in doubt, nobody is overdue.

@@ -1,6 +1,6 @@
 //! What every actor of one core shares.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use postern_engine::{nonce::NonceKey, session::Random};
 use postern_store::{ReadError, Sealer, Store, StoreError, WriteError};
@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) watches: Watches,
     pub(crate) later: Later,
     pub(crate) notices: Notices,
+    /// The database was restored and nobody has released it: see [`postern_store::held`].
+    pub(crate) held: AtomicBool,
 }
 
 impl Shared {

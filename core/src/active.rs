@@ -10,7 +10,9 @@ use postern_actors::{
     trees::Trees,
 };
 use postern_adapters::anchor::FileAnchor;
-use postern_store::{Activity, StoreError, Tx, WriteError, admins, audit, recordings, roles, tokens};
+use postern_store::{
+    Activity, StoreError, Tx, WriteError, admins, audit, gateways, held, recordings, roles, tokens,
+};
 use postern_wire::terms::Role;
 use serde_json::json;
 use tokio::{
@@ -89,6 +91,9 @@ async fn begin(
     };
     let now = inside.now();
     let lists = Arc::new(Lists::new(inside.random.id(now)));
+    for (gateway, version) in inside.store.read(gateways::newest_documents).await? {
+        lists.know_settings(&gateway, u64::try_from(version).unwrap_or(0));
+    }
     let told = Arc::new(Told::load(&inside.store, Arc::clone(&lists)).await?);
     let fleet = Arc::new(LinkFleet::new(Arc::clone(&lists)));
     let gcm = Gcm::start(gcm_parts(inside, &fleet)).await?;
@@ -102,6 +107,10 @@ async fn begin(
         announce: Arc::clone(&told) as Arc<dyn Announce>,
         rules: Arc::new(settings::CoreRules(inside.config.clone())),
     });
+    if hold(inside).await? {
+        devices.hold();
+        tracing::error!("restored from a backup: destructive orders wait for `posternctl server release`");
+    }
     devices.settings_changed(settings::in_force(inside).await?);
     quirks::tell(inside, &devices).await?;
     let gateways = Arc::clone(&told) as Arc<dyn Wake>;
@@ -173,6 +182,12 @@ fn enrolments(inside: &Inside, devices: &Devices) -> Enrolments {
             site: Site { url: config.devices.url.clone(), server_id: config.devices.server_id.clone() },
         },
     )
+}
+
+/// Whether this system is held after a restore. The commands that the backup had as sent are in doubt from here on.
+async fn hold(inside: &Inside) -> anyhow::Result<bool> {
+    while !inside.store.write(held::settle).await? {}
+    Ok(inside.store.read(held::of).await?.is_some())
 }
 
 /// Starts asking devices to come, by the bearers that are set up; gives these.

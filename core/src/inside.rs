@@ -25,6 +25,7 @@ use crate::{
     config::Config,
     keys::SigningKey,
     links::{Links, Lists},
+    supervisors::Supervisors,
 };
 
 /// The inside of a core.
@@ -57,6 +58,8 @@ pub struct Inside {
     pub sign_ins: SignIns,
     /// What was wrong at the start and is not the end of it: shown by `status`.
     pub troubles: Mutex<Vec<String>>,
+    /// How the parts that work by themselves are.
+    pub supervisors: Supervisors,
     /// When this core started.
     pub started_at: UtcMillis,
 }

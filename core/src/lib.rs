@@ -8,15 +8,20 @@
 //! - [`links`]: the links to the gateways; [`device`]: what devices reach over them.
 //! - [`admin`]: the admin API.
 //! - `gateways`: what gateways are told and tell; `signer`: the audit log's heads; `upkeep`: what goes on beside.
+//! - [`backup`]: backup and restore; [`doctor`]: what to look at when something is wrong.
+//! - `register`, [`supervisors`]: who runs, and how its parts are.
+//! - [`logs`]: what is logged, and how that changes at run time; [`redact`]: what a support bundle does not tell.
 //! - `observe`: health, readiness, metrics.
 #![forbid(unsafe_code)]
 
 mod active;
 pub mod admin;
+pub mod backup;
 mod bearers;
 pub mod ca;
 pub mod config;
 pub mod device;
+pub mod doctor;
 mod enrol;
 pub mod files;
 mod gateways;
@@ -24,13 +29,17 @@ pub mod init;
 pub mod inside;
 pub mod keys;
 pub mod links;
+pub mod logs;
 mod observe;
 mod pap_results;
 mod quirks;
+pub mod redact;
+mod register;
 pub mod run;
 mod schedule;
 mod settings;
 mod signer;
+pub mod supervisors;
 mod tls;
 mod upkeep;
 

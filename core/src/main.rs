@@ -10,13 +10,13 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 use postern_actors::{SystemClock, SystemRandom};
+use postern_api::server::{Doctor, Verdict};
 use postern_core::{
-    Config, Edge, InitOptions, NewGateway,
-    config::{Database, DatabaseKind, LogFormat},
-    init,
+    Config, Edge, InitOptions, NewGateway, backup,
+    config::{Database, DatabaseKind},
+    doctor, init, logs,
     run::Ended,
 };
-use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -40,6 +40,26 @@ enum Command {
         /// The configuration.
         #[arg(long, value_name = "FILE", env = "POSTERN_CONFIG")]
         config: PathBuf,
+    },
+    /// Back the whole system up into a new folder, while it runs: rows and files, secrets sealed under the master key.
+    Backup {
+        /// The configuration.
+        #[arg(long, value_name = "FILE", env = "POSTERN_CONFIG")]
+        config: PathBuf,
+        /// The folder to make.
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+    },
+    /// Make a state folder from a backup and load its rows into an empty database. The core then starts held.
+    Restore(Restore),
+    /// Look at keys, certificates, disks, database and ports, without a running core. Exit code 0 ok, 1 not.
+    Doctor {
+        /// The configuration.
+        #[arg(long, value_name = "FILE", env = "POSTERN_CONFIG")]
+        config: PathBuf,
+        /// Write JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Check the configuration and say what is wrong with it.
     CheckConfig {
@@ -93,6 +113,22 @@ struct Init {
 }
 
 #[derive(Args)]
+struct Restore {
+    /// The backup's folder.
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+    /// The state folder to make.
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+    /// Your kept copy of the master key: it is not in the backup.
+    #[arg(long, value_name = "FILE")]
+    master_key: PathBuf,
+    /// Why; stands in the audit log.
+    #[arg(long)]
+    reason: String,
+}
+
+#[derive(Args)]
 struct AddGateway {
     /// The state folder.
     #[arg(long, value_name = "DIR")]
@@ -126,6 +162,9 @@ fn main() -> ExitCode {
         Command::Init(options) => make(*options),
         Command::AddGateway(options) => add_gateway(&options),
         Command::Run { config } => run(&config),
+        Command::Backup { config, output } => back_up(&config, &output),
+        Command::Restore(options) => restore(options),
+        Command::Doctor { config, json } => look(&config, json),
         Command::CheckConfig { config } => load(&config).map(|_| {
             println!("{}: good", config.display());
             ExitCode::SUCCESS
@@ -223,13 +262,62 @@ fn add_gateway(options: &AddGateway) -> Result<ExitCode, Refused> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn back_up(path: &Path, output: &Path) -> Result<ExitCode, Refused> {
+    let config = load(path)?;
+    let edge = Edge::system();
+    let now = edge.clock.wall();
+    let made = backup::backup(&config, path, output, now, edge.random.id(now)).map_err(refused)?;
+    let rows: u64 = made.database.tables.values().sum();
+    println!("backup             {}", output.display());
+    println!("rows and files     {rows} rows of {} tables, {} files", made.database.tables.len(), made.files);
+    println!("keep apart from it {}", config.at(&config.keys.master).display());
+    println!("                   (the master key: without it nobody can restore this, with it anybody can)");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn restore(options: Restore) -> Result<ExitCode, Refused> {
+    let Restore { from, state, master_key, reason } = options;
+    let edge = Edge::system();
+    let now = edge.clock.wall();
+    let options = backup::Restore { from, state, master_key, reason };
+    let (config, manifest) =
+        backup::restore(&options, std::env::vars(), now, edge.random.id(now)).map_err(refused)?;
+    println!("restored           the backup of {}", manifest.made_at);
+    println!("configuration      {}", config.display());
+    println!("start it with      postern-core run --config {}", config.display());
+    println!("it starts held     look at docs/OPERATIONS.md (server.held), then `posternctl server release`");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn look(path: &Path, json: bool) -> Result<ExitCode, Refused> {
+    let config = load(path)?;
+    let edge = Edge::system();
+    let (now, clock) = (edge.clock.wall(), edge.clock.clone());
+    let mut checks = doctor::of_config(&config, now, &move || clock.monotonic(), edge.random.id(now));
+    checks.extend(doctor::while_stopped(&config));
+    let verdict = Doctor::worst(&checks);
+    if json {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let found = Doctor { verdict, version, now: postern_api::Time(now), checks };
+        println!("{}", serde_json::to_string_pretty(&found).map_err(refused)?);
+    } else {
+        for check in &checks {
+            println!("{:4} {} {}: {}", check.verdict.as_str(), check.name, check.subject, check.finding);
+            if !check.remedy.is_empty() {
+                println!("     -> {}", check.remedy);
+            }
+        }
+    }
+    Ok(if verdict == Verdict::Ok { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
 fn load(path: &Path) -> Result<Config, Refused> {
     Config::load(path, std::env::vars()).map_err(invalid)
 }
 
 fn run(path: &Path) -> Result<ExitCode, Refused> {
     let config = load(path)?;
-    log(&config).map_err(invalid)?;
+    logs::install(&config.log, std::io::stderr().is_terminal()).map_err(invalid)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
     let ended = runtime.block_on(async {
         let terminated = terminated().map_err(refused)?;
@@ -242,18 +330,6 @@ fn run(path: &Path) -> Result<ExitCode, Refused> {
             sentence: "another core took the database over; start this one again to stand by".to_owned(),
         }),
     }
-}
-
-fn log(config: &Config) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let filter = EnvFilter::try_new(&config.log.filter)?;
-    let colours = std::io::stderr().is_terminal();
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
-    match config.log.format {
-        LogFormat::Text => lines.init(),
-        LogFormat::Json => lines.json().init(),
-    }
-    Ok(())
 }
 
 /// SIGTERM or SIGINT.

@@ -63,11 +63,17 @@ async fn readyz(inside: web::Data<Inside>) -> HttpResponse {
 }
 
 async fn metrics(inside: web::Data<Inside>) -> HttpResponse {
-    let mut out = recorder().map(PrometheusHandle::render).unwrap_or_default();
-    of_core(&inside, &mut out);
-    of_gateways(&inside, &mut out);
-    of_alarms(&inside, &mut out).await;
+    let out = figures(&inside).await;
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(out)
+}
+
+/// All figures, in Prometheus' text form.
+pub(crate) async fn figures(inside: &Inside) -> String {
+    let mut out = recorder().map(PrometheusHandle::render).unwrap_or_default();
+    of_core(inside, &mut out);
+    of_gateways(inside, &mut out);
+    of_alarms(inside, &mut out).await;
+    out
 }
 
 fn text(status: u16, body: String) -> HttpResponse {

@@ -29,6 +29,7 @@ use crate::{
     inside::Inside,
     keys::{KeyError, SigningKey},
     observe,
+    register::Registered,
     tls::{self, Certificate, TlsError},
 };
 
@@ -118,6 +119,7 @@ pub struct Core {
     addresses: Addresses,
     stop: watch::Sender<bool>,
     thread: JoinHandle<()>,
+    registered: Registered,
 }
 
 /// Runs a core until `shutdown`, or until another core took its database over.
@@ -174,6 +176,8 @@ impl Core {
         let message_key_ = MessageKey::from_pkcs8(message_key.pkcs8())
             .map_err(|_| KeyError::NotAKey { path: config.keys.message.display().to_string() })?;
         let inside = Arc::new(open(config, &edge, &message_key)?);
+        let own = options(&inside.config, inside.store.holder())?;
+        let registered = Registered::start(Arc::clone(&inside), own, addresses.admin.to_string())?;
         let (stop, stopped) = watch::channel(false);
         let (told, started) = mpsc::channel();
         let ports = Ports { admin, observe, certificate, message_key: Arc::new(message_key_) };
@@ -183,7 +187,7 @@ impl Core {
                 actix_rt::System::new().block_on(serve(inside, ports, stopped, told));
             })?
         };
-        let core = Self { inside, addresses, stop, thread };
+        let core = Self { inside, addresses, stop, thread, registered };
         match started.recv() {
             Ok(Ok(())) => {
                 tracing::info!(admin = %addresses.admin, observe = %addresses.observe, "core started");
@@ -231,6 +235,7 @@ impl Core {
         if self.thread.join().is_err() {
             tracing::error!("the core's own thread panicked");
         }
+        self.registered.stop();
         self.inside.store.shutdown();
     }
 }
@@ -282,12 +287,13 @@ fn open(config: Config, edge: &Edge, message_key: &SigningKey) -> Result<Inside,
         active: ArcSwapOption::empty(),
         sign_ins: SignIns::default(),
         troubles: Mutex::new(troubles),
+        supervisors: crate::supervisors::Supervisors::default(),
         started_at: now,
         config,
     })
 }
 
-fn options(config: &Config, holder: uuid::Uuid) -> Result<Options, StartError> {
+pub(crate) fn options(config: &Config, holder: uuid::Uuid) -> Result<Options, StartError> {
     let database = &config.database;
     let at = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| config.at(path));
     let place = match database.kind {

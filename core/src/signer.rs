@@ -17,7 +17,9 @@ pub(crate) async fn keep_signing(inside: Arc<Inside>, mut sink: impl AnchorSink)
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = sign(&inside, &mut sink).await {
+        let done = sign(&inside, &mut sink).await;
+        inside.supervisors.told("audit-signer", inside.now(), &done);
+        if let Err(error) = done {
             tracing::error!(%error, "the audit log's head was not signed");
         }
     }

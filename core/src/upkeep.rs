@@ -1,14 +1,15 @@
-//! What goes on beside: last uses of tokens are written, what is past its time is purged.
+//! What goes on beside: last uses of tokens are written, what is past its time is purged, what is wrong raises alarms.
 
 use std::{sync::Arc, time::Duration};
 
 use postern_store::{
-    Store, StoreError, Tx, WriteError, alarms, attempts, commands, idempotency, notifications, recordings,
-    sessions, tokens,
+    Reader, Store, StoreError, Tx, WriteError,
+    alarms::{self, Severity},
+    attempts, commands, gateways, idempotency, notifications, recordings, sessions, tokens,
 };
 use postern_wire::terms::UtcMillis;
 
-use crate::{ca::DAY_MS, inside::Inside, schedule::Eye, settings};
+use crate::{admin::certificates, ca::DAY_MS, inside::Inside, logs, schedule::Eye, settings};
 
 /// How often last uses are written.
 const USES: Duration = Duration::from_secs(30);
@@ -18,6 +19,8 @@ const PURGE: Duration = Duration::from_secs(600);
 const OVERDUE: Duration = Duration::from_secs(60);
 /// How long a recorded session is kept: 30 days.
 const RECORDINGS_MS: i64 = 30 * DAY_MS;
+/// How often is looked for what changes by itself.
+const LOOK: Duration = Duration::from_secs(5);
 /// Rows that one purge takes away in a transaction: few enough that nobody waits for them.
 const PURGED: i64 = 500;
 
@@ -26,19 +29,124 @@ pub(crate) async fn keep_up(inside: Arc<Inside>) {
     let mut uses = tokio::time::interval(USES);
     let mut purge = tokio::time::interval(PURGE);
     let mut overdue = tokio::time::interval(OVERDUE);
+    let mut look = tokio::time::interval(LOOK);
     loop {
         let done = tokio::select! {
             _ = uses.tick() => write_uses(&inside).await,
+            _ = look.tick() => look_around(&inside).await,
             _ = purge.tick() => purge_old(&inside).await,
             _ = overdue.tick() => {
                 count_overdue(&inside).await;
                 Ok(())
             }
         };
+        inside.supervisors.told("upkeep", inside.now(), &done);
         if let Err(error) = done {
             tracing::warn!(%error, "upkeep was put off");
         }
     }
+}
+
+/// Raises and clears the alarms about what changes by itself: clock, certificates, gateways' settings.
+async fn look_around(inside: &Inside) -> Result<(), WriteError> {
+    if let Some(log) = logs::log() {
+        log.expire(inside.now());
+    }
+    let Some(active) = inside.active.load_full() else { return Ok(()) };
+    let mut troubles: Vec<Trouble> = Vec::new();
+    troubles.push(Trouble {
+        kind: "clock-jump",
+        subject: "core".to_owned(),
+        wrong: (!active.devices.clock_is_steady()).then(|| {
+            let text = "the core's clock jumped: nothing expires until the new time has stood for 10 minutes";
+            (Severity::Critical, text.to_owned())
+        }),
+    });
+    for certificate in certificates(inside, inside.now()) {
+        let until = certificate.not_after.map(|at| format!(" ({at})")).unwrap_or_default();
+        let text = format!("the certificate {} is {}{until}", certificate.name, certificate.state);
+        let severity = match certificate.state.as_str() {
+            "valid" => None,
+            "expiring" => Some(Severity::Warning),
+            _ => Some(Severity::Critical),
+        };
+        troubles.push(Trouble {
+            kind: "certificate-expiring",
+            subject: format!("certificate:{}", certificate.name),
+            wrong: severity.map(|severity| (severity, text)),
+        });
+    }
+    // Only what changed is written: a look finds the same as the one before, nearly always.
+    let known = inside.store.read(move |r| changed(r, &troubles)).await;
+    let Ok(changed) = known else { return Ok(()) };
+    if !changed.is_empty() {
+        inside.store.write(move |tx| changed.iter().try_for_each(|trouble| trouble.tell(tx))).await?;
+    }
+    adopt(inside).await
+}
+
+/// Something that may be wrong, and is or is not.
+#[derive(Clone, Debug)]
+struct Trouble {
+    kind: &'static str,
+    subject: String,
+    wrong: Option<(Severity, String)>,
+}
+
+impl Trouble {
+    fn tell(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        match &self.wrong {
+            Some((severity, text)) => {
+                alarms::raise(tx, *severity, self.kind, &self.subject, text)?;
+            }
+            None => {
+                alarms::clear(tx, self.kind, &self.subject, "it is as it should be again")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Those of which the table does not say already what they say.
+fn changed(r: &mut Reader, troubles: &[Trouble]) -> Result<Vec<Trouble>, StoreError> {
+    let mut changed = Vec::new();
+    for trouble in troubles {
+        let open = alarms::open(r, trouble.kind, &trouble.subject)?;
+        let same = match (&open, &trouble.wrong) {
+            (Some(open), Some((_, text))) => open.text == *text,
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            changed.push(trouble.clone());
+        }
+    }
+    Ok(changed)
+}
+
+/// A gateway that holds settings which this core does not know keeps them: the core was restored from a backup.
+async fn adopt(inside: &Inside) -> Result<(), WriteError> {
+    let Some(active) = inside.active.load_full() else { return Ok(()) };
+    let ahead = active.lists.ahead();
+    if ahead.is_empty() {
+        return Ok(());
+    }
+    inside
+        .store
+        .write(move |tx| {
+            for (name, version) in &ahead {
+                let at = i64::try_from(*version).unwrap_or(i64::MAX);
+                if gateways::adopt_version(tx, name, at)? {
+                    let text = format!(
+                        "gateway {name} has settings version {version}, newer than this core's own: they stay in force; give it a new document when you have looked"
+                    );
+                    let subject = format!("gateway:{name}");
+                    alarms::raise(tx, Severity::Warning, "gateway-settings-newer", &subject, &text)?;
+                }
+            }
+            Ok(())
+        })
+        .await
 }
 
 /// Writes the tokens' last uses.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    admin, alarm, audit, command, conformance, device, enrolment, gateway, group, mo, quirks, session,
-    settings, token,
+    admin, alarm, audit, command, conformance, device, enrolment, gateway, group, mo, quirks, server,
+    session, settings, token,
 };
 use crate::{bootstrap, notification, syncml};
 
@@ -108,6 +108,14 @@ pub enum Command {
     /// Alarms: what a person has to know of, or to do.
     #[command(subcommand)]
     Alarm(alarm::Action),
+    /// The system's own parts: list them, release them after a restore.
+    #[command(subcommand)]
+    Server(server::Action),
+    /// For who helps from outside.
+    #[command(subcommand)]
+    Support(server::SupportAction),
+    /// Look at clocks, certificates, keys, database, disks and gateways. Exit code 0 well, 1 not, 3 unreachable.
+    Doctor,
     /// The system on one screen. Exit code 0 healthy, 1 degraded, 3 unreachable.
     Status,
     /// Why a device is as it is: findings, refusals, sessions, what its commands wait for.

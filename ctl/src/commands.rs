@@ -15,6 +15,7 @@ pub mod notify;
 pub mod order;
 pub mod quirks;
 pub mod recording;
+pub mod server;
 pub mod session;
 pub mod settings;
 pub mod status;

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{Read as _, Write as _},
+    io::{BufRead, BufReader, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
@@ -41,6 +41,17 @@ pub fn octets(path: &Path) -> Result<Vec<u8>, Failure> {
         ));
     }
     Ok(content)
+}
+
+/// A file's lines, one after the other; `-` is stdin.
+pub fn lines(path: &Path) -> Result<Box<dyn Iterator<Item = Result<String, Failure>>>, Failure> {
+    let shown = path.to_owned();
+    let reader: Box<dyn BufRead> = if path == Path::new("-") {
+        Box::new(BufReader::new(std::io::stdin()))
+    } else {
+        Box::new(BufReader::new(File::open(path).map_err(|error| Failure::file(path, &error))?))
+    };
+    Ok(Box::new(reader.lines().map(move |line| line.map_err(|error| Failure::file(&shown, &error)))))
 }
 
 /// A file's text.

@@ -24,7 +24,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::{
     args::{Cli, Command, Connection},
     client::Client,
-    commands::{device, recording, session, status, why},
+    commands::{device, recording, server, session, status, why},
     failure::{Exit, Failure},
     output::Output,
 };
@@ -95,6 +95,11 @@ async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Resu
         Command::Token(action) => action.run(client, output).await,
         Command::Audit(action) => action.run(client, output).await,
         Command::Alarm(action) => action.run(client, output).await,
+        Command::Server(action) => action.run(client, output).await,
+        Command::Support(server::SupportAction::Bundle { file, names }) => {
+            server::bundle(client, &file, names, output).await
+        }
+        Command::Doctor => server::doctor(client, time::now(), output).await,
         Command::Status => status::run(client, output).await,
         Command::Why { device } => why::run(&device, client, output).await,
         Command::Syncml(_)

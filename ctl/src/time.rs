@@ -2,6 +2,16 @@
 
 use postern_api::Time;
 
+/// This machine's time.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place of this program that asks the machine's clock")]
+pub fn now() -> Time {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Time(postern_wire::terms::UtcMillis(
+        since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
+    ))
+}
+
 /// `2026-11-21 21:05:00Z`.
 #[must_use]
 pub fn short(time: Time) -> String {

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::{
     binaries,
-    ctl::Ctl,
+    ctl::{Ctl, Ran},
     device::Device,
     dm_client::DmClient,
     process::{self, Process},
@@ -52,6 +52,7 @@ pub struct Site {
     folder: TempDir,
     ports: Ports,
     environment: Environment,
+    core_state: String,
     /// The core; `None` while it is stopped.
     pub core: Option<Process>,
     /// A second core on the same database; `None` unless started.
@@ -120,7 +121,8 @@ impl Site {
         if let Some(cluster) = plan.postgres {
             environment.core.extend(postgres(cluster, folder.path()));
         }
-        Self { folder, ports, environment, core: None, standby: None, gateway: None, link_proxy }
+        let core_state = "state".to_owned();
+        Self { folder, ports, environment, core_state, core: None, standby: None, gateway: None, link_proxy }
     }
 
     /// Makes the folder of one more gateway, which the core does not dial.
@@ -329,12 +331,42 @@ impl Site {
         self.folder.path().join(file)
     }
 
+    /// `postern-core` with the core's environment, for what is done beside `run`.
+    #[must_use]
+    pub fn core_tool(&self, args: &[&str]) -> Ran {
+        let mut command = Command::new(binaries::path("postern-core"));
+        let output = command.args(args).envs(self.environment.core.clone()).output();
+        let output = output.expect("postern-core starts");
+        Ran {
+            exit: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// From the next start on the core runs from this folder of the site; the gateway stays as it is.
+    pub fn run_core_from(&mut self, state: &str) {
+        state.clone_into(&mut self.core_state);
+    }
+
+    /// From now on the core has a new, empty database of this cluster.
+    pub fn use_new_database(&mut self, cluster: &Cluster) {
+        let settings = postgres(cluster, self.folder.path());
+        self.environment.core.retain(|(name, _)| !settings.iter().any(|(other, _)| other == name));
+        self.environment.core.extend(settings);
+    }
+
+    /// Another variable for the core, from its next start on.
+    pub fn set_core(&mut self, name: &str, value: &str) {
+        self.environment.core.push((name.to_owned(), value.to_owned()));
+    }
+
     fn core_command(&self) -> Command {
         let mut command = Command::new(binaries::path("postern-core"));
         command
             .arg("run")
             .arg("--config")
-            .arg(self.path("state/core.toml"))
+            .arg(self.path(&self.core_state).join("core.toml"))
             .envs(self.environment.core.clone());
         command
     }

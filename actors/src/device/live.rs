@@ -1,6 +1,9 @@
 //! What a device actor holds while it is active, and what is remembered of it while it is not.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use postern_engine::{
     account::{Account, Credential, Quirks, ServerAccount, ServerScheme},
@@ -85,7 +88,9 @@ impl Rows {
     }
 
     fn into_queue(commands: Vec<Command>, shared: &Shared) -> Queue {
-        let pending = commands.iter().filter_map(|row| match pending(row) {
+        let held = shared.held.load(Ordering::Relaxed);
+        let may_leave = commands.iter().filter(|row| !held || !postern_store::held::waits(row));
+        let pending = may_leave.filter_map(|row| match pending(row) {
             Ok(command) => Some(command),
             Err(cause) => {
                 tracing::error!(command = %row.id, %cause, "a command's row is damaged and is not sent");

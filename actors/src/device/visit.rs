@@ -10,7 +10,7 @@ use postern_engine::{
 use postern_store::{StoreError, WriteError, lives};
 use postern_wire::{
     route::RouteId,
-    terms::{CommandId, DmSessionId, ProofClass, UtcMillis},
+    terms::{CommandId, DmSessionId, EnrolmentId, ProofClass, UtcMillis},
 };
 
 use super::{
@@ -121,7 +121,8 @@ async fn receive(
     let inbound = Inbound { content_type: request.media.as_str(), body: &request.body, peer: &peer };
     let before = live.session.current();
     let seen = shared.inspector.sees(live.enrolment, shared.clock.monotonic());
-    live.session.set_trace(seen);
+    // At trace level the log tells what was decided, too.
+    live.session.set_trace(seen || tracing::enabled!(tracing::Level::TRACE));
     let recorded = shared.recordings.wants(live.enrolment, now);
     let (mut settled, mut outcome) = take(shared, live, inbound, now, recorded);
     if let Some(earlier) = settled.earlier.take()
@@ -177,6 +178,7 @@ async fn receive(
         record.sent(sent);
     }
     let answer = translate(live, reply);
+    tell(live.enrolment, request, &answer, session, &trace);
     if seen {
         let exchange = exchange(request, &answer, session, trace, now);
         shared.inspector.keep(live.enrolment, exchange, ended);
@@ -202,6 +204,33 @@ async fn find_next(shared: &Shared, live: &mut Live, request: &CheckIn) {
             live.next = life.and_then(|life| life.next_fingerprint).filter(|next| Some(*next) == shown)
         }
         Err(cause) => tracing::debug!(device = %id, %cause, "its next certificate was not looked up"),
+    }
+}
+
+/// The log's lines of an exchange: sizes and decisions, never what was said.
+fn tell(
+    device: EnrolmentId,
+    request: &CheckIn,
+    answer: &Result<CheckedIn, Refusal>,
+    session: Option<DmSessionId>,
+    trace: &[Decision],
+) {
+    let (status, octets) = match answer {
+        Ok(checked_in) => (200, checked_in.body.len()),
+        Err(refusal) => (refusal.status(), 0),
+    };
+    tracing::debug!(
+        %device,
+        session = session.map(tracing::field::display),
+        gateway = request.peer.gateway.as_deref(),
+        request = %request.request_id,
+        status,
+        request_octets = request.body.len(),
+        answer_octets = octets,
+        "a message of a device was answered"
+    );
+    for decision in trace {
+        tracing::trace!(%device, rule = decision.rule, decision = decision.text.as_str(), "decided");
     }
 }
 

@@ -6,7 +6,8 @@ use postern_api::{
     audit::{self as api, AuditFault, AuditHead, AuditQuery, AuditRow, AuditVerified, VerifyAudit},
     problem::Slug,
 };
-use postern_store::{Reader, StoreError, audit};
+use postern_store::{Reader, StoreError, audit, held};
+use postern_wire::terms::UtcMillis;
 
 use super::{
     answer::{self, Answer, Window},
@@ -24,8 +25,15 @@ const HEADS: usize = 20_000;
 pub(super) async fn list(inside: web::Data<Inside>, query: web::Query<AuditQuery>, _: Caller) -> Answer {
     let window = Window::read(LIST, query.limit, query.cursor.as_deref())?;
     let before: Option<i64> = window.place()?;
-    let (object, fetch) = (query.object.clone(), window.fetch());
-    let rows = inside.store.read(move |r| audit::list(r, object.as_deref(), before, fetch)).await?;
+    let fetch = window.fetch();
+    let filter = audit::Filter {
+        object: query.object.clone(),
+        actor: query.actor.clone(),
+        action: query.action.clone(),
+        since: query.since.map(|at| at.0),
+        until: query.until.map(|at| at.0),
+    };
+    let rows = inside.store.read(move |r| audit::list_where(r, &filter, before, fetch)).await?;
     answer::ok(&window.page(LIST, rows, |row| row.seq.to_string(), row))
 }
 
@@ -64,7 +72,7 @@ pub(super) async fn head(inside: web::Data<Inside>, _: Caller) -> Answer {
 }
 
 pub(super) async fn verify(inside: web::Data<Inside>, body: web::Json<VerifyAudit>, _: Caller) -> Answer {
-    let heads = body.into_inner().heads;
+    let VerifyAudit { heads, heads_only } = body.into_inner();
     if heads.len() > HEADS {
         return Err(Refused::invalid("/heads", format!("at most {HEADS} heads in one request")));
     }
@@ -76,15 +84,42 @@ pub(super) async fn verify(inside: web::Data<Inside>, body: web::Json<VerifyAudi
         faults: Vec::new(),
         public_key_pem: inside.audit_key.public_pem().to_owned(),
     };
-    chain(&inside, &mut verified).await?;
+    if heads_only {
+        verified.first =
+            inside.store.read(audit::first).await?.and_then(|seq| u64::try_from(seq).ok()).unwrap_or(0);
+    } else {
+        chain(&inside, &mut verified).await?;
+    }
+    let restores = restores(&inside).await?;
     for part in heads.chunks(500) {
         let (part, first, pem) = (part.to_vec(), verified.first, verified.public_key_pem.clone());
         let checked = inside.store.read(move |r| check_heads(r, &part, first, &pem)).await?;
         verified.heads += checked.heads;
         verified.faults.extend(checked.faults);
     }
+    for fault in
+        verified.faults.iter_mut().filter(|fault| fault.kind == "head-hash" || fault.kind == "head-missing")
+    {
+        let Some(head) = heads.iter().find(|head| head.seq == fault.seq) else { continue };
+        let lost = restores.iter().find(|(seq, at)| head.seq >= *seq && head.at.0 < *at);
+        if let Some((seq, at)) = lost {
+            fault.kind = "restored".to_owned();
+            fault.detail = format!(
+                "it was signed before the restore of {at}: rows {seq} to {} of that time are in the lost database only",
+                head.seq
+            );
+        }
+    }
     verified.ok = verified.faults.is_empty();
     answer::ok(&verified)
+}
+
+/// The markers of restores: where each stands, and when it was written.
+async fn restores(inside: &Inside) -> Result<Vec<(u64, UtcMillis)>, Refused> {
+    let action = Some(held::RESTORED.to_owned());
+    let filter = audit::Filter { action, ..audit::Filter::default() };
+    let rows = inside.store.read(move |r| audit::list_where(r, &filter, None, 100)).await?;
+    Ok(rows.into_iter().map(|row| (u64::try_from(row.seq).unwrap_or(0), row.at)).collect())
 }
 
 /// Checks the whole chain, some thousand rows at a time.

@@ -15,8 +15,8 @@ use postern_api::{
 
 use super::{
     admins, alarms, answer, audit, bootstrap, commands, devices, enrolment, gateways, groups, guard,
-    notifications, objects, problem::Refused, quirks, recordings, sessions, settings, status, tokens, trees,
-    why,
+    notifications, objects, problem::Refused, quirks, recordings, server, sessions, settings, status,
+    support, tokens, trees, why,
 };
 use crate::inside::Inside;
 
@@ -66,6 +66,12 @@ fn handlers(table: &mut Table) {
     table.on("status.show", status::show);
     table.on("alarms.list", alarms::list);
     table.on("alarms.acknowledge", alarms::acknowledge);
+    table.on("servers.list", server::list);
+    table.on("server.doctor", server::doctor);
+    table.on("server.release", server::release);
+    table.on("server.log_levels", support::log_levels);
+    table.on("server.set_log_level", support::set_log_level);
+    table.on("server.support", support::bundle);
     table.on("devices.list", devices::list);
     table.on("devices.enrol", devices::enrol);
     table.on("devices.show", devices::show);

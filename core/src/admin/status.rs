@@ -26,13 +26,13 @@ use crate::{
 /// A certificate with less than this left is expiring, or with less than a third of its life, whichever is less.
 const EXPIRING_MS: i64 = 30 * DAY_MS;
 /// A head older than this, when there are newer rows, is a problem: the signer stands still.
-const HEAD_LATE_MS: i64 = 5 * 60 * 1000;
+pub(super) const HEAD_LATE_MS: i64 = 5 * 60 * 1000;
 
 pub(super) async fn show(inside: web::Data<Inside>, _: Caller) -> Answer {
     answer::ok(&status(&inside).await?)
 }
 
-async fn status(inside: &Inside) -> Result<Status, Refused> {
+pub(super) async fn status(inside: &Inside) -> Result<Status, Refused> {
     let health = inside.store.health();
     let eye = Eye::of(inside);
     let read = inside
@@ -78,6 +78,13 @@ async fn status(inside: &Inside) -> Result<Status, Refused> {
         }
     }
     let (oldest, pending, sent, in_doubt, devices, head, last, overdue, alarms) = read.unwrap_or_default();
+    if let Some(active) = inside.active.load_full()
+        && !active.devices.clock_is_steady()
+    {
+        problems.push(
+            "the core's clock jumped: nothing expires until the new time has stood for 10 minutes".to_owned(),
+        );
+    }
     let alarms = alarms::counted(&alarms);
     if alarms.critical > 0 {
         problems.push(format!("{} critical alarms are open: `posternctl alarm list`", alarms.critical));

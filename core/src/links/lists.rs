@@ -64,6 +64,10 @@ struct Held {
     routes: Versioned<RouteHash, ()>,
     /// The versions that each gateway last acknowledged: blocked list and routes.
     at: BTreeMap<String, ListsAt>,
+    /// The newest settings' version of each gateway that this core's database knows.
+    known: BTreeMap<String, u64>,
+    /// The settings' version that each gateway began its watch with.
+    began_with: BTreeMap<String, u64>,
 }
 
 /// The versions of both lists that a gateway has; 0 before it has said so.
@@ -83,6 +87,17 @@ impl ListsAt {
     }
 }
 
+impl Held {
+    fn known(&self, gateway: &str) -> u64 {
+        self.known.get(gateway).copied().unwrap_or(0)
+    }
+
+    fn know(&mut self, gateway: &str, version: u64) {
+        let known = self.known.entry(gateway.to_owned()).or_default();
+        *known = (*known).max(version);
+    }
+}
+
 struct Announced {
     version: u64,
     line: WatchLine,
@@ -99,6 +114,8 @@ impl Lists {
             blocked: Versioned::default(),
             routes: Versioned::default(),
             at: BTreeMap::new(),
+            known: BTreeMap::new(),
+            began_with: BTreeMap::new(),
         };
         Self {
             held: Mutex::new(held),
@@ -173,6 +190,20 @@ impl Lists {
         self.lock().settings.get(gateway).and_then(|announced| announced.in_force)
     }
 
+    /// The newest version of a gateway's settings that the database knows, in force or not.
+    pub fn know_settings(&self, gateway: &str, version: u64) {
+        self.lock().know(gateway, version);
+    }
+
+    /// Gateways whose settings in force are newer than the newest that this core knows (it was restored), with that
+    /// version.
+    #[must_use]
+    pub fn ahead(&self) -> Vec<(String, u64)> {
+        let held = self.lock();
+        let ahead = held.began_with.iter().filter(|(name, version)| **version > held.known(name));
+        ahead.map(|(name, version)| (name.clone(), *version)).collect()
+    }
+
     /// The versions now: blocked list and routes.
     #[must_use]
     pub fn versions(&self) -> (u64, u64) {
@@ -239,6 +270,7 @@ impl Lists {
             let at =
                 if same { ListsAt { blocked: has.blocked, routes: has.routes } } else { ListsAt::default() };
             held.at.insert(gateway.to_owned(), at);
+            held.began_with.insert(gateway.to_owned(), settings);
         }
         if let Some(announced) = self.lock().settings.get_mut(gateway) {
             announced.in_force = Some(settings);
@@ -248,8 +280,11 @@ impl Lists {
     /// The `versions` line for `gateway`.
     pub(super) fn versions_line(&self, gateway: &str, epoch: u64) -> WatchLine {
         let held = self.lock();
+        // A gateway that is ahead of a restored core is where it should be.
+        let ahead = held.began_with.get(gateway).copied().filter(|version| *version > held.known(gateway));
+        let announced = held.settings.get(gateway).map_or(0, |announced| announced.version);
         WatchLine::Versions {
-            settings: held.settings.get(gateway).map_or(0, |announced| announced.version),
+            settings: ahead.unwrap_or(announced),
             blocked: held.blocked.version(),
             routes: held.routes.version(),
             lineage: held.lineage,
@@ -266,6 +301,8 @@ impl Lists {
         let held = self.lock();
         if let Some(announced) = held.settings.get(gateway)
             && announced.version != told.has.settings
+            // A gateway keeps a document that a restored core does not know (`Lists::ahead`).
+            && told.has.settings <= held.known(gateway)
         {
             told.has.settings = announced.version;
             return Some(announced.line.clone());
@@ -281,6 +318,7 @@ impl Lists {
         self.change(|held| {
             let in_force = held.settings.get(gateway).and_then(|announced| announced.in_force);
             held.settings.insert(gateway.to_owned(), Announced { version, line, in_force });
+            held.know(gateway, version);
         });
     }
 

@@ -125,7 +125,7 @@ pub(crate) async fn until_async(what: &str, mut holds: impl AsyncFnMut() -> bool
     panic!("waited in vain: {what}");
 }
 
-fn provider() {
+pub(crate) fn provider() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -149,7 +149,7 @@ pub(crate) struct Answer {
 }
 
 impl Client {
-    fn new(address: SocketAddr, ca: &[u8], token: &str) -> Self {
+    pub(crate) fn new(address: SocketAddr, ca: &[u8], token: &str) -> Self {
         let ca = reqwest::Certificate::from_pem(ca).unwrap();
         let http = reqwest::Client::builder().tls_certs_only([ca]).build().unwrap();
         Self {

@@ -3,6 +3,7 @@
 
 mod alarms;
 mod audit;
+mod degraded;
 mod devices;
 mod enrolment;
 mod kit;

@@ -14,6 +14,12 @@ openapi.show                x    x    x    x    x    x
 status.show                 x    x    x    x    x    x
 alarms.list                 x    x    x    x    x    x
 alarms.acknowledge          -    -    x    x    x    -
+servers.list                -    -    x    x    x    x
+server.doctor               -    -    x    x    x    x
+server.release              -    -    -    x    -    -
+server.log_levels           -    -    x    x    x    x
+server.set_log_level        -    -    x    -    -    -
+server.support              -    -    x    -    -    -
 devices.list                x    x    x    -    -    x
 devices.enrol               -    -    x    -    -    -
 devices.show                x    x    x    -    -    x

@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::{
     client::Client,
-    commands::{command, enrolment, notify, order::Queue, tree},
+    commands::{command, enrolment, notify, order::Queue, server, tree},
     failure::{Exit, Failure},
     files,
     output::{self, Output, or_dash, or_empty},
@@ -76,6 +76,8 @@ pub enum Action {
     Address(notify::Address),
     /// Queue a DM command, or those of a file.
     Command(Queue),
+    /// Change what the core logs of a device, for a time.
+    Log(server::DeviceLog),
     /// Show what is known of a device's management tree; read it anew; compare.
     Tree(tree::Show),
     /// List a device's commands, the newest first.
@@ -197,6 +199,7 @@ impl Action {
             Self::Notifications { device } => notify::list(&device, client, output).await?,
             Self::Address(action) => action.run(client, output).await?,
             Self::Command(queue) => return queue.run(client, output).await,
+            Self::Log(log) => return log.run(client, output).await,
             Self::Tree(show) => return show.run(client, output).await,
             Self::Commands { device, state, limit } => {
                 let query = postern_api::commands::CommandQuery { state, ..Default::default() };

@@ -64,6 +64,9 @@ pub struct VerifyAudit {
     /// Heads, as the anchor file holds them; none checks the chain alone.
     #[serde(default)]
     pub heads: Vec<AuditHead>,
+    /// The chain was checked by a request before this one: look at the heads alone.
+    #[serde(default)]
+    pub heads_only: bool,
 }
 
 /// What a verification found.
@@ -88,7 +91,8 @@ pub struct AuditVerified {
 pub struct AuditFault {
     /// At which row.
     pub seq: u64,
-    /// What: `hash`, `link`, `gap`, `head-hash`, `head-missing`, `head-signature`.
+    /// What: `hash`, `link`, `gap`, `head-hash`, `head-missing`, `head-signature`, or `restored`: it was
+    /// lost by a restore, which is no forgery and has its marker in the log.
     pub kind: String,
     /// One sentence.
     pub detail: String,
@@ -101,6 +105,18 @@ pub struct AuditQuery {
     /// On exactly this object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
+    /// By exactly this actor: `admin:NAME`, `service:NAME`, `device:ID`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Exactly this action, or all that begin with it when it ends in a dot: `devices.`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// Not before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// Before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
     /// Most items wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,

@@ -22,6 +22,7 @@ pub mod problem;
 pub mod quirks;
 pub mod routes;
 pub mod schema;
+pub mod server;
 pub mod sessions;
 pub mod settings;
 pub mod status;

@@ -18,7 +18,7 @@ use crate::{
     admins, alarms, audit, commands, devices, enrolment, gateways, groups, notifications, objects, problem,
     quirks,
     routes::{self, Answer, Method, RouteSpec},
-    sessions, settings, status, tokens, trees, why,
+    server, sessions, settings, status, tokens, trees, why,
 };
 
 /// The schemas that a route names; what they hold comes along.
@@ -27,6 +27,13 @@ use crate::{
     problem::Problem,
     alarms::Alarm,
     alarms::AcknowledgeAlarm,
+    server::Server,
+    server::Doctor,
+    server::ReleaseServer,
+    server::Released,
+    server::SetLogLevel,
+    server::LogLevel,
+    server::SupportPart,
     devices::EnrolDevice,
     devices::Enrolled,
     devices::Device,

@@ -84,6 +84,14 @@ permissions! {
     AlarmsRead = "alarms.read",
     /// Acknowledge and close alarms.
     AlarmsWrite = "alarms.write",
+    /// See the system's parts and what doctor finds.
+    ServerRead = "server.read",
+    /// Change what is logged.
+    ServerLog = "server.log",
+    /// Make a support bundle.
+    ServerSupport = "server.support",
+    /// Let destructive orders out again after a restore.
+    ServerRelease = "server.release",
 }
 
 /// What a role holds.
@@ -117,6 +125,9 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::StatusRead,
             P::AlarmsRead,
             P::AlarmsWrite,
+            P::ServerRead,
+            P::ServerLog,
+            P::ServerSupport,
         ],
         Role::SecurityAdmin => &[
             P::SignedIn,
@@ -127,10 +138,18 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::StatusRead,
             P::AlarmsRead,
             P::AlarmsWrite,
+            P::ServerRead,
+            P::ServerRelease,
         ],
-        Role::GatewayAdmin => {
-            &[P::SignedIn, P::GatewaysRead, P::GatewaysWrite, P::StatusRead, P::AlarmsRead, P::AlarmsWrite]
-        }
+        Role::GatewayAdmin => &[
+            P::SignedIn,
+            P::GatewaysRead,
+            P::GatewaysWrite,
+            P::StatusRead,
+            P::AlarmsRead,
+            P::AlarmsWrite,
+            P::ServerRead,
+        ],
         Role::Auditor => &[
             P::SignedIn,
             P::DevicesRead,
@@ -141,6 +160,7 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::AuditRead,
             P::StatusRead,
             P::AlarmsRead,
+            P::ServerRead,
         ],
     }
 }

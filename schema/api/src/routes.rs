@@ -12,6 +12,7 @@ mod gateways;
 mod groups;
 mod objects;
 mod quirks;
+mod server;
 mod sessions;
 mod settings;
 mod system;
@@ -182,6 +183,7 @@ impl RouteSpec {
 const TABLES: &[&[RouteSpec]] = &[
     system::ROUTES,
     alarms::ROUTES,
+    server::ROUTES,
     devices::ROUTES,
     enrolment::ROUTES,
     trees::ROUTES,

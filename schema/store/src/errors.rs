@@ -101,14 +101,16 @@ fn by_kind(kind: &DatabaseErrorKind, message: &str) -> StoreError {
         DatabaseErrorKind::ForeignKeyViolation => StoreError::Refused(text),
         DatabaseErrorKind::NotNullViolation | DatabaseErrorKind::CheckViolation => StoreError::Refused(text),
         DatabaseErrorKind::SerializationFailure => StoreError::Busy(text),
-        DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection => {
-            StoreError::Lost(text)
-        }
+        // A database that takes no writes is as good as one that is away: writes wait, and come through when it is back.
+        DatabaseErrorKind::UnableToSendCommand
+        | DatabaseErrorKind::ClosedConnection
+        | DatabaseErrorKind::ReadOnlyTransaction => StoreError::Lost(text),
         _ => by_message(text),
     }
 }
 
-/// Diesel carries neither SQLite's result code nor PostgreSQL's SQLSTATE; their messages are stable English
+/// Diesel carries neither SQLite's result code nor PostgreSQL's SQLSTATE beyond the kinds above (diesel-async 0.9.2
+/// drops it in `pg::error_helper`); their messages are stable English
 /// (SQLite: sqlite3ErrStr; PostgreSQL: the connection asks for `lc_messages = 'C'`).
 fn by_message(text: String) -> StoreError {
     const FULL: &[&str] =
@@ -122,6 +124,8 @@ fn by_message(text: String) -> StoreError {
         "the database system is",
         "idle-in-transaction timeout",
         "connection closed",
+        "attempt to write a readonly database",
+        "cannot execute UPDATE in a read-only transaction",
     ];
     let has = |list: &[&str]| list.iter().any(|word| text.contains(word));
     if has(FULL) {

@@ -11,8 +11,10 @@
 mod ambient;
 mod column;
 mod conn;
+pub mod dump;
 mod epoch;
 mod errors;
+pub mod examine;
 mod migrate;
 mod options;
 mod queue;

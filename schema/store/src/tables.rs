@@ -404,6 +404,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    cores (id) {
+        id -> Binary,
+        core -> Text,
+        host -> Text,
+        version -> Text,
+        role -> Text,
+        started_at -> BigInt,
+        seen_at -> BigInt,
+        admin -> Text,
+        problems -> BigInt,
+        error -> Text,
+    }
+}
+diesel::table! {
     alarms (id) {
         id -> Binary,
         kind -> Text,

@@ -16,7 +16,15 @@ pub(super) const ROUTES: &[RouteSpec] = &[
         PageOf("AuditRow"),
         "List the audit log, the newest first.",
     )
-    .query(&[("object", "On exactly this object: `device:ID`, `group:ID` …"), PAGE[0], PAGE[1]]),
+    .query(&[
+        ("object", "On exactly this object: `device:ID`, `group:ID` …"),
+        ("actor", "By exactly this actor: `admin:NAME`, `service:NAME` …"),
+        ("action", "Exactly this action, or all that begin with it when it ends in a dot: `devices.`."),
+        ("since", "Not before this time."),
+        ("until", "Before this time."),
+        PAGE[0],
+        PAGE[1],
+    ]),
     route(
         Get,
         "/api/1/audit/head",

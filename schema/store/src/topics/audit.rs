@@ -137,6 +137,26 @@ pub fn last(r: &mut Reader) -> Result<Option<(i64, [u8; 32])>, StoreError> {
     .transpose()
 }
 
+/// The number of the first row that is kept.
+pub fn first(r: &mut Reader) -> Result<Option<i64>, StoreError> {
+    Ok(each!(r.conn, c => t::audit.order(t::seq).select(t::seq).first(c).optional())?)
+}
+
+/// Which rows are wanted; everything that is given has to fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// On exactly this object.
+    pub object: Option<String>,
+    /// By exactly this actor.
+    pub actor: Option<String>,
+    /// Exactly this action, or all that begin with it when it ends in a dot.
+    pub action: Option<String>,
+    /// Not before.
+    pub since: Option<UtcMillis>,
+    /// Before.
+    pub until: Option<UtcMillis>,
+}
+
 /// Rows before `before`, newest first; of one object when it is given.
 pub fn list(
     r: &mut Reader,
@@ -144,10 +164,39 @@ pub fn list(
     before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<Entry>, StoreError> {
+    let filter = Filter { object: object.map(str::to_owned), ..Filter::default() };
+    list_where(r, &filter, before, limit)
+}
+
+/// Rows before `before` that fit, newest first.
+pub fn list_where(
+    r: &mut Reader,
+    filter: &Filter,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<Entry>, StoreError> {
+    let Filter { object, actor, action, since, until } = filter.clone();
     Ok(each!(r.conn, c => {
         let mut query = t::audit.into_boxed().order(t::seq.desc()).limit(limit).select(Entry::as_select());
         if let Some(object) = object {
-            query = query.filter(t::object.eq(object.to_owned()));
+            query = query.filter(t::object.eq(object));
+        }
+        if let Some(actor) = actor {
+            query = query.filter(t::actor.eq(actor));
+        }
+        match action {
+            Some(begin) if begin.ends_with('.') => {
+                let plain = begin.replace(['%', '\\'], "");
+                query = query.filter(t::action.like(format!("{plain}%")));
+            }
+            Some(action) => query = query.filter(t::action.eq(action)),
+            None => {}
+        }
+        if let Some(since) = since {
+            query = query.filter(t::at.ge(since.0));
+        }
+        if let Some(until) = until {
+            query = query.filter(t::at.lt(until.0));
         }
         if let Some(before) = before {
             query = query.filter(t::seq.lt(before));

@@ -265,6 +265,32 @@ pub fn add_settings(tx: &mut Tx, name: &str, new: &NewSettings, actor: &str) -> 
     Ok(version)
 }
 
+/// A gateway holds settings of this version, which this database does not know (it was restored): the next document
+/// gets a higher number. True when that was news.
+pub fn adopt_version(tx: &mut Tx, name: &str, version: i64) -> Result<bool, StoreError> {
+    let changed = each!(tx.conn, c => diesel::update(
+        t::gateways.filter(t::name.eq(name)).filter(t::settings_newest.lt(version)),
+    )
+    .set((
+        t::settings_newest.eq(version),
+        t::settings_in_force.eq(version),
+        t::revision.eq(t::revision + 1),
+    ))
+    .execute(c))?;
+    Ok(changed > 0)
+}
+
+/// The newest version of each gateway's settings that there is a document of.
+pub fn newest_documents(r: &mut Reader) -> Result<Vec<(String, i64)>, StoreError> {
+    let mut all = Vec::new();
+    for gateway in list(r)? {
+        if let Some(newest) = settings(r, &gateway.name, None)? {
+            all.push((gateway.name, newest.version));
+        }
+    }
+    Ok(all)
+}
+
 /// Makes a version that there was the one that the gateway is to have; 0: none.
 pub fn want_settings(tx: &mut Tx, name: &str, version: i64) -> Result<(), StoreError> {
     let changed = each!(tx.conn, c => diesel::update(t::gateways.filter(t::name.eq(name)))
