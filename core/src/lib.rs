@@ -20,6 +20,7 @@ pub mod device;
 mod enrol;
 pub mod files;
 mod gateways;
+mod hiding;
 pub mod init;
 pub mod inside;
 pub mod keys;

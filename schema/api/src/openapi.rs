@@ -15,7 +15,8 @@ use utoipa::{
 };
 
 use crate::{
-    admins, alarms, audit, commands, devices, enrolment, gateways, groups, notifications, objects, problem,
+    admins, alarms, audit, captures, commands, devices, enrolment, gateways, groups, notifications, objects,
+    problem,
     routes::{self, Answer, Method, RouteSpec},
     sessions, settings, status, tokens, trees, why,
 };
@@ -55,6 +56,9 @@ use crate::{
     enrolment::EnrolmentAttempt,
     enrolment::UnenrolDevice,
     enrolment::DecideQuarantine,
+    captures::DeclareCompromised,
+    captures::Compromised,
+    captures::CompromisedDevice,
     gateways::Gateway,
     gateways::GatewaySettings,
     gateways::PutGatewaySettings,
