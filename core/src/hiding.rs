@@ -97,7 +97,7 @@ pub(crate) async fn look(inside: &Inside) -> Result<(), LookError> {
 fn text(name: &str, Suspicion { figures, usual, chance }: &Suspicion) -> String {
     format!(
         "{} of {} devices whose last session the gateway {name} carried have fallen silent, where {:.1} % would be usual (chance \
-         {chance:.0e}): it may be keeping them from the core, or its line to the outside is down. `device list --overdue` \
+         {chance:.0e}): it may be keeping them from the core, or its line to the outside is down. `device list --state overdue` \
          names them; if it may be in other hands, `gateway compromised {name}`.",
         figures.silent,
         figures.expected(),
