@@ -11,7 +11,7 @@ use std::{
 
 use actix::{Actor, Addr, Arbiter, ArbiterHandle};
 use postern_engine::{nonce::NonceKey, profiles::Profiles, transcript::Described};
-use postern_store::{Activity, Sealer, Store, notifications::Notification};
+use postern_store::{Activity, Sealer, Store, WriteError, notifications::Notification};
 use postern_wire::{
     route::RouteId,
     terms::{CommandId, EnrolmentId, UtcMillis},
@@ -23,7 +23,7 @@ use crate::{
     Announce, AuditActor, CancelError, Cancelled, CheckIn, CheckedIn, Clock, CommandWatch, EnrolError,
     Enrolled, InForce, NewEnrolment, NotificationFigures, Notifications, NotifyError, Order, Randomness,
     Refusal, RefusalCause, RetireError, Retired, Rules, Settings, Stats, SubmitError, Submitted,
-    WantedNotification,
+    WantedNotification, captures,
     counters::Counters,
     inspector::{Inspector, TooManyWatched, Watched},
     job::{Job, Ticket, Visit, Work},
@@ -252,6 +252,28 @@ impl Devices {
     ) -> Result<Retired, RetireError> {
         let ended = orders::retire::retire(&self.inner.shared, enrolment, actor, reason).await?;
         Ok(Retired { enrolment, cancelled: ended.tell(self) })
+    }
+
+    /// Goes once through what is still to be done for devices whose sessions a gateway in other hands carried; costs one
+    /// read where there is nothing. Gives how many devices were given work.
+    ///
+    /// # Errors
+    /// Where the database does not take it; what is open stays so.
+    pub async fn pursue_captures(&self) -> Result<usize, WriteError> {
+        let now = self.inner.shared.now();
+        let due = self.inner.shared.store.read(move |r| captures::is_due(r, now)).await;
+        if !due.unwrap_or(true) {
+            return Ok(0);
+        }
+        let pursued = captures::pursue(&self.inner.shared).await?;
+        for route in pursued.routes {
+            self.tell(route, Work::Changed);
+        }
+        let count = pursued.devices.len();
+        if count > 0 {
+            self.inner.shared.notices.queued(pursued.devices, true);
+        }
+        Ok(count)
     }
 
     /// An id for an enrolment that is about to be made: its certificate names it.

@@ -24,7 +24,7 @@ use std::{
 
 use postern_engine::gcm::presence::Presence;
 use postern_store::{
-    ReadError, Sealer, Store, WriteError, gateway_certificates as certificates, gateway_joins,
+    ReadError, Sealer, Store, WriteError, captures, gateway_certificates as certificates, gateway_joins,
     gateways::{self, ACTIVE, CONFIGURATION, JOINING, RETIRED},
 };
 use postern_wire::{link::Heartbeat, terms::UtcMillis};
@@ -186,8 +186,11 @@ impl Gcm {
 
     /// Who is to be dialed: members, and those whose join was granted, for they may have their certificates.
     async fn dialed(&self) -> Result<Vec<DialedGateway>, ReadError> {
-        let (rows, granted) =
-            self.parts().store.read(|r| Ok((gateways::list(r)?, gateway_joins::under_way(r)?))).await?;
+        let (rows, granted, cut_off) = self
+            .parts()
+            .store
+            .read(|r| Ok((gateways::list(r)?, gateway_joins::under_way(r)?, captures::names(r)?)))
+            .await?;
         let granted = |name: &str| {
             granted.iter().any(|join| join.gateway == name && join.state == gateway_joins::GRANTED)
         };
@@ -199,6 +202,8 @@ impl Gcm {
             _ => false,
         };
         let target = |row: gateways::Gateway| DialedGateway { name: row.name, address: row.address };
+        // One that is in other hands never is, whatever its row says.
+        let is_dialed = |row: &gateways::Gateway| is_dialed(row) && !cut_off.contains(&row.name);
         Ok(rows.into_iter().filter(is_dialed).map(target).collect())
     }
 

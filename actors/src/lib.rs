@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod abilities;
+mod captures;
 mod counters;
 mod device;
 mod devices;

@@ -6,7 +6,7 @@
 //! transaction. Refusals are RFC 9457 problems.
 //!
 //! - `guard` is the middleware; `auth` knows tokens; `write` is the transaction of a change.
-//! - `alarms`, `devices`, `enrolment`, `commands`, `groups`, `gateways`, `admins`, `tokens`, `audit`, `settings`, `status`, `why`: one resource each.
+//! - `alarms`, `captures`, `devices`, `enrolment`, `commands`, `groups`, `gateways`, `admins`, `tokens`, `audit`, `settings`, `status`, `why`: one resource each.
 
 mod admins;
 mod alarms;
@@ -14,6 +14,7 @@ mod answer;
 mod audit;
 pub(crate) mod auth;
 mod bootstrap;
+mod captures;
 mod commands;
 mod devices;
 mod enrolment;

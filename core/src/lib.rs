@@ -25,6 +25,7 @@ pub mod doctor;
 mod enrol;
 pub mod files;
 mod gateways;
+mod hiding;
 pub mod init;
 pub mod inside;
 pub mod keys;

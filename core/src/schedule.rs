@@ -47,6 +47,16 @@ impl Eye {
         schedules::count_overdue(r, rule)
     }
 
+    /// Each gateway's devices that came or fell silent within a window, and the grace that they have, in milliseconds.
+    pub(crate) fn by_gateway(
+        &self,
+        r: &mut Reader,
+        window_ms: i64,
+    ) -> Result<(Vec<schedules::OfGateway>, i64), StoreError> {
+        let everything = self.everything(r)?;
+        Ok((schedules::by_gateway(r, everything.overdue(self.now), window_ms)?, everything.grace_ms))
+    }
+
     /// A page of those that are.
     pub(crate) fn overdue(
         &self,

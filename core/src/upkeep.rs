@@ -9,7 +9,7 @@ use postern_store::{
 };
 use postern_wire::terms::UtcMillis;
 
-use crate::{admin::certificates, ca::DAY_MS, inside::Inside, logs, schedule::Eye, settings};
+use crate::{admin::certificates, ca::DAY_MS, hiding, inside::Inside, logs, schedule::Eye, settings};
 
 /// How often last uses are written.
 const USES: Duration = Duration::from_secs(30);
@@ -21,6 +21,10 @@ const OVERDUE: Duration = Duration::from_secs(60);
 const RECORDINGS_MS: i64 = 30 * DAY_MS;
 /// How often is looked for what changes by itself.
 const LOOK: Duration = Duration::from_secs(5);
+/// How often it is looked whether a gateway keeps devices from the core.
+const HIDING: Duration = Duration::from_secs(300);
+/// How often what follows from a gateway in other hands goes on.
+const CAPTURES: Duration = Duration::from_secs(5);
 /// Rows that one purge takes away in a transaction: few enough that nobody waits for them.
 const PURGED: i64 = 500;
 
@@ -30,6 +34,8 @@ pub(crate) async fn keep_up(inside: Arc<Inside>) {
     let mut purge = tokio::time::interval(PURGE);
     let mut overdue = tokio::time::interval(OVERDUE);
     let mut look = tokio::time::interval(LOOK);
+    let mut hiding = tokio::time::interval(HIDING);
+    let mut captures = tokio::time::interval(CAPTURES);
     loop {
         let done = tokio::select! {
             _ = uses.tick() => write_uses(&inside).await,
@@ -39,6 +45,13 @@ pub(crate) async fn keep_up(inside: Arc<Inside>) {
                 count_overdue(&inside).await;
                 Ok(())
             }
+            _ = hiding.tick() => {
+                if let Err(error) = hiding::look(&inside).await {
+                    tracing::warn!(%error, "it was not looked for hidden devices");
+                }
+                Ok(())
+            }
+            _ = captures.tick() => pursue_captures(&inside).await,
         };
         inside.supervisors.told("upkeep", inside.now(), &done);
         if let Err(error) = done {
@@ -147,6 +160,19 @@ async fn adopt(inside: &Inside) -> Result<(), WriteError> {
             Ok(())
         })
         .await
+}
+
+/// Goes on with what follows from gateways in other hands.
+async fn pursue_captures(inside: &Inside) -> Result<(), WriteError> {
+    let Some(active) = inside.active.load_full() else { return Ok(()) };
+    let given = active.devices.pursue_captures().await?;
+    if given > 0 {
+        tracing::info!(
+            devices = given,
+            "devices of a gateway in other hands were given new secrets or readings"
+        );
+    }
+    Ok(())
 }
 
 /// Writes the tokens' last uses.

@@ -5,6 +5,7 @@ pub mod alarm;
 pub mod audit;
 pub mod bootstrap;
 pub mod command;
+pub mod compromised;
 pub mod conformance;
 pub mod device;
 pub mod enrolment;

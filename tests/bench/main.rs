@@ -9,6 +9,7 @@ mod echo;
 mod gateways;
 mod libwbxml;
 mod load;
+mod refusals;
 mod scale;
 mod sessions;
 mod site;
@@ -55,6 +56,8 @@ enum Section {
     Scale,
     /// Eight gateways: lists to the last acknowledgement, and the loss of one.
     Gateways,
+    /// A flood of connections: what refusing costs, and what it costs those who are served.
+    Refusals,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -86,6 +89,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted(Section::Gateways) {
         section("Eight gateways", gateways::run(arguments.quick))?;
+    }
+    if wanted(Section::Refusals) {
+        section("Connections refused", refusals::run(arguments.quick))?;
     }
     Ok(())
 }

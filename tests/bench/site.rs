@@ -287,6 +287,14 @@ impl Site {
         Ok((self.core.as_ref().context("no core")?.id(), self.gateway.as_ref().context("no gateway")?.id()))
     }
 
+    /// Process id of the gateway.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub(crate) fn gateway_pid(&self) -> anyhow::Result<u32> {
+        Ok(self.gateway.as_ref().context("no gateway")?.id())
+    }
+
     /// CPU time of core, gateway, and the database's processes so far.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod binaries;
+pub mod captured;
 pub mod ctl;
 pub mod device;
 pub mod dm_client;

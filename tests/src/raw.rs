@@ -174,7 +174,7 @@ pub fn plain_get(address: SocketAddr, path: &str) -> io::Result<Response> {
     read_response(&mut tcp)
 }
 
-fn read_response(stream: &mut impl io::Read) -> io::Result<Response> {
+pub(crate) fn read_response(stream: &mut impl io::Read) -> io::Result<Response> {
     let mut reader = Reader { stream, held: Vec::new() };
     loop {
         let head = reader.until(b"\r\n\r\n")?;

@@ -140,9 +140,15 @@ impl Site {
         self.path("state/gateways").join(name)
     }
 
+    /// The gateway's configuration file.
+    #[must_use]
+    pub fn gateway_config(&self) -> PathBuf {
+        self.path("state/gateways").join(GATEWAY).join("gateway.toml")
+    }
+
     /// Starts the gateway.
     pub fn start_gateway(&mut self) {
-        let config = self.path("state/gateways").join(GATEWAY).join("gateway.toml");
+        let config = self.gateway_config();
         let mut command = Command::new(binaries::path("postern-gateway"));
         command.arg("run").arg("--config").arg(config).envs(self.environment.gateway.clone());
         self.gateway = Some(Process::start("gateway", &mut command, &self.path("gateway.log")));

@@ -25,6 +25,9 @@ pub struct Account {
     pub auth: AuthType,
     /// User and password hash, for `basic`, `md5` and `hmac`.
     pub credential: Option<Credential>,
+    /// The credential that the device is being told in place of that one: it takes its place with the first session
+    /// that proves it ([`crate::effect::Effect::CredentialTurned`]); until then both count.
+    pub next: Option<Credential>,
     /// Our own credentials towards the device, if it wants any.
     pub server: Option<ServerAccount>,
     /// The weakest proof that is still accepted; it only rises.
@@ -135,6 +138,8 @@ pub enum Signature {
     Absent,
     /// By the enrolment's key, over these octets, fresh, and not seen before.
     Valid,
+    /// The very signature and octets that came a moment ago: worth the stored reply to them, and nothing new.
+    Repeated,
     /// There was one and it did not hold.
     Invalid,
 }

@@ -157,6 +157,11 @@ pub enum Effect {
     },
     /// DevInfo differs from what is stored.
     DeviceInfo(DeviceInfo),
+    /// The device proved its new credential ([`crate::account::Account::next`]): the old one is void.
+    CredentialTurned {
+        /// When.
+        at: UtcMillis,
+    },
     /// A session proved itself over the default nonce: the trigger that allowed it is used up.
     Resynchronised {
         /// When.
@@ -193,6 +198,7 @@ impl Effect {
             Self::CommandSent { .. }
             | Self::CommandMoved { .. }
             | Self::ProofClassRose { .. }
+            | Self::CredentialTurned { .. }
             | Self::Resynchronised { .. } => true,
             Self::AlertReceived { code, .. } => *code == 1226,
             Self::ProbeSent { .. }

@@ -10,6 +10,7 @@ pub mod destructive;
 pub mod effect;
 pub mod enrolment;
 pub mod gcm;
+pub mod hiding;
 pub mod mask;
 pub mod nonce;
 pub mod notification;

@@ -3,6 +3,7 @@
 //! Follows docs/ARCHITECTURE.md "Operations". An operation is what an admin or a supervisor wants of a device;
 //! its planner knows the device's dialect and quirks and gives commands.
 
+pub mod account;
 pub mod identity;
 pub mod inventory;
 pub mod policy;
@@ -67,6 +68,7 @@ pub fn planner(kind: OperationKind) -> Option<&'static dyn Planner> {
         OperationKind::Policy => Some(&policy::Policy),
         OperationKind::Inventory => Some(&inventory::Inventory),
         OperationKind::Certificate => Some(&identity::Identity),
+        OperationKind::Account => Some(&account::Account),
         OperationKind::Wipe | OperationKind::Lock | OperationKind::Recovery | OperationKind::Software => None,
     }
 }
@@ -200,6 +202,7 @@ pub fn coalesce(queue: &Queue, kind: OperationKind, plan: Plan) -> Coalesced {
         OperationKind::Raw | OperationKind::Wipe => false,
         OperationKind::Lock
         | OperationKind::Certificate
+        | OperationKind::Account
         | OperationKind::Policy
         | OperationKind::Recovery
         | OperationKind::Software

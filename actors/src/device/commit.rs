@@ -11,6 +11,7 @@ use postern_store::{
     StoreError, Tx, WriteError,
     alarms::{self, Severity},
     commands::{self, Finish, Sending, Step},
+    credentials,
     enrolments::{self, Seen},
     facts::{self, Fact},
     refusals::Refusal as RefusalRow,
@@ -62,6 +63,8 @@ enum Write {
     Results(Vec<ResultRow>),
     Proof(ProofClass),
     Resynchronised,
+    /// It proved its new credentials.
+    Turned,
     Facts(Vec<Fact>),
     /// The first session: who proved itself has been seen.
     Seen(ProofClass),
@@ -213,6 +216,7 @@ impl Commit {
             }
             Effect::ProofClassRose { class } => self.steps.push(Write::Proof(class)),
             Effect::Resynchronised { .. } => self.steps.push(Write::Resynchronised),
+            Effect::CredentialTurned { .. } => self.steps.push(Write::Turned),
             Effect::AlertReceived { code, items, at, .. } => {
                 self.steps.push(Write::Facts(alert_facts(self.enrolment, code, &items, at)));
                 if let Some(item) = items.iter().find(|item| code == 1226 && leaving::leaves(&item.type_)) {
@@ -277,6 +281,7 @@ impl Commit {
                 Write::Results(rows) => results::insert(tx, rows)?,
                 Write::Proof(class) => enrolments::authenticated(tx, self.enrolment, *class)?,
                 Write::Resynchronised => enrolments::expect_resync(tx, self.enrolment, None)?,
+                Write::Turned => credentials::turn(tx, self.enrolment)?,
                 Write::Facts(rows) => {
                     facts::set(tx, rows)?;
                 }
@@ -472,6 +477,7 @@ pub(crate) fn defer(live: &mut Live, shared: &Arc<Shared>, effect: Effect, reque
         | Effect::CommandSent { .. }
         | Effect::CommandMoved { .. }
         | Effect::ProofClassRose { .. }
+        | Effect::CredentialTurned { .. }
         | Effect::Resynchronised { .. } => {}
     }
 }

@@ -8,6 +8,7 @@ use std::{
 use postern_engine::{
     account::{Account, Credential, Quirks, ServerAccount, ServerScheme},
     effect::{CloseReason, Effect},
+    operations::account,
     queue::{PendingCommand, Queue},
     session::Session,
 };
@@ -20,7 +21,7 @@ use postern_store::{
 use postern_wire::{
     auth,
     route::RouteId,
-    terms::{AuthType, CommandState, EnrolmentId, EnrolmentState},
+    terms::{AuthType, CommandState, EnrolmentId, EnrolmentState, OperationKind},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -87,10 +88,26 @@ impl Rows {
         read.await.map_err(|cause| shared.unread(&cause))
     }
 
-    fn into_queue(commands: Vec<Command>, shared: &Shared) -> Queue {
+    /// The queue; a command that tells a new secret gets it here. While the core is held, what destroys stays behind.
+    fn into_queue(self, shared: &Shared) -> Queue {
+        let next = match self.commands.iter().any(|row| row.kind == OperationKind::Account) {
+            true => next_credentials(shared, &self.enrolment),
+            false => None,
+        };
+        let secret = next.and_then(|next| next.password);
         let held = shared.held.load(Ordering::Relaxed);
-        let may_leave = commands.iter().filter(|row| !held || !postern_store::held::waits(row));
+        let may_leave = self.commands.iter().filter(|row| !held || !postern_store::held::waits(row));
         let pending = may_leave.filter_map(|row| match pending(row) {
+            Ok(command) if command.kind == OperationKind::Account => match &secret {
+                Some(secret) => {
+                    let body = account::with_secret(command.body, secret.expose_secret());
+                    Some(PendingCommand { body, ..command })
+                }
+                None => {
+                    tracing::error!(command = %row.id, "there is no new secret to be told, so nothing is sent");
+                    None
+                }
+            },
             Ok(command) => Some(command),
             Err(cause) => {
                 tracing::error!(command = %row.id, %cause, "a command's row is damaged and is not sent");
@@ -133,24 +150,25 @@ impl Live {
         route: RouteId,
         remembered: Remembered,
     ) -> Result<Box<Self>, Refusal> {
-        let Some(Rows { enrolment, commands }) = Rows::read(shared, route).await? else {
+        let Some(rows) = Rows::read(shared, route).await? else {
             return Err(Refusal::new(RefusalCause::UnknownRoute, "no enrolment has this route"));
         };
+        let enrolment = &rows.enrolment;
         let id = enrolment.id;
         let whose = |refusal: Refusal| Refusal { enrolment: Some(id), ..refusal };
         if enrolment.state == EnrolmentState::Retired {
             return Err(whose(Refusal::new(RefusalCause::Retired, "the enrolment is retired")));
         }
-        let account = account(shared, &enrolment, remembered).map_err(whose)?;
+        let account = account_of(shared, enrolment, remembered).map_err(whose)?;
         Ok(Box::new(Self {
             enrolment: id,
             auth: enrolment.auth,
             fingerprint: enrolment.certificate_fingerprint,
             next: None,
-            managed: is_settled(&enrolment),
-            settings_epoch: compared(&enrolment),
+            managed: is_settled(enrolment),
+            settings_epoch: compared(enrolment),
             session: Session::open(account, shared.standing.session(&shared.settings.session)),
-            queue: Rows::into_queue(commands, shared),
+            queue: rows.into_queue(shared),
             stale: false,
             window: Window::new(remembered.signed_s, shared.started),
             info: remembered.info,
@@ -160,18 +178,19 @@ impl Live {
 
     /// Reads the rows again after they changed: the session goes on with the new queue.
     pub(crate) async fn refresh(&mut self, shared: &Shared, route: RouteId) -> Result<(), Refusal> {
-        let Some(Rows { enrolment, commands }) = Rows::read(shared, route).await? else {
+        let Some(rows) = Rows::read(shared, route).await? else {
             return Err(Refusal::new(RefusalCause::UnknownRoute, "the enrolment has another route now"));
         };
+        let enrolment = &rows.enrolment;
         if enrolment.state == EnrolmentState::Retired {
             return Err(Refusal::new(RefusalCause::Retired, "the enrolment is retired"));
         }
         let remembered = self.remember();
-        self.session.set_account(account(shared, &enrolment, remembered)?);
+        self.session.set_account(account_of(shared, enrolment, remembered)?);
         self.fingerprint = enrolment.certificate_fingerprint;
-        self.settings_epoch = compared(&enrolment);
-        self.managed = is_settled(&enrolment);
-        self.queue = Rows::into_queue(commands, shared);
+        self.settings_epoch = compared(enrolment);
+        self.managed = is_settled(enrolment);
+        self.queue = rows.into_queue(shared);
         self.stale = false;
         Ok(())
     }
@@ -234,7 +253,23 @@ fn compared(row: &Enrolment) -> i64 {
     if row.state == EnrolmentState::Quarantined { i64::MAX } else { row.settings_epoch }
 }
 
-fn account(shared: &Shared, row: &Enrolment, remembered: Remembered) -> Result<Account, Refusal> {
+/// What the device is being told in place of its credentials, where that can be opened.
+fn next_credentials(shared: &Shared, row: &Enrolment) -> Option<Credentials> {
+    match Credentials::open(&shared.sealer, row.id, row.next_credentials.as_ref()?) {
+        Ok(next) => Some(next),
+        Err(cause) => {
+            tracing::error!(device = %row.id, %cause, "the new credentials cannot be opened");
+            None
+        }
+    }
+}
+
+fn credential(user: String, password: &SecretString) -> Credential {
+    let hash = SecretString::from(auth::user_password_hash(&user, password.expose_secret()));
+    Credential { user, hash }
+}
+
+fn account_of(shared: &Shared, row: &Enrolment, remembered: Remembered) -> Result<Account, Refusal> {
     let Credentials { user, password, server_id, server_password } = match &row.credentials {
         None => Credentials::default(),
         Some(sealed) => Credentials::open(&shared.sealer, row.id, sealed).map_err(|cause| {
@@ -256,16 +291,16 @@ fn account(shared: &Shared, row: &Enrolment, remembered: Remembered) -> Result<A
         scheme,
         nonce: row.server_nonce.clone().unwrap_or_default(),
     });
-    let credential = password.map(|password| {
-        let hash = SecretString::from(auth::user_password_hash(&user, password.expose_secret()));
-        Credential { user, hash }
-    });
+    let next = next_credentials(shared, row)
+        .and_then(|next| next.password.map(|password| credential(next.user, &password)));
+    let credential = password.map(|password| credential(user, &password));
     Ok(Account {
         enrolment: row.id,
         state: row.state,
         device_id: row.device_id.clone(),
         auth: row.auth,
         credential,
+        next,
         server,
         floor: row.proof_floor,
         dialect: row.dialect,

@@ -50,14 +50,14 @@ impl Window {
         u32::try_from(self.newest_s).unwrap_or(0)
     }
 
-    /// Takes a signature that verified.
+    /// Takes a signature that verified, and tells whether it is the same message again.
     fn take(
         &mut self,
         facts: &SignatureFacts,
         body: &[u8],
         now: UtcMillis,
         window_ms: i64,
-    ) -> Result<(), &'static str> {
+    ) -> Result<Signature, &'static str> {
         let created_s = facts.created.0.div_euclid(1000);
         let off = now.since(facts.created);
         if off.abs() > window_ms {
@@ -73,14 +73,14 @@ impl Window {
         let body: [u8; 8] = digest[..8].try_into().expect("8 of 32 octets");
         if let Some(used) = self.used.iter().find(|used| used.nonce == facts.nonce) {
             let repeat = used.body == body && now.since(used.at) <= REPEAT_MS;
-            return if repeat { Ok(()) } else { Err("its nonce was used before") };
+            return if repeat { Ok(Signature::Repeated) } else { Err("its nonce was used before") };
         }
         if self.used.len() >= NONCES {
             return Err("too many signatures in the window");
         }
         self.used.push_back(Used { nonce: facts.nonce, body, at: now });
         self.newest_s = self.newest_s.max(created_s);
-        Ok(())
+        Ok(Signature::Valid)
     }
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn peer(live: &mut Live, shared: &Shared, request: &CheckIn, now: Utc
         SignatureVerdict::Absent => Signature::Absent,
         SignatureVerdict::Invalid(_) => Signature::Invalid,
         SignatureVerdict::Verified(facts) => match judge(live, shared, facts, &request.body, now) {
-            Ok(()) => Signature::Valid,
+            Ok(verdict) => verdict,
             Err(cause) => {
                 tracing::info!(device = %live.enrolment, cause, "message signature refused");
                 Signature::Invalid
@@ -101,7 +101,9 @@ pub(crate) fn peer(live: &mut Live, shared: &Shared, request: &CheckIn, now: Utc
     let certificate = certificate.as_ref().map(|certificate| PeerCertificate {
         fingerprint: certificate.fingerprint,
         names_enrolment: certificate.enrolment == Some(live.enrolment)
-            && (live.fingerprint.is_none_or(|enrolled| enrolled == certificate.fingerprint)
+            // Its chain was proved to the gateway alone: only the enrolled certificate counts, or the one that is to take its
+            // place, never one like it.
+            && (live.fingerprint == Some(certificate.fingerprint)
                 || live.next == Some(certificate.fingerprint)),
     });
     let source = source.map_or_else(String::new, |address| address.to_string());
@@ -125,7 +127,7 @@ fn judge(
     facts: &SignatureFacts,
     body: &[u8],
     now: UtcMillis,
-) -> Result<(), &'static str> {
+) -> Result<Signature, &'static str> {
     if facts.key_id != live.enrolment {
         return Err("its keyid names another enrolment");
     }
@@ -154,11 +156,11 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_counts_once_unless_the_message_is_repeated_soon() {
+    fn a_signature_counts_once_and_a_message_that_is_repeated_soon_is_told_apart() {
         let mut window = Window::new(0, UtcMillis(1_000_000));
         let at = |s: i64| UtcMillis(s * 1000);
-        assert_eq!(window.take(&signed(1, 1010), b"one", at(1010), WINDOW_MS), Ok(()));
-        assert_eq!(window.take(&signed(1, 1010), b"one", at(1020), WINDOW_MS), Ok(()));
+        assert_eq!(window.take(&signed(1, 1010), b"one", at(1010), WINDOW_MS), Ok(Signature::Valid));
+        assert_eq!(window.take(&signed(1, 1010), b"one", at(1020), WINDOW_MS), Ok(Signature::Repeated));
         assert!(window.take(&signed(1, 1010), b"two", at(1020), WINDOW_MS).is_err());
         assert!(window.take(&signed(1, 1010), b"one", at(1200), WINDOW_MS).is_err());
     }
@@ -170,7 +172,7 @@ mod tests {
         assert!(window.take(&signed(1, 1_650), b"", now, WINDOW_MS).is_err());
         assert!(window.take(&signed(2, 2_301), b"", now, WINDOW_MS).is_err());
         assert!(window.take(&signed(3, 1_950), b"", now, WINDOW_MS).is_err());
-        assert_eq!(window.take(&signed(4, 1_951), b"", now, WINDOW_MS), Ok(()));
+        assert_eq!(window.take(&signed(4, 1_951), b"", now, WINDOW_MS), Ok(Signature::Valid));
         assert_eq!(window.newest_s(), 1_951);
     }
 
@@ -179,7 +181,7 @@ mod tests {
         let started = UtcMillis(2_000_500);
         let mut window = Window::new(0, started);
         assert!(window.take(&signed(1, 1_999), b"", started, WINDOW_MS).is_err());
-        assert_eq!(window.take(&signed(2, 2_000), b"", started, WINDOW_MS), Ok(()));
+        assert_eq!(window.take(&signed(2, 2_000), b"", started, WINDOW_MS), Ok(Signature::Valid));
     }
 
     #[test]

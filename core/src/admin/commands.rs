@@ -14,7 +14,8 @@ use postern_api::{
     problem::Slug,
 };
 use postern_store::{
-    Reader, Sealer, StoreError, commands, enrolments, notifications::Step, operations, results, timeline,
+    Reader, Sealer, StoreError, captures, commands, enrolments, notifications::Step, operations, results,
+    timeline,
 };
 use postern_wire::{
     syncml::Data,
@@ -322,10 +323,15 @@ async fn shown(inside: &Inside, id: CommandId) -> Result<Command, Refused> {
         .read(move |r| {
             let Some(row) = commands::find(r, id)? else { return Ok(None) };
             let told = told_meanwhile(r, &row)?;
-            Ok(Some((row, results::of(r, id)?, timeline::of(r, id)?, told)))
+            let results = results::of(r, id)?;
+            let doubtful = match results.first() {
+                Some(first) => captures::doubt(r, row.enrolment, first.proof, first.at)?,
+                None => None,
+            };
+            Ok(Some((row, results, doubtful, timeline::of(r, id)?, told)))
         })
         .await?;
-    let (row, results, timeline, told) = found.ok_or_else(|| Refused::not_found("command", id))?;
+    let (row, results, doubtful, timeline, told) = found.ok_or_else(|| Refused::not_found("command", id))?;
     Ok(Command {
         summary: summary(&row),
         items: items(&row),
@@ -334,6 +340,7 @@ async fn shown(inside: &Inside, id: CommandId) -> Result<Command, Refused> {
         redelivery: row.redelivery,
         deadline: row.deadline.map(Time),
         proof_class: row.proof,
+        doubtful,
         results: results.into_iter().map(|item| result(&inside.sealer, item)).collect::<Result<_, _>>()?,
         timeline: with_notifications(timeline, told),
     })

@@ -18,9 +18,10 @@ use postern_api::{
     },
 };
 use postern_store::{
-    Reader, StoreError,
+    Reader, StoreError, captures,
     gateways::{self as rows, JOINING, RETIRED},
 };
+use postern_wire::link::RefusalReason;
 use serde::Deserialize;
 
 use super::{
@@ -34,6 +35,8 @@ pub(super) use defaults::{put_defaults, show_defaults as defaults, stop_roll_out
 pub(super) use members::{add, certificates, import, renew, retire};
 pub(super) use settings::{put_settings, roll_back, show_settings as settings, versions};
 
+/// The state of a gateway that is in other hands.
+const COMPROMISED: &str = "compromised";
 /// The longest that somebody may wait for acknowledgements, milliseconds.
 const WAIT_MS: u64 = 30_000;
 
@@ -53,7 +56,7 @@ pub(super) async fn all(inside: &Inside) -> Result<Vec<Gateway>, Refused> {
 }
 
 async fn every(inside: &Inside) -> Result<Vec<Gateway>, Refused> {
-    let rows = inside
+    let (rows, cut_off) = inside
         .store
         .read(|r| {
             let mut all = Vec::new();
@@ -61,7 +64,7 @@ async fn every(inside: &Inside) -> Result<Vec<Gateway>, Refused> {
                 let fallen = fallen(r, &row)?;
                 all.push((row, fallen));
             }
-            Ok(all)
+            Ok((all, captures::names(r)?))
         })
         .await?;
     let active = inside.active.load_full();
@@ -73,6 +76,7 @@ async fn every(inside: &Inside) -> Result<Vec<Gateway>, Refused> {
             let link = links.iter().find(|link| link.name == row.name);
             let beat = inside.beat(&row.name);
             let state = match (row.state.as_str(), link) {
+                _ if cut_off.contains(&row.name) => COMPROMISED,
                 (RETIRED, _) => RETIRED,
                 (_, Some(link)) if link.watching => "connected",
                 (JOINING, _) => JOINING,
@@ -87,7 +91,7 @@ async fn every(inside: &Inside) -> Result<Vec<Gateway>, Refused> {
                 state: state.to_owned(),
                 since: link.and_then(|link| link.last_hello).filter(|_| state == "connected").map(Time),
                 error: match state {
-                    RETIRED => row.ended_because.clone(),
+                    RETIRED | COMPROMISED => row.ended_because.clone(),
                     _ => link.and_then(|link| link.last_error.clone()),
                 },
                 version: link.and_then(|link| link.version.clone()),
@@ -151,6 +155,14 @@ pub(super) fn heartbeat(beat: GatewayBeat) -> GatewayHeartbeat {
         not_after: Time(known.not_after),
         managed: known.managed,
     };
+    let is_limit =
+        |reason: &str| RefusalReason::ALL.iter().any(|known| known.as_str() == reason && known.is_limit());
+    let limits_hit = told
+        .refusals
+        .iter()
+        .filter(|(reason, _)| is_limit(reason))
+        .map(|(reason, count)| (reason.clone(), *count))
+        .collect();
     GatewayHeartbeat {
         at: Time(beat.at),
         clock_skew_ms: beat.skew_ms,
@@ -161,9 +173,12 @@ pub(super) fn heartbeat(beat: GatewayBeat) -> GatewayHeartbeat {
         certificates: told.certificates.into_iter().map(in_use).collect(),
         troubles: told.troubles,
         connections: told.connections,
+        sessions: told.sessions,
+        listeners: told.listeners,
         in_flight: told.in_flight,
         requests: told.relayed,
         refusals: told.refusals,
+        limits_hit,
         resident_octets: told.rss,
         certificate_not_after: Some(Time(told.device_certificate_not_after)),
     }

@@ -14,8 +14,8 @@ use postern_api::{
 };
 
 use super::{
-    admins, alarms, answer, audit, bootstrap, commands, devices, enrolment, gateways, groups, guard,
-    notifications, objects, problem::Refused, quirks, recordings, server, sessions, settings, status,
+    admins, alarms, answer, audit, bootstrap, captures, commands, devices, enrolment, gateways, groups,
+    guard, notifications, objects, problem::Refused, quirks, recordings, server, sessions, settings, status,
     support, tokens, trees, why,
 };
 use crate::inside::Inside;
@@ -138,6 +138,9 @@ fn handlers(table: &mut Table) {
     table.on("gateways.list", gateways::list);
     table.on("gateways.add", gateways::add);
     table.on("gateways.show", gateways::show);
+    table.on("gateways.compromise", captures::declare);
+    table.on("gateways.compromised", captures::show);
+    table.on("gateways.compromised_devices", captures::devices);
     table.on("gateways.settings", gateways::settings);
     table.on("gateways.put_settings", gateways::put_settings);
     table.on("gateways.settings_versions", gateways::versions);

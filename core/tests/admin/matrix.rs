@@ -86,6 +86,9 @@ settings.update_device      -    -    x    -    -    -
 gateways.list               -    -    x    -    x    x
 gateways.add                -    -    -    -    x    -
 gateways.show               -    -    x    -    x    x
+gateways.compromise         -    -    -    -    x    -
+gateways.compromised        -    -    x    -    x    x
+gateways.compromised_devices -   -    x    -    x    x
 gateways.settings           -    -    x    -    x    x
 gateways.put_settings       -    -    -    -    x    -
 gateways.settings_versions  -    -    x    -    x    x

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use postern_api::gateways::{Gateway, GatewayLists};
 use serde_json::json;
 
+use super::compromised;
 use crate::{
     client::Client,
     failure::{Exit, Failure},
@@ -34,6 +35,9 @@ pub enum Action {
         #[command(subcommand)]
         action: members::CertificateAction,
     },
+    /// Cut off a gateway that is in other hands, and renew what it may have learnt or changed; with `--status`, show how
+    /// far that has come.
+    Compromised(compromised::Declare),
     /// The settings documents that gateways are to have.
     Settings {
         /// What to do.
@@ -62,6 +66,7 @@ impl Action {
             }
             Self::Add(add) => add.run(client, output).await?,
             Self::Retire(retire) => retire.run(client, output).await?,
+            Self::Compromised(declare) => declare.run(client, output).await?,
             Self::Certificate { action } => action.run(client, output).await?,
             Self::Settings { action } => return action.run(client, output).await,
             Self::Lists { wait } => {
@@ -140,6 +145,8 @@ fn shown(gateway: &Gateway) -> String {
         ),
         ("listens at", or_empty(beat.map(|beat| beat.listening.join(", ")))),
         ("connections", or_empty(beat.map(|beat| beat.connections))),
+        ("sessions", or_empty(beat.map(|beat| beat.sessions))),
+        ("listening devices", or_empty(beat.map(|beat| beat.listeners))),
         ("requests", or_empty(beat.map(|beat| format!("{} ({} in flight)", beat.requests, beat.in_flight)))),
         ("resident", or_empty(beat.map(|beat| format!("{} KiB", beat.resident_octets / 1024)))),
         ("certificate until", or_empty(beat.and_then(|beat| beat.certificate_not_after).map(time::short))),
@@ -171,8 +178,11 @@ fn shown(gateway: &Gateway) -> String {
         text = format!("{text}\n\n{}", output::table(["WRONG THERE"], rows));
     }
     if let Some(beat) = beat.filter(|beat| !beat.refusals.is_empty()) {
-        let rows = beat.refusals.iter().map(|(reason, count)| [reason.clone(), count.to_string()]);
-        text = format!("{text}\n\n{}", output::table(["REFUSED BECAUSE", "TIMES"], rows));
+        let rows = beat.refusals.iter().map(|(reason, count)| {
+            let limit = if beat.limits_hit.contains_key(reason) { "limit" } else { "" };
+            [reason.clone(), count.to_string(), limit.to_owned()]
+        });
+        text = format!("{text}\n\n{}", output::table(["REFUSED BECAUSE", "TIMES", ""], rows));
     }
     text
 }

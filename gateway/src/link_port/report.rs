@@ -89,6 +89,8 @@ fn state(shared: &Shared, core: &Core) -> Heartbeat {
         clock: (shared.clock)(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         connections: shared.counters.connections() as u64,
+        sessions: shared.counters.handshakes.get(),
+        listeners: shared.listeners.count() as u64,
         in_flight: shared.counters.messages_in_flight() as u64,
         relayed: shared.counters.messages_relayed(),
         refusals: shared.counters.refusals(),

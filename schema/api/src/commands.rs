@@ -151,6 +151,9 @@ pub struct Command {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::ProofClass>)]
     pub proof_class: Option<ProofClass>,
+    /// The gateway in other hands that carried the answer and may have changed it; gone once the device was read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubtful: Option<String>,
     /// What the device sent back.
     pub results: Vec<CommandResult>,
     /// Everything that happened to it, oldest first.

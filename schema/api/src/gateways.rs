@@ -12,7 +12,8 @@ pub struct Gateway {
     pub name: String,
     /// Where the core dials it.
     pub address: String,
-    /// `connected`, `connecting`, `unreachable`, `joining`, `retired`, or `standby` (this core is not the active one).
+    /// `connected`, `connecting`, `unreachable`, `joining`, `retired`, `compromised` (it is in other hands and never dialed
+    /// again), or `standby` (this core is not the active one).
     pub state: String,
     /// `configuration`: it stands in the core's file; `joined`: it came with a bundle.
     #[serde(default)]
@@ -82,12 +83,21 @@ pub struct GatewayHeartbeat {
     pub troubles: Vec<String>,
     /// Device connections open.
     pub connections: u64,
+    /// TLS sessions that devices opened since it started.
+    #[serde(default)]
+    pub sessions: u64,
+    /// Devices that listen for a notification.
+    #[serde(default)]
+    pub listeners: u64,
     /// Requests being relayed.
     pub in_flight: u64,
     /// Requests relayed since it started.
     pub requests: u64,
     /// Refusals since it started, by reason.
     pub refusals: std::collections::BTreeMap<String, u64>,
+    /// Of these, limits that were hit: rates, sizes, times and places.
+    #[serde(default)]
+    pub limits_hit: std::collections::BTreeMap<String, u64>,
     /// Resident memory in octets.
     pub resident_octets: u64,
     /// When its device-side certificate expires.

@@ -15,8 +15,8 @@ use utoipa::{
 };
 
 use crate::{
-    admins, alarms, audit, commands, devices, enrolment, gateways, groups, notifications, objects, problem,
-    quirks,
+    admins, alarms, audit, captures, commands, devices, enrolment, gateways, groups, notifications, objects,
+    problem, quirks,
     routes::{self, Answer, Method, RouteSpec},
     server, sessions, settings, status, tokens, trees, why,
 };
@@ -65,6 +65,9 @@ use crate::{
     enrolment::EnrolmentAttempt,
     enrolment::UnenrolDevice,
     enrolment::DecideQuarantine,
+    captures::DeclareCompromised,
+    captures::Compromised,
+    captures::CompromisedDevice,
     gateways::Gateway,
     gateways::GatewaySettings,
     gateways::PutGatewaySettings,

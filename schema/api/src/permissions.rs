@@ -70,6 +70,8 @@ permissions! {
     GatewaysRead = "gateways.read",
     /// Change gateways' settings.
     GatewaysWrite = "gateways.write",
+    /// Declare that a gateway is in other hands: it is never dialed again, and its devices' secrets are renewed.
+    GatewaysCompromise = "gateways.compromise",
     /// See admins, their roles and tokens (never a token's text).
     AdminsRead = "admins.read",
     /// Make and revoke tokens for any admin.
@@ -145,6 +147,7 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::SignedIn,
             P::GatewaysRead,
             P::GatewaysWrite,
+            P::GatewaysCompromise,
             P::StatusRead,
             P::AlarmsRead,
             P::AlarmsWrite,

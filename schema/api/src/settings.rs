@@ -62,7 +62,7 @@ pub enum Source {
     Postern,
 }
 
-/// One row of the table. Values are in seconds, days, percent, or 0 and 1.
+/// One row of the table. Values are in seconds, days, percent, numbers, or 0 and 1.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     /// The name.
@@ -130,6 +130,31 @@ pub const TABLE: &[Row] = &[
         configuration: None,
         acts: true,
         doc: "How long after interval and jitter a silent device counts as overdue.",
+    },
+    Row {
+        name: "HidingWindow",
+        unit: Unit::Duration,
+        least: 0,
+        most: 30 * DAY,
+        default: DAY,
+        scopes: GLOBAL,
+        source: Source::Postern,
+        configuration: None,
+        acts: true,
+        doc: "How far back is looked for a gateway whose devices fall silent while others serve (the alarm \
+              gateway-hiding); not shorter than the longest interval in use. 0s: it is not looked for.",
+    },
+    Row {
+        name: "HidingDevices",
+        unit: Unit::Count,
+        least: 2,
+        most: 100_000,
+        default: 3,
+        scopes: GLOBAL,
+        source: Source::Postern,
+        configuration: None,
+        acts: true,
+        doc: "So many devices of a gateway must be silent before that alarm is raised, however unlikely fewer are.",
     },
     Row {
         name: "ReadConfiguration",

@@ -35,6 +35,7 @@ diesel::table! {
         revision -> BigInt,
         settings_epoch -> BigInt,
         resync_until -> Nullable<BigInt>,
+        next_credentials -> Nullable<Binary>,
     }
 }
 
@@ -240,6 +241,33 @@ diesel::table! {
         not_after -> Nullable<BigInt>,
         issued_at -> Nullable<BigInt>,
         revoked_at -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    captures (gateway) {
+        gateway -> Text,
+        since -> BigInt,
+        declared_at -> BigInt,
+        declared_by -> Text,
+        reason -> Text,
+        devices -> BigInt,
+        certificates -> BigInt,
+    }
+}
+diesel::table! {
+    capture_devices (gateway, enrolment) {
+        gateway -> Text,
+        enrolment -> Binary,
+        generation -> BigInt,
+        proof -> Text,
+        sessions -> BigInt,
+        last_at -> BigInt,
+        rotation -> Text,
+        rotation_because -> Text,
+        rotation_operation -> Nullable<Binary>,
+        reading -> Text,
+        reading_because -> Text,
+        reading_operation -> Nullable<Binary>,
     }
 }
 diesel::table! { gateway_acks (gateway, kind, version) { gateway -> Text, kind -> Text, version -> BigInt, ok -> Bool, reason -> Nullable<Text>, at -> BigInt, } }
@@ -515,4 +543,5 @@ diesel::joinable!(group_devices -> groups (group_id));
 diesel::allow_tables_to_appear_in_same_query!(groups, group_devices, group_groups, enrolments);
 diesel::allow_tables_to_appear_in_same_query!(commands_pending, commands_done, timeline);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, schedules, lives);
+diesel::allow_tables_to_appear_in_same_query!(captures, capture_devices);
 diesel::allow_tables_to_appear_in_same_query!(push_addresses, enrolments, notifications, commands_pending);

@@ -4,6 +4,7 @@ pub mod admins;
 pub mod alarms;
 pub mod attempts;
 pub mod audit;
+pub mod captures;
 pub mod commands;
 pub mod cores;
 pub mod credentials;

@@ -268,6 +268,8 @@ terms! {
         Lock = "lock",
         /// Certificate issue or renewal.
         Certificate = "certificate",
+        /// The device's account: a secret in place of another.
+        Account = "account",
         /// Policy settings.
         Policy = "policy",
         /// Password recovery.

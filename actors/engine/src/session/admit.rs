@@ -30,7 +30,12 @@ pub(super) struct Proof {
     pub(super) continues: bool,
     /// The default nonce, where it was proved over that one by leave of a trigger.
     pub(super) resync: Option<&'static [u8]>,
+    /// It was proved by the account's next credential.
+    pub(super) turned: bool,
 }
+
+/// The class that a message proves, and the scheme that used a nonce for it.
+type Shown = Result<(ProofClass, Option<AuthType>), RefusedReason>;
 
 /// Why a message is not let in.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +57,8 @@ impl Session {
         if late && !self.candidates.iter().any(|candidate| candidate.is_for(turn)) {
             return Err(Denial { reason: RefusedReason::OutOfOrder, retry: false });
         }
-        let (class, nonce_used) = match (self.shown(header, turn), bound) {
+        let (shown, credential, turned) = self.shown_by_any(header, turn);
+        let (class, nonce_used) = match (shown, bound) {
             (Ok(shown), _) => shown,
             (Err(RefusedReason::CredentialsMissing), Some(open)) if self.is_proved_by_session() => {
                 (open.class, None)
@@ -68,11 +74,11 @@ impl Session {
             }
         };
         let class = class.max(self.transport_class(turn));
-        match self.identity(header, turn, class) {
+        match self.identity(header, turn, class, credential) {
             Some(reason) => Err(Denial { reason, retry: false }),
             None => {
-                let resync = nonce_used.and_then(|_| self.resync(header, turn));
-                Ok(Proof { class, nonce_used, continues: bound.is_some(), resync })
+                let resync = nonce_used.and_then(|_| self.resync(header, turn, credential));
+                Ok(Proof { class, nonce_used, continues: bound.is_some(), resync, turned })
             }
         }
     }
@@ -96,17 +102,31 @@ impl Session {
         matches!(self.scheme(), AuthType::Basic | AuthType::Md5 | AuthType::Hmac)
     }
 
-    /// What this message itself proves: the class, and the scheme that used a nonce for it.
-    fn shown(
-        &self,
-        header: &SyncHdr,
-        turn: &Turn<'_>,
-    ) -> Result<(ProofClass, Option<AuthType>), RefusedReason> {
+    /// What this message proves by the credential that counts for it, or, where a session is to begin, by the next one;
+    /// and by which.
+    fn shown_by_any(&self, header: &SyncHdr, turn: &Turn<'_>) -> (Shown, Option<&Credential>, bool) {
+        let now = self.credential(turn);
+        let shown = self.shown(header, turn, now);
+        let begins = self.open.as_ref().is_none_or(|open| open.session_id != header.session_id);
+        let wrong = matches!(shown, Err(RefusedReason::CredentialsWrong));
+        match &self.account.next {
+            Some(next) if wrong && begins => match self.shown(header, turn, Some(next)) {
+                Ok(proved) => (Ok(proved), Some(next), true),
+                Err(_) => (shown, now, false),
+            },
+            _ => (shown, now, false),
+        }
+    }
+
+    /// What this message itself proves.
+    fn shown(&self, header: &SyncHdr, turn: &Turn<'_>, credential: Option<&Credential>) -> Shown {
         match self.scheme() {
-            AuthType::Basic => basic(self.credential(turn), header).map(|()| (ProofClass::Basic, None)),
+            AuthType::Basic => basic(credential, header).map(|()| (ProofClass::Basic, None)),
             // MAC covers the body, so a client that can do it is welcome to.
-            AuthType::Md5 if header.cred.is_none() && turn.peer.hmac.is_some() => self.mac(turn),
-            AuthType::Md5 => self.md5(header, turn).map(|()| (ProofClass::Md5, Some(AuthType::Md5))),
+            AuthType::Md5 if header.cred.is_none() && turn.peer.hmac.is_some() => self.mac(turn, credential),
+            AuthType::Md5 => {
+                self.md5(header, turn, credential).map(|()| (ProofClass::Md5, Some(AuthType::Md5)))
+            }
             AuthType::Certificate => match &turn.peer.certificate {
                 Some(certificate) if certificate.names_enrolment => Ok((ProofClass::Certificate, None)),
                 Some(_) => Err(RefusedReason::CertificateMismatch),
@@ -114,19 +134,21 @@ impl Session {
             },
             AuthType::Signed => match turn.peer.signature {
                 Signature::Valid => Ok((ProofClass::Signed, None)),
-                Signature::Absent | Signature::Invalid => Err(RefusedReason::SignatureInvalid),
+                Signature::Absent | Signature::Repeated | Signature::Invalid => {
+                    Err(RefusedReason::SignatureInvalid)
+                }
             },
             AuthType::Hmac if header.cred.is_some() && turn.peer.hmac.is_none() => {
                 Err(RefusedReason::WrongScheme)
             }
-            AuthType::Hmac => self.mac(turn),
+            AuthType::Hmac => self.mac(turn, credential),
         }
     }
 
-    fn mac(&self, turn: &Turn<'_>) -> Result<(ProofClass, Option<AuthType>), RefusedReason> {
+    fn mac(&self, turn: &Turn<'_>, credential: Option<&Credential>) -> Shown {
         let given = turn.peer.hmac.as_ref().ok_or(RefusedReason::CredentialsMissing)?;
-        let Credential { user, .. } = self.credential(turn).ok_or(RefusedReason::CredentialsWrong)?;
-        let right = self.answers(turn, |nonce| self.is_mac_over(turn, nonce));
+        let Credential { user, .. } = credential.ok_or(RefusedReason::CredentialsWrong)?;
+        let right = self.answers(turn, |nonce| is_mac_over(turn, credential, nonce));
         let named = auth::equal(given.username.as_bytes(), user.as_bytes());
         if right & named {
             Ok((ProofClass::Mac, Some(AuthType::Hmac)))
@@ -147,19 +169,11 @@ impl Session {
     }
 
     pub(super) fn is_mac_over(&self, turn: &Turn<'_>, nonce: &[u8]) -> bool {
-        let (Some(given), Some(credential)) = (&turn.peer.hmac, self.credential(turn)) else { return false };
-        let wanted = auth::mac(credential.hash.expose_secret(), nonce, turn.body);
-        let octets = |text: &str| auth::decode_base64(text).unwrap_or_default();
-        auth::equal(&octets(&wanted), &octets(&given.mac))
+        is_mac_over(turn, self.credential(turn), nonce)
     }
 
     pub(super) fn is_md5_over(&self, header: &SyncHdr, turn: &Turn<'_>, nonce: &[u8]) -> bool {
-        let (Ok(data), Some(credential)) = (cred(header, auth::TYPE_MD5), self.credential(turn)) else {
-            return false;
-        };
-        let wanted = auth::md5_digest(credential.hash.expose_secret(), nonce);
-        let octets = |text: &str| auth::decode_base64(text).unwrap_or_default();
-        auth::equal(&octets(&wanted), &octets(data))
+        is_md5_over(header, self.credential(turn), nonce)
     }
 
     /// Whether the default nonce may be used: a trigger with it was sent and its time is not over, and this is the first
@@ -172,12 +186,17 @@ impl Session {
     }
 
     /// The default nonce that a message is proved over, where that is allowed.
-    fn resync(&self, header: &SyncHdr, turn: &Turn<'_>) -> Option<&'static [u8]> {
+    fn resync(
+        &self,
+        header: &SyncHdr,
+        turn: &Turn<'_>,
+        credential: Option<&Credential>,
+    ) -> Option<&'static [u8]> {
         let is_over = |nonce: &[u8]| {
             if turn.peer.hmac.is_some() && header.cred.is_none() {
-                self.is_mac_over(turn, nonce)
+                is_mac_over(turn, credential, nonce)
             } else {
-                self.is_md5_over(header, turn, nonce)
+                is_md5_over(header, credential, nonce)
             }
         };
         DEFAULT_NONCES.into_iter().find(|nonce| self.may_resync(turn) && is_over(nonce))
@@ -192,9 +211,14 @@ impl Session {
         challenge.is_some_and(|nonce| is_over(&nonce)) | is_over(&stored) | default
     }
 
-    fn md5(&self, header: &SyncHdr, turn: &Turn<'_>) -> Result<(), RefusedReason> {
+    fn md5(
+        &self,
+        header: &SyncHdr,
+        turn: &Turn<'_>,
+        credential: Option<&Credential>,
+    ) -> Result<(), RefusedReason> {
         cred(header, auth::TYPE_MD5)?;
-        let right = self.answers(turn, |nonce| self.is_md5_over(header, turn, nonce));
+        let right = self.answers(turn, |nonce| is_md5_over(header, credential, nonce));
         if right { Ok(()) } else { Err(RefusedReason::CredentialsWrong) }
     }
 
@@ -208,17 +232,23 @@ impl Session {
     }
 
     /// Whether everything that names an enrolment names this one.
-    fn identity(&self, header: &SyncHdr, turn: &Turn<'_>, class: ProofClass) -> Option<RefusedReason> {
+    fn identity(
+        &self,
+        header: &SyncHdr,
+        turn: &Turn<'_>,
+        class: ProofClass,
+        credential: Option<&Credential>,
+    ) -> Option<RefusedReason> {
         let account = &self.account;
         let certificate = turn.peer.certificate.as_ref();
         let any_source = class >= ProofClass::Certificate
             && header.source.uri != account.device_id
             && self.model(turn).0.volatile_device_id;
-        let user = self.credential(turn).map(|credential| credential.user.as_str());
+        let user = credential.map(|credential| credential.user.as_str());
         let named = header.source.name.as_deref().filter(|name| !name.is_empty());
         if certificate.is_some_and(|certificate| !certificate.names_enrolment) {
             Some(RefusedReason::CertificateMismatch)
-        } else if turn.peer.signature == Signature::Invalid {
+        } else if matches!(turn.peer.signature, Signature::Invalid | Signature::Repeated) {
             Some(RefusedReason::SignatureInvalid)
         } else if !any_source && header.source.uri != account.device_id {
             Some(RefusedReason::DeviceIdMismatch)
@@ -230,6 +260,20 @@ impl Session {
             None
         }
     }
+}
+
+fn is_mac_over(turn: &Turn<'_>, credential: Option<&Credential>, nonce: &[u8]) -> bool {
+    let (Some(given), Some(credential)) = (&turn.peer.hmac, credential) else { return false };
+    let wanted = auth::mac(credential.hash.expose_secret(), nonce, turn.body);
+    let octets = |text: &str| auth::decode_base64(text).unwrap_or_default();
+    auth::equal(&octets(&wanted), &octets(&given.mac))
+}
+
+fn is_md5_over(header: &SyncHdr, credential: Option<&Credential>, nonce: &[u8]) -> bool {
+    let (Ok(data), Some(credential)) = (cred(header, auth::TYPE_MD5), credential) else { return false };
+    let wanted = auth::md5_digest(credential.hash.expose_secret(), nonce);
+    let octets = |text: &str| auth::decode_base64(text).unwrap_or_default();
+    auth::equal(&octets(&wanted), &octets(data))
 }
 
 pub(super) fn basic(credential: Option<&Credential>, header: &SyncHdr) -> Result<(), RefusedReason> {

@@ -1,7 +1,8 @@
 //! Resends (SyncML resend rule, omadm.md 3.2): a byte-equal repeat of the last message gets the stored reply.
 //!
 //! A first message counts as a repeat only for a while, and only until its session is over where the same octets
-//! prove as much again (basic, certificate): some clients open every session with the same octets (LD-04).
+//! prove as much again (basic, certificate, a signature made anew): some clients open every session with the same octets
+//! (LD-04).
 
 use postern_wire::terms::{AuthType, UtcMillis};
 
@@ -66,7 +67,8 @@ impl Session {
     fn stored(&mut self, turn: &Turn<'_>) -> Option<&mut Stored> {
         let window = self.config.repeat_ms;
         let binding = turn.peer.certificate.as_ref().map(|certificate| certificate.fingerprint);
-        let proved = self.account.auth != AuthType::Signed || turn.peer.signature == Signature::Valid;
+        let signed = matches!(turn.peer.signature, Signature::Valid | Signature::Repeated);
+        let proved = self.account.auth != AuthType::Signed || signed;
         let is_same = |session_id: &str, bound: &Option<[u8; 32]>| {
             proved && session_id == turn.session_id() && *bound == binding
         };
@@ -74,7 +76,7 @@ impl Session {
             AuthType::Basic | AuthType::Certificate | AuthType::Signed => true,
             AuthType::Md5 | AuthType::Hmac => false,
         };
-        let opens_again = proves_anew && turn.msg_id() == 1;
+        let opens_again = proves_anew && turn.msg_id() == 1 && turn.peer.signature != Signature::Repeated;
         let open = self.open.as_mut().filter(|open| is_same(&open.session_id, &open.binding));
         let ended =
             self.ended.as_mut().filter(|ended| !opens_again && is_same(&ended.session_id, &ended.binding));

@@ -107,6 +107,12 @@ impl Session {
             let type_ = if by_mac { auth::TYPE_MAC } else { auth::TYPE_MD5 };
             compose::challenge(type_, Some(&nonce))
         });
+        if proof.turned
+            && let Some(next) = account.next.take()
+        {
+            account.credential = Some(next);
+            turn.effects.push(Effect::CredentialTurned { at: turn.now });
+        }
         if proof.class > account.floor {
             account.floor = proof.class;
             turn.effects.push(Effect::ProofClassRose { class: proof.class });

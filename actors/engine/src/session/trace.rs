@@ -95,6 +95,9 @@ fn of_effect(effect: &Effect) -> Option<Decision> {
             ("server-credentials", format!("the device answers {code} to our credentials"))
         }
         Effect::Refused { reason, .. } => ("refuse", reason.slug().to_owned()),
+        Effect::CredentialTurned { .. } => {
+            ("credential-turned", "the device proved its new secret: the old one is void".to_owned())
+        }
         Effect::Seen { .. } => return None,
     };
     Some(Decision { rule, text })

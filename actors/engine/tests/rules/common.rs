@@ -48,6 +48,7 @@ pub(crate) fn account(auth: AuthType) -> Account {
         floor: ProofClass::None,
         dialect: Dialect::Classic,
         quirks: Quirks::default(),
+        next: None,
         resync_until: None,
         nonce_key: NonceKey::new([9; 32]),
         nonce_counter: 0,

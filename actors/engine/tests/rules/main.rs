@@ -5,6 +5,8 @@ mod alerts;
 #[cfg(test)]
 mod authentication;
 #[cfg(test)]
+mod captured;
+#[cfg(test)]
 mod common;
 #[cfg(test)]
 mod ids;

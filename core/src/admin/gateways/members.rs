@@ -12,7 +12,7 @@ use postern_api::{
     },
     problem::Slug,
 };
-use postern_store::{Reader, gateway_certificates as rows, gateways};
+use postern_store::{Reader, captures, gateway_certificates as rows, gateways};
 use postern_wire::link::{
     PortRole, Settings, WatchLine,
     join::{BUNDLE_FORMAT, BUNDLE_HOURS, Bundle, JoinSecret},
@@ -58,6 +58,10 @@ pub(in crate::admin) async fn add(
     let name = new.name.clone();
     let bundle = inside
         .change_once(&caller, Keep::Sealed(201), move |tx| {
+            if captures::find(tx, &new.name)?.is_some() {
+                let why = "a gateway of this name was in other hands: a new one needs another name";
+                return Err(Refused::new(Slug::WrongState, why).into());
+            }
             let known = gateways::find(tx, &new.name)?;
             if known.as_ref().is_some_and(|row| row.state != gateways::RETIRED) && !asked.replace {
                 return Err(Refused::new(

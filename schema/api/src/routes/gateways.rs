@@ -35,6 +35,33 @@ pub(super) const ROUTES: &[RouteSpec] = &[
         "Show a gateway.",
     ),
     route(
+        Post,
+        "/api/1/gateways/{gateway}/compromised",
+        "gateways.compromise",
+        P::GatewaysCompromise,
+        One("Compromised"),
+        "Declare that a gateway is in other hands: it is cut off, and what it may have learnt or changed is renewed.",
+    )
+    .takes("DeclareCompromised")
+    .answers(201),
+    route(
+        Get,
+        "/api/1/gateways/{gateway}/compromised",
+        "gateways.compromised",
+        P::GatewaysRead,
+        One("Compromised"),
+        "Show how far the renewal after a gateway in other hands has come.",
+    ),
+    route(
+        Get,
+        "/api/1/gateways/{gateway}/compromised/devices",
+        "gateways.compromised_devices",
+        P::GatewaysRead,
+        PageOf("CompromisedDevice"),
+        "List the devices whose sessions a gateway in other hands carried, and what became of each.",
+    )
+    .query(&[PAGE[0], PAGE[1]]),
+    route(
         Get,
         "/api/1/gateways/{gateway}/settings",
         "gateways.settings",

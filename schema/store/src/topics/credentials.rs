@@ -88,6 +88,25 @@ pub fn set(tx: &mut Tx, id: EnrolmentId, sealed: Option<Vec<u8>>) -> Result<(), 
     one(changed)
 }
 
+/// Sets, or takes back, the sealed credentials that an enrolment's device is being told.
+pub fn expect(tx: &mut Tx, id: EnrolmentId, sealed: Option<Vec<u8>>) -> Result<(), StoreError> {
+    let changed = each!(tx.conn, c => diesel::update(t::enrolments.filter(t::id.eq(db(id))))
+        .set(t::next_credentials.eq(sealed))
+        .execute(c))?;
+    one(changed)
+}
+
+/// The device has proved the credentials that it was told: they take the place of the old ones.
+pub fn turn(tx: &mut Tx, id: EnrolmentId) -> Result<(), StoreError> {
+    let next = super::enrolments::get(tx, id)?.next_credentials;
+    if let Some(next) = next {
+        set(tx, id, Some(next))?;
+        expect(tx, id, None)?;
+        super::captures::rotated(tx, id)?;
+    }
+    Ok(())
+}
+
 /// Seals anew, under the sealer's newest key, the credentials of up to `limit` enrolments after `after` that are
 /// under an older one. Gives the last enrolment looked at (`None`: all done) and how many were sealed anew.
 pub fn rotate(
@@ -101,11 +120,19 @@ pub fn rotate(
     let last = page.last().map(|row| row.id);
     let mut done = 0;
     for row in page {
-        let Some(old) = row.credentials else { continue };
-        if Sealer::key_of(&old)? != newest {
+        let stale = |held: Option<Vec<u8>>| match held {
+            Some(old) if Sealer::key_of(&old)? != newest => Ok::<_, StoreError>(Some(old)),
+            _ => Ok(None),
+        };
+        let (current, next) = (stale(row.credentials)?, stale(row.next_credentials)?);
+        done += usize::from(current.is_some() || next.is_some());
+        if let Some(old) = current {
             let text = sealer.open(row.id, &old)?;
             set(tx, row.id, Some(sealer.seal(row.id, &text)?.into_octets()))?;
-            done += 1;
+        }
+        if let Some(old) = next {
+            let text = sealer.open(row.id, &old)?;
+            expect(tx, row.id, Some(sealer.seal(row.id, &text)?.into_octets()))?;
         }
     }
     Ok((last, done))

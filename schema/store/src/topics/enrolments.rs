@@ -75,6 +75,8 @@ row! {
         pub settings_epoch: i64,
         /// Until when one session may prove itself over the default nonce ([`expect_resync`]).
         pub resync_until: Option<UtcMillis>,
+        /// The sealed credentials that the device is being told in place of [`Self::credentials`].
+        pub next_credentials: Option<Vec<u8>>,
     }
 }
 
@@ -111,6 +113,7 @@ impl Enrolment {
             revision: 1,
             settings_epoch: 0,
             resync_until: None,
+            next_credentials: None,
         }
     }
 }
@@ -382,6 +385,7 @@ pub fn next_generation(
             t::route.eq(db(route)),
             t::auth.eq(db(auth)),
             t::credentials.eq(credentials),
+            t::next_credentials.eq(None::<Vec<u8>>),
             t::server_nonce.eq(None::<Vec<u8>>),
             t::proof_floor.eq(db(ProofClass::None)),
             t::state.eq(db(EnrolmentState::New)),
@@ -564,6 +568,7 @@ pub fn retire(tx: &mut Tx, id: EnrolmentId, because: &str) -> Result<Enrolment, 
             t::retired_at.eq(Some(now.0)),
             t::retired_because.eq(Some(because)),
             t::credentials.eq(None::<Vec<u8>>),
+            t::next_credentials.eq(None::<Vec<u8>>),
             t::server_nonce.eq(None::<Vec<u8>>),
             t::revision.eq(t::revision + 1),
         ))

@@ -124,6 +124,53 @@ macro_rules! late {
     };
 }
 
+/// A gateway's devices: those whose last session it carried.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OfGateway {
+    /// The gateway.
+    pub gateway: String,
+    /// Devices that came within the window and are not overdue.
+    pub seen: i64,
+    /// Devices that became overdue within the window and have not come since.
+    pub silent: i64,
+}
+
+/// The devices of each gateway that came or fell silent within the last `window_ms`, in order of name.
+pub fn by_gateway(r: &mut Reader, rule: Overdue, window_ms: i64) -> Result<Vec<OfGateway>, StoreError> {
+    let since = rule.now.plus(-window_ms);
+    let due = |at: i64| at.saturating_sub(rule.grace_ms);
+    let (now, before) = (due(rule.now.0), due(since.0));
+    let late_at = || {
+        coalesce(e::last_seen_at, e::created_at)
+            + coalesce((t::interval_s + t::jitter_s).nullable(), rule.default_s) * 1000_i64
+    };
+    macro_rules! counted {
+        ($filter:expr) => {
+            each!(r.conn, c => e::enrolments
+                .left_join(t::schedules.on(t::enrolment.eq(e::id)))
+                .filter(e::state.ne(db(EnrolmentState::Retired)))
+                .filter(e::last_gateway.is_not_null())
+                .filter($filter)
+                .group_by(e::last_gateway)
+                .select((e::last_gateway, diesel::dsl::count_star()))
+                .load::<(Option<String>, i64)>(c))?
+        };
+    }
+    let seen = counted!(e::last_seen_at.gt(since.0).and(late_at().ge(now)));
+    let silent = counted!(late_at().lt(now).and(late_at().ge(before)));
+    let mut all: std::collections::BTreeMap<String, OfGateway> = std::collections::BTreeMap::new();
+    let mut of = |name: Option<String>, seen: i64, silent: i64| {
+        let gateway = name.unwrap_or_default();
+        let entry =
+            all.entry(gateway.clone()).or_insert_with(|| OfGateway { gateway, ..OfGateway::default() });
+        entry.seen += seen;
+        entry.silent += silent;
+    };
+    seen.into_iter().for_each(|(name, count)| of(name, count, 0));
+    silent.into_iter().for_each(|(name, count)| of(name, 0, count));
+    Ok(all.into_values().collect())
+}
+
 /// How many devices are overdue.
 pub fn count_overdue(r: &mut Reader, rule: Overdue) -> Result<i64, StoreError> {
     Ok(each!(r.conn, c => late!(rule).count().get_result(c))?)

@@ -132,6 +132,24 @@ reasons! {
     Draining = "draining",
 }
 
+impl RefusalReason {
+    /// Whether a limit was hit: of rates, sizes, times or places.
+    #[must_use]
+    pub const fn is_limit(self) -> bool {
+        matches!(
+            self,
+            Self::ConnectionsFull
+                | Self::AddressRate
+                | Self::RouteRate
+                | Self::HeadersTooLarge
+                | Self::BodyTooLarge
+                | Self::TooSlow
+                | Self::ListenersFull
+                | Self::LinksBusy
+        )
+    }
+}
+
 impl fmt::Display for RefusalReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -232,6 +250,12 @@ pub struct Heartbeat {
     pub version: String,
     /// Device connections that are open.
     pub connections: u64,
+    /// TLS sessions that devices have opened since the start.
+    #[serde(default)]
+    pub sessions: u64,
+    /// Devices that listen for a notification now.
+    #[serde(default)]
+    pub listeners: u64,
     /// Messages being relayed now.
     pub in_flight: u64,
     /// Messages relayed since the start.
@@ -315,6 +339,12 @@ mod tests {
     fn a_reason_of_a_newer_gateway_is_read_as_other() {
         let reason: RefusalReason = serde_json::from_str(r#""moon-phase""#).expect("read");
         assert_eq!(reason, RefusalReason::Other);
+    }
+
+    #[test]
+    fn a_limit_is_told_apart_from_a_fault() {
+        assert!(RefusalReason::RouteRate.is_limit() && RefusalReason::LinksBusy.is_limit());
+        assert!(!RefusalReason::RouteBlocked.is_limit() && !RefusalReason::NoCore.is_limit());
     }
 
     #[test]
