@@ -14,6 +14,8 @@ mod answer;
 mod audit;
 pub(crate) mod auth;
 mod bootstrap;
+mod ca;
+mod certificates;
 mod commands;
 mod devices;
 mod enrolment;

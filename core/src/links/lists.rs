@@ -14,7 +14,7 @@ use std::{
 use postern_wire::{
     link::{
         Ack, AckVerdict, Admission, BlockedDelta, BlockedEntry, BlockedSubject, ENTRIES_A_LINE, ListKind,
-        RoutesDelta, Settings, WatchLine, WatchQuery,
+        RoutesDelta, Settings, Trust, WatchLine, WatchQuery,
     },
     route::RouteHash,
 };
@@ -59,10 +59,13 @@ pub struct Wake {
 struct Held {
     lineage: Uuid,
     settings: BTreeMap<String, Announced>,
+    trust: Option<Trust>,
     blocked: Versioned<BlockedSubject, Admission>,
     routes: Versioned<RouteHash, ()>,
     /// The versions that each gateway last acknowledged: blocked list and routes.
     at: BTreeMap<String, ListsAt>,
+    /// The trust's version that each gateway last took, or why it did not.
+    trust_at: BTreeMap<String, Result<u64, String>>,
 }
 
 /// The versions of both lists that a gateway has; 0 before it has said so.
@@ -95,6 +98,8 @@ impl Lists {
         let held = Held {
             lineage,
             settings: BTreeMap::new(),
+            trust: None,
+            trust_at: BTreeMap::new(),
             blocked: Versioned::default(),
             routes: Versioned::default(),
             at: BTreeMap::new(),
@@ -133,6 +138,17 @@ impl Lists {
     pub fn send(&self, gateway: &str, line: WatchLine) {
         // No gateway watches: what the line would say is asked for again.
         let _ = self.lines.send(Addressed { gateway: gateway.into(), line });
+    }
+
+    /// Makes `trust` what every gateway is to trust.
+    pub fn publish_trust(&self, trust: Trust) {
+        self.change(|held| held.trust = Some(trust));
+    }
+
+    /// The version of the trust that `gateway` took last, or why it did not take it; `None`: it said nothing yet.
+    #[must_use]
+    pub fn trust_at(&self, gateway: &str) -> Option<Result<u64, String>> {
+        self.lock().trust_at.get(gateway).cloned()
     }
 
     /// Replaces the whole blocked list. Returns its version.
@@ -180,6 +196,13 @@ impl Lists {
     }
 
     pub(super) fn acknowledged(&self, gateway: &str, ack: &Ack) {
+        if ack.kind == ListKind::Trust {
+            let taken = match &ack.verdict {
+                AckVerdict::Applied => Ok(ack.version),
+                AckVerdict::Rejected { reason, .. } => Err(reason.clone()),
+            };
+            self.lock().trust_at.insert(gateway.to_owned(), taken);
+        }
         if ack.kind != ListKind::Settings {
             if ack.verdict == AckVerdict::Applied {
                 let mut held = self.lock();
@@ -187,7 +210,7 @@ impl Lists {
                 match ack.kind {
                     ListKind::Blocked => at.blocked = ack.version,
                     ListKind::Routes => at.routes = ack.version,
-                    ListKind::Settings => {}
+                    ListKind::Settings | ListKind::Trust => {}
                 }
                 drop(held);
                 self.acknowledged.send_replace(());
@@ -253,13 +276,23 @@ impl Lists {
             routes: held.routes.version,
             lineage: held.lineage,
             epoch,
+            trust: held.trust.as_ref().map_or(0, |trust| trust.version),
         }
     }
 
     /// The lines that bring `gateway` from `has` to now; `has` is set to that.
-    pub(super) fn catch_up(&self, gateway: &str, has: &mut WatchQuery) -> Vec<WatchLine> {
+    pub(super) fn catch_up(
+        &self,
+        gateway: &str,
+        has: &mut WatchQuery,
+        trust: &mut Option<Trust>,
+    ) -> Vec<WatchLine> {
         let held = self.lock();
         let mut lines = Vec::new();
+        if held.trust != *trust {
+            trust.clone_from(&held.trust);
+            lines.extend(held.trust.clone().map(WatchLine::Trust));
+        }
         if let Some(announced) = held.settings.get(gateway)
             && announced.version != has.settings
         {
@@ -432,19 +465,19 @@ mod tests {
         let lists = Lists::new(Uuid::from_u128(1));
         lists.change_routes(vec![route(1), route(2)], vec![]);
         let mut has = WatchQuery::default();
-        let deltas = routes_of(&lists.catch_up("g", &mut has));
+        let deltas = routes_of(&lists.catch_up("g", &mut has, &mut None));
         assert!(deltas.len() == 1 && deltas[0].full && deltas[0].add.len() == 2, "{deltas:?}");
-        assert!(lists.catch_up("g", &mut has).is_empty());
+        assert!(lists.catch_up("g", &mut has, &mut None).is_empty());
     }
 
     #[test]
     fn a_gateway_that_is_one_behind_gets_only_the_last_word_on_each_change() {
         let lists = Lists::new(Uuid::from_u128(1));
         let mut has = WatchQuery::default();
-        lists.catch_up("g", &mut has);
+        lists.catch_up("g", &mut has, &mut None);
         lists.change_routes(vec![route(1)], vec![]);
         lists.change_routes(vec![route(2)], vec![route(1)]);
-        let deltas = routes_of(&lists.catch_up("g", &mut has));
+        let deltas = routes_of(&lists.catch_up("g", &mut has, &mut None));
         assert_eq!(deltas.len(), 1);
         assert_eq!(
             (deltas[0].full, &deltas[0].add, &deltas[0].remove),
@@ -456,11 +489,11 @@ mod tests {
     fn a_gateway_that_is_further_behind_than_the_log_gets_the_list_in_full() {
         let lists = Lists::new(Uuid::from_u128(1));
         let mut has = WatchQuery::default();
-        lists.catch_up("g", &mut has);
+        lists.catch_up("g", &mut has, &mut None);
         for number in 0..=LOG as u32 {
             lists.change_routes(vec![route(number)], vec![]);
         }
-        assert!(routes_of(&lists.catch_up("g", &mut has))[0].full);
+        assert!(routes_of(&lists.catch_up("g", &mut has, &mut None))[0].full);
     }
 
     #[test]
@@ -468,14 +501,14 @@ mod tests {
         let lists = Lists::new(Uuid::from_u128(1));
         let (blocked, routes) = lists.versions();
         let mut has = WatchQuery { settings: 0, blocked, routes, lineage: Uuid::from_u128(2) };
-        assert!(routes_of(&lists.catch_up("g", &mut has))[0].full);
+        assert!(routes_of(&lists.catch_up("g", &mut has, &mut None))[0].full);
     }
 
     #[test]
     fn a_long_list_goes_out_in_parts_and_only_the_last_ends_it() {
         let lists = Lists::new(Uuid::from_u128(1));
         lists.load_routes((0..ENTRIES_A_LINE as u32 * 2 + 1).map(route));
-        let deltas = routes_of(&lists.catch_up("g", &mut WatchQuery::default()));
+        let deltas = routes_of(&lists.catch_up("g", &mut WatchQuery::default(), &mut None));
         assert_eq!(
             deltas.iter().map(|delta| (delta.full, delta.more)).collect::<Vec<_>>(),
             [(true, true), (false, true), (false, false)]

@@ -43,6 +43,7 @@ async fn feed_until_closed(link: &Link, mut has: WatchQuery, lines: &mpsc::Sende
     let mut beat = tokio::time::interval(hub.config.heartbeat);
     let mut epoch_known = true;
     let mut drain_sent = false;
+    let mut trust = None;
     changed.mark_unchanged();
     hub.lists.began_with(name, &has);
     let first = hub.lists.versions_line(name, *epoch.borrow_and_update());
@@ -50,7 +51,7 @@ async fn feed_until_closed(link: &Link, mut has: WatchQuery, lines: &mpsc::Sende
         return Ended("closed");
     }
     loop {
-        for line in hub.lists.catch_up(name, &mut has) {
+        for line in hub.lists.catch_up(name, &mut has, &mut trust) {
             if send(lines, &line).await.is_err() {
                 return Ended("closed");
             }

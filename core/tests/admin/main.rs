@@ -3,6 +3,7 @@
 
 mod alarms;
 mod audit;
+mod ca;
 mod devices;
 mod enrolment;
 mod kit;

@@ -15,7 +15,8 @@ use utoipa::{
 };
 
 use crate::{
-    admins, alarms, audit, commands, devices, enrolment, gateways, groups, notifications, objects, problem,
+    admins, alarms, audit, ca, commands, devices, enrolment, gateways, groups, notifications, objects,
+    problem,
     routes::{self, Answer, Method, RouteSpec},
     sessions, settings, status, tokens, trees, why,
 };
@@ -71,6 +72,20 @@ use crate::{
     gateways::RetireGateway,
     gateways::RetiredGateway,
     gateways::RollBackGatewaySettings,
+    ca::CertificateAuthority,
+    ca::CaStatus,
+    ca::RollOver,
+    ca::RequestCa,
+    ca::CaRequest,
+    ca::ImportCa,
+    ca::Certificate,
+    ca::IssueCertificate,
+    ca::RenewCertificate,
+    ca::IssuedCertificate,
+    ca::RevokeCertificate,
+    ca::Crl,
+    ca::ImportCrl,
+    ca::ImportedCrl,
     admins::Admin,
     admins::CreateAdmin,
     admins::UpdateAdmin,

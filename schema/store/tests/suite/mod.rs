@@ -2,6 +2,7 @@
 
 pub(crate) mod alarms;
 pub(crate) mod audits;
+pub(crate) mod authorities;
 pub(crate) mod commands;
 pub(crate) mod enrolments;
 pub(crate) mod epochs;
