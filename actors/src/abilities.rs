@@ -13,6 +13,7 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom as AwsRandom};
 use postern_engine::schedule::Interval;
 use postern_store::{Reader, StoreError};
 use postern_wire::{
+    link::BlockedEntry,
     route::RouteHash,
     terms::{EnrolmentId, UtcMillis},
 };
@@ -50,6 +51,8 @@ pub trait Announce: Send + Sync + 'static {
     fn live(&self, route: RouteHash);
     /// A route is a tombstone: unknown, and blocked.
     fn gone(&self, route: RouteHash);
+    /// A certificate or route is blocked, or blocked otherwise than before.
+    fn blocked(&self, entry: BlockedEntry);
 }
 
 /// Reaches devices that listen at the gateways.
@@ -70,6 +73,7 @@ impl Wake for AnnounceNothing {
 impl Announce for AnnounceNothing {
     fn live(&self, _: RouteHash) {}
     fn gone(&self, _: RouteHash) {}
+    fn blocked(&self, _: BlockedEntry) {}
 }
 
 /// Says what the settings mean to a device; asked inside the transaction that acts on it.

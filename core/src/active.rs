@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::{
     admin::recordings::take_up,
-    bearers,
+    bearers, ca,
     config::{self, Config},
     device::{self, Blocked, DeviceEndpoint, KnownCertificates, MessageKey},
     enrol::{self, EnrolEndpoint},
@@ -89,6 +89,10 @@ async fn begin(
         Activity::Active { epoch } => u64::try_from(epoch).unwrap_or(0),
         _ => anyhow::bail!("the epoch was lost"),
     };
+    inside.authorities.begin(&inside.store).await?;
+    for trouble in inside.authorities.troubles() {
+        tracing::error!(trouble, "starting degraded");
+    }
     let now = inside.now();
     let lists = Arc::new(Lists::new(inside.random.id(now)));
     for (gateway, version) in inside.store.read(gateways::newest_documents).await? {
@@ -96,6 +100,10 @@ async fn begin(
     }
     let told = Arc::new(Told::load(&inside.store, Arc::clone(&lists)).await?);
     let fleet = Arc::new(LinkFleet::new(Arc::clone(&lists)));
+    let trust = inside.authorities.trust();
+    if !trust.link.is_empty() {
+        lists.publish_trust(trust);
+    }
     let gcm = Gcm::start(gcm_parts(inside, &fleet)).await?;
     first_admin(inside).await?;
     let devices = Devices::start(Parts {
@@ -118,16 +126,17 @@ async fn begin(
     let enrolling = web::Data::new(EnrolEndpoint::new(Arc::clone(inside), enrolments.clone()));
     let endpoint = web::Data::new(DeviceEndpoint {
         devices: devices.clone(),
-        blocked: told as Arc<dyn Blocked>,
+        blocked: Arc::clone(&told) as Arc<dyn Blocked>,
         message_key: Some(Arc::clone(message_key)),
         certificates: KnownCertificates::default(),
         clock: Arc::clone(&inside.clock),
         body_limit: BODY_LIMIT,
     });
+    let crl_endpoint = web::Data::new(ca::CrlEndpoint(inside.store.clone()));
     epoch.send_replace(number);
     let clock = Arc::clone(&inside.clock);
     let links = Links::start(
-        links_config(inside),
+        links_config(inside, &told),
         Arc::clone(&lists),
         Arc::new(Reports { inside: Arc::clone(inside), gcm: gcm.clone() }),
         epoch.subscribe(),
@@ -136,6 +145,8 @@ async fn begin(
             service.app_data(endpoint.clone()).app_data(enrolling.clone());
             device::configure(service);
             enrol::configure(service);
+            service.app_data(crl_endpoint.clone());
+            ca::configure_crls(service);
         },
     )?;
     fleet.started(links.clone());
@@ -148,6 +159,7 @@ async fn begin(
         enrolments: enrolments.clone(),
         trees: trees.clone(),
         links,
+        told,
         lists,
         gcm: gcm.clone(),
         bearers,
@@ -162,6 +174,7 @@ async fn begin(
     let tasks = vec![
         actix_rt::spawn(signer::keep_signing(Arc::clone(inside), sink)),
         actix_rt::spawn(upkeep::keep_up(Arc::clone(inside))),
+        actix_rt::spawn(ca::keep_certificates(Arc::clone(inside))),
         actix_rt::spawn(trees.keep_reading()),
         actix_rt::spawn(enrolments.keep_watch()),
         actix_rt::spawn(gcm.clone().keep_up()),
@@ -252,7 +265,7 @@ fn gcm_parts(inside: &Arc<Inside>, fleet: &Arc<LinkFleet>) -> GcmParts {
         sealer: Arc::clone(&inside.sealer),
         clock: Arc::clone(&inside.clock),
         fleet: Arc::clone(fleet) as Arc<dyn Fleet>,
-        authority: Arc::new(Signer::new(config.clone(), Arc::clone(&inside.random))),
+        authority: Arc::new(Signer::new(Arc::clone(&inside.authorities))),
         configured: config.gateways.iter().map(dialed).collect(),
         names: vec![url_host(&config.devices.url)],
     }
@@ -268,7 +281,7 @@ fn url_host(url: &str) -> String {
     }
 }
 
-fn links_config(inside: &Inside) -> LinksConfig {
+fn links_config(inside: &Inside, told: &Arc<Told>) -> LinksConfig {
     let config = &inside.config;
     let files = LinkFiles {
         certificate: config.at(&config.links.certificate),
@@ -277,6 +290,9 @@ fn links_config(inside: &Inside) -> LinksConfig {
     };
     // The supervisor says who is dialed.
     let mut links = LinksConfig::new(inside.random.id(inside.now()), files, Vec::new());
+    let (authorities, told) = (Arc::clone(&inside.authorities), Arc::clone(told));
+    links.anchors = Arc::new(move || authorities.link_anchors());
+    links.is_blocked = Arc::new(move |name| told.is_blocked(name));
     links.heartbeat = Duration::from_millis(config.links.heartbeat_ms);
     if config.links.threads > 0 {
         links.threads = config.links.threads;

@@ -58,6 +58,34 @@ pub fn write_public(path: &Path, text: &str) -> Result<(), FileError> {
     write_new(path, text, 0o644)
 }
 
+/// Replaces a file that anyone may read; after a crash it is the old one or the new one, whole.
+///
+/// # Errors
+/// [`FileError`].
+pub fn replace_public(path: &Path, text: &str) -> Result<(), FileError> {
+    replace(path, text, 0o644)
+}
+
+/// Replaces a file that only its owner may read; after a crash it is the old one or the new one, whole.
+///
+/// # Errors
+/// [`FileError`].
+pub fn replace_secret(path: &Path, text: &str) -> Result<(), FileError> {
+    replace(path, text, 0o600)
+}
+
+fn replace(path: &Path, text: &str, mode: u32) -> Result<(), FileError> {
+    let beside = path.with_extension("new");
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(FileError::of(&beside, "removed")(error));
+        }
+        _ => {}
+    }
+    write_new(&beside, text, mode)?;
+    fs::rename(&beside, path).map_err(FileError::of(path, "replaced"))
+}
+
 fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), FileError> {
     let mut file = fs::OpenOptions::new()
         .write(true)

@@ -117,6 +117,29 @@ impl Announce for Told {
         self.lists.change_blocked(vec![BlockedEntry { subject, verdict: Admission::Refuse }], Vec::new());
         self.lists.change_routes(Vec::new(), vec![route]);
     }
+
+    fn blocked(&self, entry: BlockedEntry) {
+        self.block(vec![entry], Vec::new());
+    }
+}
+
+impl Told {
+    /// Whether a certificate is on the blocked list, whatever its verdict.
+    pub(crate) fn is_blocked(&self, name: &CertificateName) -> bool {
+        let blocked = self.blocked.read().unwrap_or_else(PoisonError::into_inner);
+        blocked.contains_key(&BlockedSubject::Certificate(name.clone()))
+    }
+
+    /// Tells of what the rows of the blocked list say from now on.
+    pub(crate) fn block(&self, add: Vec<BlockedEntry>, remove: Vec<BlockedSubject>) {
+        let mut blocked = self.blocked.write().unwrap_or_else(PoisonError::into_inner);
+        for subject in &remove {
+            blocked.remove(subject);
+        }
+        blocked.extend(add.iter().map(|entry| (entry.subject.clone(), entry.verdict)));
+        drop(blocked);
+        self.lists.change_blocked(add, remove);
+    }
 }
 
 impl Blocked for Told {

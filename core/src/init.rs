@@ -15,14 +15,11 @@ use postern_store::{MasterKey, StoreError};
 use uuid::Uuid;
 
 use crate::{
-    ca::{CA_DAYS, Ca, CaError, Subject, Validity},
+    ca::{CA_DAYS, Ca, CaError, OWN_DAYS, Subject, Validity},
     config::{self, Config},
     files::{self, FileError},
     keys::SigningKey,
 };
-
-/// How long servers' and links' own certificates hold, in days.
-const OWN_DAYS: u32 = 398;
 
 /// A gateway to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,6 +23,7 @@ use crate::{
     },
     ca::Authorities,
     config::Config,
+    gateways::Told,
     keys::SigningKey,
     links::{Links, Lists},
     supervisors::Supervisors,
@@ -42,6 +43,8 @@ pub struct Inside {
     pub random: Arc<dyn Randomness>,
     /// The CAs; one that cannot be used costs what it issues, not the core.
     pub authorities: Arc<Authorities>,
+    /// Told when a certificate or a CRL may be due.
+    pub certificates_due: tokio::sync::Notify,
     /// Signs the audit log's heads.
     pub audit_key: SigningKey,
     /// Signs orders to devices.
@@ -74,6 +77,8 @@ pub struct Active {
     pub trees: Trees,
     /// The links.
     pub links: Links,
+    /// What the blocked list says, kept in step with its rows.
+    pub(crate) told: Arc<Told>,
     /// What gateways are to hold.
     pub lists: Arc<Lists>,
     /// The supervisor of the gateways.
@@ -109,9 +114,11 @@ impl Inside {
         self.active.load().as_ref().map(|active| active.gcm.beats()).unwrap_or_default()
     }
 
-    /// What was wrong at the start.
+    /// What was wrong at the start, and what is wrong with the CAs now.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        troubles.extend(self.authorities.troubles());
+        troubles
     }
 }

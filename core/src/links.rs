@@ -22,7 +22,11 @@ mod watch;
 use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use actix_web::web;
-use postern_wire::{link::ReportBatch, terms::UtcMillis};
+use postern_wire::{
+    link::{CertificateName, ReportBatch},
+    terms::UtcMillis,
+};
+use rustls_pki_types::CertificateDer;
 use uuid::Uuid;
 
 pub use lists::{Lists, ListsAt, Wake};
@@ -50,8 +54,14 @@ pub struct LinkFiles {
     pub authority: PathBuf,
 }
 
+/// The link CAs that are trusted now, DER; while there are none, [`LinkFiles::authority`] holds.
+pub type Anchors = Arc<dyn Fn() -> Vec<CertificateDer<'static>> + Send + Sync>;
+
+/// Whether a gateway's certificate is blocked.
+pub type IsBlocked = Arc<dyn Fn(&CertificateName) -> bool + Send + Sync>;
+
 /// What [`Links::start`] needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LinksConfig {
     /// Made anew at each start of the core.
     pub core: Uuid,
@@ -59,6 +69,10 @@ pub struct LinksConfig {
     pub gateways: Vec<GatewayTarget>,
     /// The core's own link certificate.
     pub files: LinkFiles,
+    /// The link CAs that are trusted, asked at each dial.
+    pub anchors: Anchors,
+    /// Which certificates are blocked, asked at each dial.
+    pub is_blocked: IsBlocked,
     /// Threads that serve links; at least 1.
     pub threads: usize,
     /// Time between beats of the watch, and between heartbeats of a gateway.
@@ -82,6 +96,8 @@ impl LinksConfig {
             core,
             gateways,
             files,
+            anchors: Arc::new(Vec::new),
+            is_blocked: Arc::new(|_| false),
             threads: 2,
             heartbeat: Duration::from_secs(5),
             dial_timeout: Duration::from_secs(10),

@@ -258,14 +258,12 @@ fn listen(port: &'static str, key: &'static str, address: SocketAddr) -> Result<
 
 /// Opens the store and reads the keys.
 fn open(config: Config, edge: &Edge, message_key: &SigningKey) -> Result<Inside, StartError> {
-    let mut troubles = Vec::new();
+    let troubles: Vec<String> = Vec::new();
     let audit_key = SigningKey::load(&config.at(&config.keys.audit))?;
     let order_key = SigningKey::load(&config.at(&config.keys.order))?;
     let master = MasterKey::load(&config.at(&config.keys.master))?;
     let sealer = Arc::new(Sealer::new(&master, &[])?);
-    let authorities = Arc::new(Authorities::load(&config, Arc::clone(&edge.random)));
-    troubles
-        .extend(authorities.trouble().map(|reason| format!("no device certificate can be issued: {reason}")));
+    let authorities = Arc::new(Authorities::new(&config, Arc::clone(&edge.random)));
     for trouble in &troubles {
         tracing::error!(trouble, "starting degraded");
     }
@@ -279,6 +277,7 @@ fn open(config: Config, edge: &Edge, message_key: &SigningKey) -> Result<Inside,
         clock: Arc::clone(&edge.clock),
         random: Arc::clone(&edge.random),
         authorities,
+        certificates_due: tokio::sync::Notify::new(),
         audit_key,
         message_public_pem: message_key.public_pem().to_owned(),
         order_public_pem: order_key.public_pem().to_owned(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    admin, alarm, audit, command, conformance, device, enrolment, gateway, group, mo, quirks, server,
+    admin, alarm, audit, ca, command, conformance, device, enrolment, gateway, group, mo, quirks, server,
     session, settings, token,
 };
 use crate::{bootstrap, notification, syncml};
@@ -93,6 +93,9 @@ pub enum Command {
     /// Gateways, their links and settings.
     #[command(subcommand)]
     Gateway(gateway::Action),
+    /// CAs, their roll-over, certificates and CRLs.
+    #[command(subcommand)]
+    Ca(ca::Action),
     /// Admins: the people and services that hold roles and tokens.
     #[command(subcommand)]
     Admin(admin::Action),

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod alarm;
 pub mod audit;
 pub mod bootstrap;
+pub mod ca;
 pub mod command;
 pub mod compromised;
 pub mod conformance;

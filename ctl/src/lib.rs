@@ -92,6 +92,7 @@ async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Resu
         Command::Gateway(action) => action.run(client, output).await,
         Command::Admin(action) => action.run(client, output).await,
         Command::Role(action) => action.run(client, output).await,
+        Command::Ca(action) => action.run(client, output).await,
         Command::Token(action) => action.run(client, output).await,
         Command::Audit(action) => action.run(client, output).await,
         Command::Alarm(action) => action.run(client, output).await,

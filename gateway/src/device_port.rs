@@ -10,9 +10,11 @@
 //! - [`handle`]: one request.
 //! - [`enrol`]: one request of a device that is not enrolled yet.
 //! - [`listen`]: a device that waits for a notification.
+//! - [`crl`]: a CRL for whoever asks.
 //! - [`answer`]: what a refused device gets.
 
 pub(crate) mod answer;
+mod crl;
 mod enrol;
 pub(crate) mod handle;
 mod listen;

@@ -35,6 +35,7 @@ pub mod run;
 mod settings;
 mod shared;
 mod tls;
+mod trust;
 
 pub use config::Config;
 pub use pem::PemError;

@@ -11,7 +11,9 @@ use std::{
 
 use arc_swap::ArcSwap;
 use postern_wire::{
-    link::{CertificateName, CertificateState, LogLevel, RefusalReason, Settings},
+    link::{
+        CertificateName, CertificateState, LogLevel, RefusalReason, Settings, TlsPolicy, TrustedAuthorities,
+    },
     route::RouteHash,
     terms::UtcMillis,
 };
@@ -19,7 +21,10 @@ use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
 use crate::{
-    admission::rates::{Rate, Rates, address_key},
+    admission::{
+        certificate::Retired,
+        rates::{Rate, Rates, address_key},
+    },
     config::Config,
     device_port::tls::DeviceTls,
     identity::Identity,
@@ -32,6 +37,7 @@ use crate::{
     relay::pool::Pool,
     report::{Refusals, Refused},
     settings::SettingsInForce,
+    trust::TrustInForce,
 };
 
 /// A clock, as a parameter.
@@ -72,6 +78,9 @@ pub(crate) struct Shared {
     pub(crate) lists: ArcSwap<ListSet>,
     pub(crate) list_files: ListFiles,
     pub(crate) routes_to_write: AtomicBool,
+    pub(crate) trust: TrustInForce,
+    /// The device CAs that were retired, as each connection's certificate is judged by with each request.
+    pub(crate) retired: Retired,
     pub(crate) device_tls: ArcSwap<DeviceTls>,
     pub(crate) link_tls: ArcSwap<LinkTls>,
     pub(crate) address_rates: Rates,
@@ -106,8 +115,10 @@ impl Shared {
         ports: impl FnOnce(&Settings) -> Result<Ports, E>,
     ) -> Result<Self, E> {
         let (settings, settings_trouble) = SettingsInForce::load(&config.state);
-        let device_tls = ArcSwap::from_pointee(DeviceTls::load(&config.device, &settings.now().tls)?);
-        let link_tls = ArcSwap::from_pointee(LinkTls::load(&config.link)?);
+        let (trust, trust_trouble) = TrustInForce::load(config.state.join("trust.json"));
+        let authorities = trust.authorities();
+        let device_tls = DeviceTls::load(&config.device, &settings.now().tls, authorities.as_ref())?;
+        let link_tls = ArcSwap::from_pointee(LinkTls::load(&config.link, authorities.as_ref())?);
         let ports = ports(&settings.now())?;
         let list_files = ListFiles::new(&config.state);
         let (lists, list_troubles) = list_files.load();
@@ -125,7 +136,9 @@ impl Shared {
             lists: ArcSwap::from_pointee(lists),
             list_files,
             routes_to_write: AtomicBool::new(false),
-            device_tls,
+            trust,
+            retired: Arc::new(ArcSwap::from_pointee(device_tls.retired.clone())),
+            device_tls: ArcSwap::from_pointee(device_tls),
             link_tls,
             address_rates: Rates::default(),
             route_rates: Rates::default(),
@@ -139,6 +152,7 @@ impl Shared {
             requests: AtomicU64::new(0),
         };
         shared.trouble("settings on disk", settings_trouble);
+        shared.trouble("trust on disk", trust_trouble);
         let level = shared.settings.now().log;
         shared.trouble("log", shared.set_log(level).err());
         shared.trouble("lists on disk", (!list_troubles.is_empty()).then(|| list_troubles.join("; ")));
@@ -239,16 +253,38 @@ impl Shared {
             .collect()
     }
 
+    /// TLS of the device port: of the files, a policy, and the CAs that the core told.
+    pub(crate) fn make_device_tls(&self, policy: &TlsPolicy) -> Result<DeviceTls, PemError> {
+        DeviceTls::load(&self.config.device, policy, self.trust.authorities().as_ref())
+    }
+
+    /// TLS of both ports, of the files and of these CAs.
+    pub(crate) fn make_tls(
+        &self,
+        authorities: &TrustedAuthorities,
+    ) -> Result<(DeviceTls, LinkTls), PemError> {
+        Ok((
+            DeviceTls::load(&self.config.device, &self.settings.now().tls, Some(authorities))?,
+            LinkTls::load(&self.config.link, Some(authorities))?,
+        ))
+    }
+
+    /// New connections use this; what is retired counts from the next request on.
+    pub(crate) fn use_device_tls(&self, tls: DeviceTls) {
+        self.retired.store(Arc::new(tls.retired.clone()));
+        self.device_tls.store(Arc::new(tls));
+    }
+
     /// Reads certificates and keys again; what fails leaves the ones before in use.
     pub(crate) fn reload_certificates(&self) {
-        match DeviceTls::load(&self.config.device, &self.settings.now().tls) {
+        match self.make_device_tls(&self.settings.now().tls) {
             Ok(tls) => {
-                self.device_tls.store(Arc::new(tls));
+                self.use_device_tls(tls);
                 self.trouble("device certificate", None);
             }
             Err(error) => self.trouble("device certificate", Some(error.to_string())),
         }
-        match LinkTls::load(&self.config.link) {
+        match LinkTls::load(&self.config.link, self.trust.authorities().as_ref()) {
             Ok(tls) => {
                 self.link_tls.store(Arc::new(tls));
                 self.trouble("link certificate", None);

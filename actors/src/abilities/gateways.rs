@@ -84,8 +84,12 @@ pub struct GatewayCertificate {
     pub serial: String,
     /// The issuer, as `postern_wire::link::issuer_hash` names it.
     pub issuer: String,
+    /// From when it holds.
+    pub not_before: UtcMillis,
     /// When it ends.
     pub not_after: UtcMillis,
+    /// SHA-256 of its DER; zeros where it was read from a row.
+    pub fingerprint: [u8; 32],
 }
 
 /// What a gateway is to trust, PEM.

@@ -336,6 +336,7 @@ fn decide(tx: &mut Tx, rules: &dyn super::EnrolmentRules, plan: &Plan) -> Result
     let facts = &plan.issued;
     enrolments::set_certificate(tx, plan.id, &facts.serial, facts.fingerprint, facts.not_after)?;
     rows::keep_certificate(tx, facts, plan.generation)?;
+    rows::trusts_server(tx, plan.id)?;
     let mut life = Life::new(plan.id, plan.generation, plan.proposal.door.as_str(), now);
     life.request = Some(request.id);
     life.certificate_from = Some(facts.not_before);

@@ -5,7 +5,7 @@
 
 use postern_engine::enrolment::renewal::{self, Event, Left, Renewal, Step};
 use postern_store::{
-    StoreError, Tx, commands,
+    Reader, StoreError, Tx, authorities, certificates, commands,
     enrolments::{self, Enrolment},
     lives::{self, Life},
     results,
@@ -13,7 +13,7 @@ use postern_store::{
 use postern_wire::{
     link::BlockedEntry,
     route::RouteId,
-    terms::{CommandState, EnrolmentId, EnrolmentState, OperationId, UtcMillis, Verb},
+    terms::{CaRole, CaState, CommandState, EnrolmentId, EnrolmentState, OperationId, UtcMillis, Verb},
 };
 use serde_json::json;
 
@@ -49,7 +49,7 @@ pub(super) async fn look_for_due(enrolments: &Enrolments) -> Result<(), Enrolmen
         let (from, now, reading) = (after, shared.now(), std::sync::Arc::clone(&rules));
         let page = shared.store.read(move |r| {
             let third = reading.read(r)?.certificate_ms / renewal::RENEW_PART;
-            lives::certificates_ending(r, now.plus(third), from, PAGE)
+            due(r, now.plus(third), from)
         });
         let page = page.await.map_err(|error| EnrolmentError::Unavailable(error.to_string()))?;
         let Some(last) = page.last() else { return Ok(()) };
@@ -73,6 +73,37 @@ pub(super) async fn look_for_due(enrolments: &Enrolments) -> Result<(), Enrolmen
     }
 }
 
+/// Enrolments whose certificate ends before a moment, and in a roll-over of the device CA those whose certificate is of
+/// another generation than the one that signs; in order of id.
+fn due(
+    r: &mut Reader,
+    before: UtcMillis,
+    after: Option<EnrolmentId>,
+) -> Result<Vec<EnrolmentId>, StoreError> {
+    let mut ids = lives::certificates_ending(r, before, after, PAGE)?;
+    let all = authorities::list(r)?;
+    let mut device = all.iter().filter(|ca| ca.role == CaRole::Device);
+    let signing = device.clone().find(|ca| ca.state == CaState::Signing);
+    if let Some(signing) = signing
+        && device.any(|ca| ca.generation != signing.generation)
+    {
+        let stragglers = certificates::device_stragglers(r, signing.generation, after, PAGE)?;
+        ids.extend(stragglers.into_iter().map(|(id, ..)| id));
+        ids.sort_unstable();
+        ids.dedup();
+        ids.truncate(usize::try_from(PAGE).unwrap_or(usize::MAX));
+    }
+    Ok(ids)
+}
+
+/// Whether the CA of a certificate signs no more: its time has come, however long it holds.
+fn ca_signs_no_more(tx: &mut Tx, serial: Option<&str>) -> Result<bool, StoreError> {
+    let Some(serial) = serial else { return Ok(false) };
+    let Some(signing) = authorities::signing(tx, CaRole::Device)? else { return Ok(false) };
+    let rows = certificates::by_serial(tx, serial)?;
+    Ok(rows.iter().any(|row| row.role == CaRole::Device && row.authority != signing.generation))
+}
+
 /// Gives the route of a device that was asked.
 fn look_at(
     tx: &mut Tx,
@@ -87,7 +118,10 @@ fn look_at(
     };
     let life = rows::life(tx, &row)?;
     let from = life.certificate_from.unwrap_or_else(|| until.plus(-life_ms));
-    let left = renewal::left(from, until, tx.now());
+    let left = match renewal::left(from, until, tx.now()) {
+        Left::Enough if ca_signs_no_more(tx, row.certificate_serial.as_deref())? => Left::Due,
+        left => left,
+    };
     if left == Left::Alarm {
         let text = format!("the certificate of {} ends at {until}, and is not renewed yet", row.name);
         rows::alarm(tx, rows::EXPIRING, &format!("device:{id}"), &text)?;

@@ -4,18 +4,19 @@ use postern_engine::command::Cause;
 use postern_store::{
     StoreError, Tx,
     alarms::{self, Severity},
+    authorities, certificates,
     enrolments::{self, Enrolment},
     lives::{self, Life},
 };
 use postern_wire::{
-    link::BlockedEntry,
+    link::{BlockedEntry, CertificateName},
     route::RouteId,
-    terms::{CommandId, EnrolmentId},
+    terms::{CaRole, CommandId, EnrolmentId, RevocationReason},
 };
 use serde_json::json;
 
 use crate::{
-    AuditActor, Devices, IssuedDevice,
+    AuditActor, CertificateFacts, Devices, IssuedDevice,
     orders::{audit, drop_pending, retire::bury},
     shared::Shared,
 };
@@ -97,24 +98,62 @@ pub(crate) fn life(tx: &mut Tx, row: &Enrolment) -> Result<Life, StoreError> {
 
 /// Keeps a certificate in the table of certificates.
 pub(crate) fn keep_certificate(
-    _tx: &mut Tx,
-    _issued: &IssuedDevice,
-    _generation: i64,
+    tx: &mut Tx,
+    issued: &IssuedDevice,
+    generation: i64,
 ) -> Result<(), StoreError> {
-    Ok(())
+    certificates::insert(tx, &of_device(&issued.facts(), issued.enrolment, generation))
+}
+
+/// The row of a device's certificate.
+pub(crate) fn of_device(
+    certificate: &CertificateFacts,
+    enrolment: EnrolmentId,
+    generation: i64,
+) -> certificates::Issued {
+    certificates::Issued {
+        name: CertificateName { serial: certificate.serial.clone(), issuer: certificate.issuer.clone() },
+        role: CaRole::Device,
+        subject: certificates::device(enrolment),
+        subject_generation: generation,
+        fingerprint: certificate.fingerprint,
+        not_before: certificate.not_before,
+        not_after: certificate.not_after,
+    }
+}
+
+/// A device that enrols is given the server CA that signs now, with the others that are trusted.
+pub(crate) fn trusts_server(tx: &mut Tx, id: EnrolmentId) -> Result<(), StoreError> {
+    match authorities::signing(tx, CaRole::Server)? {
+        Some(server) => certificates::trusts_server(tx, id, server.generation),
+        None => Ok(()),
+    }
 }
 
 /// Revokes a certificate; one that is not in the table, or is revoked already, is passed over.
 pub(crate) fn revoke(
-    _tx: &mut Tx,
-    _serial: Option<&str>,
-    _because: Because,
+    tx: &mut Tx,
+    serial: Option<&str>,
+    because: Because,
 ) -> Result<Vec<BlockedEntry>, StoreError> {
-    Ok(Vec::new())
+    let Some(serial) = serial else { return Ok(Vec::new()) };
+    let reason = match because {
+        Because::Superseded => RevocationReason::Superseded,
+        Because::Ended => RevocationReason::CessationOfOperation,
+    };
+    match certificates::revoke(tx, serial, reason) {
+        Ok(revoked) => Ok(revoked.blocked.into_iter().collect()),
+        Err(StoreError::NotFound(_) | StoreError::Refused(_)) => Ok(Vec::new()),
+        Err(other) => Err(other),
+    }
 }
 
 /// Tells the gateways what joined the blocked list.
-pub(crate) fn announce(_shared: &Shared, _blocked: Vec<BlockedEntry>) {}
+pub(crate) fn announce(shared: &Shared, blocked: Vec<BlockedEntry>) {
+    for entry in blocked {
+        shared.announce.blocked(entry);
+    }
+}
 
 /// Raises an alarm.
 pub(crate) fn alarm(tx: &mut Tx, kind: &str, subject: &str, text: &str) -> Result<(), StoreError> {

@@ -4,16 +4,17 @@ use postern_engine::gcm::join::{Event, Refused, State, after};
 use postern_store::{
     ReadError, Reader, StoreError, Tx, WriteError,
     audit::{self, Act},
+    certificates as issued,
     gateway_certificates::{self as certificates, Certificate},
     gateway_joins::{self as joins, Join},
     gateways::{self, ACTIVE, JOINING},
 };
 use postern_wire::{
     link::{
-        CertificateRequest, CertificateSource, PortRole, Settings, WatchLine,
+        CertificateName, CertificateRequest, CertificateSource, PortRole, Settings, WatchLine, gateway_uri,
         join::{Grant, JoinRefusal, JoinSecret},
     },
-    terms::{EnrolmentId, UtcMillis},
+    terms::{CaRole, EnrolmentId, UtcMillis},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -223,6 +224,7 @@ impl Gcm {
             Err(why) => return Ok(Err(why)),
         };
         certificates::keep(tx, row(&gateway.name, role, key, request, now, Some(&signed)))?;
+        issued::insert(tx, &of_port(&gateway.name, role, &signed))?;
         let detail = json!({"port": role.as_str(), "serial": signed.serial, "until": signed.not_after.0});
         note(tx, &gateway.name, "gateways.certificate", "issued", &detail)?;
         Ok(Ok(signed))
@@ -477,8 +479,26 @@ fn made(kept: Certificate) -> Option<GatewayCertificate> {
         chain: kept.chain.filter(|_| live)?,
         serial: kept.serial?,
         issuer: kept.issuer?,
+        not_before: kept.issued_at?,
         not_after: kept.not_after?,
+        fingerprint: [0; 32],
     })
+}
+
+/// The row of a gateway's certificate among all that our CAs issued.
+fn of_port(gateway: &str, role: PortRole, signed: &GatewayCertificate) -> issued::Issued {
+    issued::Issued {
+        name: CertificateName { serial: signed.serial.clone(), issuer: signed.issuer.clone() },
+        role: match role {
+            PortRole::Link => CaRole::Link,
+            PortRole::Server => CaRole::Server,
+        },
+        subject: gateway_uri(gateway),
+        subject_generation: 0,
+        fingerprint: signed.fingerprint,
+        not_before: signed.not_before,
+        not_after: signed.not_after,
+    }
 }
 
 fn row(

@@ -129,6 +129,7 @@ fn acknowledge(
         ListKind::Settings => "settings",
         ListKind::Blocked => "blocked",
         ListKind::Routes => "routes",
+        ListKind::Trust => "trust",
     };
     let reason = match &ack.verdict {
         AckVerdict::Applied => None,

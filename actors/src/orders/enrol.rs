@@ -2,7 +2,7 @@
 
 use postern_engine::{command::Cause, enrolment::Door};
 use postern_store::{
-    StoreError, Tx,
+    StoreError, Tx, certificates,
     credentials::Credentials,
     enrolments::{self, Enrolment},
     lists::{self, Change, List},
@@ -127,7 +127,9 @@ fn decide(
     if let Some(certificate) = &device.certificate {
         let (serial, not_after) = (&certificate.serial, certificate.not_after);
         enrolments::set_certificate(tx, device.id, serial, certificate.fingerprint, not_after)?;
+        certificates::insert(tx, &rows::of_device(certificate, device.id, row.generation))?;
     }
+    rows::trusts_server(tx, device.id)?;
     let mut life = Life::new(device.id, row.generation, Door::Hand.as_str(), tx.now());
     life.certificate_from = device.certificate.as_ref().map(|certificate| certificate.not_before);
     lives::put(tx, life)?;

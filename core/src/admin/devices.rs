@@ -29,7 +29,6 @@ use super::{
 };
 use crate::{
     ca::{certificate_pem, request_der},
-    files,
     inside::{Active, Inside},
     schedule::Eye,
 };
@@ -297,8 +296,7 @@ async fn by_hand(inside: &Inside, body: EnrolDevice, caller: &Caller, renews: Op
     let asked = Asked::check(inside, body)?;
     let active = inside.active()?;
     let group_ids = group_ids(inside, &asked.groups).await?;
-    let server_ca = files::read(&inside.config.at(&inside.config.devices.server_ca));
-    let ca_pem = server_ca.map_err(|error| super::problem::internal(&error))?;
+    let ca_pem = inside.authorities.anchors().server.iter().map(|der| certificate_pem(der)).collect();
     let id = renews.unwrap_or_else(|| active.devices.next_enrolment_id());
     let certificate = asked.certificate(inside, id)?;
     let secret = |text: &Option<String>| text.clone().map(SecretString::from);

@@ -14,9 +14,9 @@ use postern_api::{
 };
 
 use super::{
-    admins, alarms, answer, audit, bootstrap, captures, commands, devices, enrolment, gateways, groups,
-    guard, notifications, objects, problem::Refused, quirks, recordings, server, sessions, settings, status,
-    support, tokens, trees, why,
+    admins, alarms, answer, audit, bootstrap, ca, captures, certificates, commands, devices, enrolment,
+    gateways, groups, guard, notifications, objects, problem::Refused, quirks, recordings, server, sessions,
+    settings, status, support, tokens, trees, why,
 };
 use crate::inside::Inside;
 
@@ -153,6 +153,19 @@ fn handlers(table: &mut Table) {
     table.on("gateway_defaults.put", gateways::put_defaults);
     table.on("gateway_defaults.stop", gateways::stop_roll_out);
     table.on("gateways.lists", gateways::lists);
+    table.on("ca.list", ca::list);
+    table.on("ca.show", ca::show);
+    table.on("ca.roll_over", ca::roll_over);
+    table.on("ca.request", ca::request);
+    table.on("ca.import", ca::import);
+    table.on("certificates.list", certificates::list);
+    table.on("certificates.show", certificates::show);
+    table.on("certificates.issue", certificates::issue);
+    table.on("certificates.renew", certificates::renew);
+    table.on("certificates.revoke", certificates::revoke);
+    table.on("crls.list", certificates::crl_list);
+    table.on("crls.show", certificates::crl_show);
+    table.on("crls.import", certificates::crl_import);
     table.on("roles.list", admins::roles);
     table.on("admins.list", admins::list);
     table.on("admins.create", admins::create);

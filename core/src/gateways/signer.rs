@@ -1,43 +1,37 @@
 //! Certificates for gateways, from the core's CAs.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
-use postern_actors::{GatewayAnchors, GatewayAuthority, GatewayCertificate, Randomness};
+use postern_actors::{GatewayAnchors, GatewayAuthority, GatewayCertificate};
 use postern_wire::{
     link::{CertificateName, PortRole},
-    terms::UtcMillis,
+    terms::{CaRole, CaState, UtcMillis},
 };
-use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use sha2::{Digest as _, Sha256};
 use x509_parser::prelude::{FromDer as _, X509Certificate, X509CertificationRequest};
 
-use crate::{
-    ca::{Ca, Subject, Validity, request_der},
-    config::Config,
-    files,
+use crate::ca::{
+    Authorities, Subject, certificate_pem, certificates_in,
+    external::{self, Use},
+    request_der,
 };
 
 /// How long a gateway's certificates hold, in days; they are renewed when a third of it is left.
 const DAYS: u32 = 90;
 
-/// Signs with the CAs of the state folder, read at each use.
+/// Signs with the core's CAs.
 pub(crate) struct Signer {
-    config: Config,
-    random: Arc<dyn Randomness>,
+    authorities: Arc<Authorities>,
 }
 
 impl Signer {
-    pub(crate) fn new(config: Config, random: Arc<dyn Randomness>) -> Self {
-        Self { config, random }
+    pub(crate) fn new(authorities: Arc<Authorities>) -> Self {
+        Self { authorities }
     }
 
-    fn ca(&self, certificate: &Path, key: &Path) -> Result<Ca, String> {
-        let read = |path: &Path| files::read(&self.config.at(path)).map_err(|error| error.to_string());
-        Ca::load(&read(certificate)?, &read(key)?).map_err(|error| error.to_string())
-    }
-
-    fn pem(&self, path: &Path) -> String {
-        files::read(&self.config.at(path)).unwrap_or_default()
+    fn pem(&self, role: CaRole) -> String {
+        let all = self.authorities.certificates(role, &[CaState::Signing, CaState::Trusted]);
+        all.iter().map(|der| certificate_pem(der)).collect()
     }
 }
 
@@ -60,23 +54,15 @@ impl GatewayAuthority for Signer {
         names: &[String],
         now: UtcMillis,
     ) -> Result<GatewayCertificate, String> {
-        let link = &self.config.links.ca;
-        let ca = match role {
-            PortRole::Link => self.ca(link, &link.with_extension("key"))?,
-            PortRole::Server => self.ca(Path::new("ca/server-ca.pem"), Path::new("ca/server-ca.key"))?,
-        };
         let subject = match role {
             PortRole::Link => Subject::GatewayLink(gateway.to_owned()),
             PortRole::Server => {
                 Subject::Server { role: "gateway", id: gateway.to_owned(), names: names.to_vec() }
             }
         };
-        let mut serial = [0; 16];
-        self.random.fill(&mut serial);
-        let issued = ca
-            .sign_request(request, &subject, serial, Validity { now, days: DAYS })
-            .map_err(|error| error.to_string())?;
-        described(&issued.der, issued.pem)
+        let der = request_der(request).map_err(|error| error.to_string())?;
+        let made = self.authorities.certify(&der, &subject, DAYS, now).map_err(|error| error.to_string())?;
+        described(&made.issued.der, made.chain_pem())
     }
 
     fn read_external(
@@ -85,21 +71,18 @@ impl GatewayAuthority for Signer {
         key_hash: &str,
         now: UtcMillis,
     ) -> Result<GatewayCertificate, String> {
-        let leaf = CertificateDer::pem_slice_iter(chain.as_bytes()).next();
-        let leaf = leaf.and_then(Result::ok).ok_or("the chain is not PEM")?;
+        let leaf = certificates_in(chain).into_iter().next().ok_or("the chain is not PEM")?;
         let (_, parsed) = X509Certificate::from_der(&leaf).map_err(|_| "the chain is not X.509")?;
         if hash(parsed.public_key().raw) != key_hash {
             return Err("the chain's first certificate is over another key than the gateway's".to_owned());
         }
-        let read = described(&leaf, chain.to_owned())?;
-        if read.not_after <= now {
-            return Err("the certificate has expired".to_owned());
-        }
-        Ok(read)
+        let key = parsed.public_key().subject_public_key.data.as_ref();
+        external::judge(chain, key, Use::Server, &[], now).map_err(|bad| bad.to_string())?;
+        described(&leaf, chain.to_owned())
     }
 
     fn anchors(&self) -> GatewayAnchors {
-        GatewayAnchors { link: self.pem(&self.config.links.ca), device: self.pem(&self.config.devices.ca) }
+        GatewayAnchors { link: self.pem(CaRole::Link), device: self.pem(CaRole::Device) }
     }
 }
 
@@ -107,8 +90,10 @@ fn described(der: &[u8], chain: String) -> Result<GatewayCertificate, String> {
     let (_, parsed) = X509Certificate::from_der(der).map_err(|_| "the certificate is not X.509")?;
     let CertificateName { serial, issuer } =
         CertificateName::new(parsed.raw_serial(), parsed.issuer().as_raw());
-    let not_after = UtcMillis(parsed.validity().not_after.timestamp().saturating_mul(1000));
-    Ok(GatewayCertificate { chain, serial, issuer, not_after })
+    let millis = |time: x509_parser::time::ASN1Time| UtcMillis(time.timestamp().saturating_mul(1000));
+    let (not_before, not_after) = (millis(parsed.validity().not_before), millis(parsed.validity().not_after));
+    let fingerprint = Sha256::digest(der).into();
+    Ok(GatewayCertificate { chain, serial, issuer, not_before, not_after, fingerprint })
 }
 
 fn hash(public_key: &[u8]) -> String {

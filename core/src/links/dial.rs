@@ -167,7 +167,7 @@ async fn may_dial(hub: &Hub, slot: &Slot) -> bool {
 async fn dial(hub: &Hub, gateway: &Gateway) -> Result<TlsStream<TcpStream>, DialError> {
     let address = gateway.target.address.clone();
     let connect = async {
-        let config = tls::client_config(&hub.config.files, &gateway.target.name, hub.refused.load_full())?;
+        let config = tls::client_config(&hub.config, &gateway.target.name, hub.refused.load_full())?;
         let stream = TcpStream::connect(&address)
             .await
             .map_err(|source| DialError::Connect { address: address.clone(), source })?;

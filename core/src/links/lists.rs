@@ -15,7 +15,7 @@ use std::{
 use postern_wire::{
     link::{
         Ack, AckVerdict, Admission, BlockedDelta, BlockedEntry, BlockedSubject, ListKind, RoutesDelta,
-        Settings, WatchLine, WatchQuery,
+        Settings, Trust, WatchLine, WatchQuery,
     },
     route::RouteHash,
 };
@@ -60,6 +60,7 @@ pub struct Wake {
 struct Held {
     lineage: Uuid,
     settings: BTreeMap<String, Announced>,
+    trust: Option<Trust>,
     blocked: Versioned<BlockedSubject, Admission>,
     routes: Versioned<RouteHash, ()>,
     /// The versions that each gateway last acknowledged: blocked list and routes.
@@ -68,6 +69,8 @@ struct Held {
     known: BTreeMap<String, u64>,
     /// The settings' version that each gateway began its watch with.
     began_with: BTreeMap<String, u64>,
+    /// The trust's version that each gateway last took, or why it did not.
+    trust_at: BTreeMap<String, Result<u64, String>>,
 }
 
 /// The versions of both lists that a gateway has; 0 before it has said so.
@@ -111,6 +114,8 @@ impl Lists {
         let held = Held {
             lineage,
             settings: BTreeMap::new(),
+            trust: None,
+            trust_at: BTreeMap::new(),
             blocked: Versioned::default(),
             routes: Versioned::default(),
             at: BTreeMap::new(),
@@ -151,6 +156,17 @@ impl Lists {
     pub fn send(&self, gateway: &str, line: WatchLine) {
         // No gateway watches: what the line would say is asked for again.
         let _ = self.lines.send(Addressed { gateway: gateway.into(), line });
+    }
+
+    /// Makes `trust` what every gateway is to trust.
+    pub fn publish_trust(&self, trust: Trust) {
+        self.change(|held| held.trust = Some(trust));
+    }
+
+    /// The version of the trust that `gateway` took last, or why it did not take it; `None`: it said nothing yet.
+    #[must_use]
+    pub fn trust_at(&self, gateway: &str) -> Option<Result<u64, String>> {
+        self.lock().trust_at.get(gateway).cloned()
     }
 
     /// Replaces the whole blocked list. Returns its version.
@@ -212,6 +228,13 @@ impl Lists {
     }
 
     pub(super) fn acknowledged(&self, gateway: &str, ack: &Ack) {
+        if ack.kind == ListKind::Trust {
+            let taken = match &ack.verdict {
+                AckVerdict::Applied => Ok(ack.version),
+                AckVerdict::Rejected { reason, .. } => Err(reason.clone()),
+            };
+            self.lock().trust_at.insert(gateway.to_owned(), taken);
+        }
         if ack.kind != ListKind::Settings {
             if ack.verdict == AckVerdict::Applied {
                 let mut held = self.lock();
@@ -219,7 +242,7 @@ impl Lists {
                 match ack.kind {
                     ListKind::Blocked => at.blocked = ack.version,
                     ListKind::Routes => at.routes = ack.version,
-                    ListKind::Settings => {}
+                    ListKind::Settings | ListKind::Trust => {}
                 }
                 drop(held);
                 self.acknowledged.send_replace(());
@@ -289,6 +312,7 @@ impl Lists {
             routes: held.routes.version(),
             lineage: held.lineage,
             epoch,
+            trust: held.trust.as_ref().map_or(0, |trust| trust.version),
         }
     }
 
@@ -299,6 +323,12 @@ impl Lists {
             return Some(line);
         }
         let held = self.lock();
+        if held.trust != told.trust {
+            told.trust.clone_from(&held.trust);
+            if let Some(trust) = &held.trust {
+                return Some(WatchLine::Trust(trust.clone()));
+            }
+        }
         if let Some(announced) = held.settings.get(gateway)
             && announced.version != told.has.settings
             // A gateway keeps a document that a restored core does not know (`Lists::ahead`).
@@ -342,6 +372,7 @@ pub(super) struct Told {
     has: WatchQuery,
     blocked: Option<Full<BlockedSubject>>,
     routes: Option<Full<RouteHash>>,
+    trust: Option<Trust>,
     /// Made and not sent yet.
     ready: VecDeque<WatchLine>,
 }
@@ -349,7 +380,7 @@ pub(super) struct Told {
 impl Told {
     /// The gateway says that it has this.
     pub(super) fn new(has: WatchQuery) -> Self {
-        Self { has, blocked: None, routes: None, ready: VecDeque::new() }
+        Self { has, blocked: None, routes: None, trust: None, ready: VecDeque::new() }
     }
 
     fn blocked(&mut self, list: &Versioned<BlockedSubject, Admission>) -> Option<WatchLine> {

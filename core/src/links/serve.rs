@@ -17,8 +17,8 @@ use actix_web::{
 };
 use postern_wire::{
     link::{
-        HELLO_PATH, Hello, LinkRole, PING_PATH, REPORT_PATH, REQUEST_ID, ReportAnswer, ReportBatch,
-        WATCH_PATH, Welcome,
+        CRL_PREFIX, HELLO_PATH, Hello, LinkRole, PING_PATH, REPORT_PATH, REQUEST_ID, ReportAnswer,
+        ReportBatch, WATCH_PATH, Welcome,
     },
     route::PREFIX,
 };
@@ -134,7 +134,7 @@ fn admit(request: &ServiceRequest) -> Option<Busy> {
     match link.role {
         LinkRole::Watch => (path == WATCH_PATH).then_some(Busy(None)),
         LinkRole::Report => (path == REPORT_PATH).then_some(Busy(None)),
-        LinkRole::Request if path == PING_PATH => Some(Busy(None)),
+        LinkRole::Request if path == PING_PATH || path.starts_with(CRL_PREFIX) => Some(Busy(None)),
         LinkRole::Request => (path.starts_with(PREFIX) || path.starts_with(enrol::PREFIX)).then(|| {
             link.gateway.busy.fetch_add(1, Ordering::Relaxed);
             Busy(Some(Arc::clone(&link.gateway)))

@@ -18,7 +18,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
 use x509_parser::{extensions::GeneralName, prelude::FromDer};
 
-use super::LinkFiles;
+use super::{IsBlocked, LinksConfig};
 
 /// Why the TLS side of a link cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -31,20 +31,28 @@ pub(super) enum TlsError {
     Unusable(#[from] Error),
 }
 
-/// A TLS client that proves itself with `files` and accepts only the gateway `name`, by a certificate whose serial number
+/// A TLS client that proves itself with the core's certificate and accepts only the gateway `name`, by a certificate whose serial number
 /// is not among `refused`.
 pub(super) fn client_config(
-    files: &LinkFiles,
+    links: &LinksConfig,
     name: &str,
     refused: Arc<HashSet<String>>,
 ) -> Result<ClientConfig, TlsError> {
+    let files = &links.files;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
-    for authority in certificates(&files.authority)? {
+    let trusted = (links.anchors)();
+    let trusted = if trusted.is_empty() { certificates(&files.authority)? } else { trusted };
+    for authority in trusted {
         roots.add(authority)?;
     }
-    let verifier =
-        GatewayVerifier { roots, uri: gateway_uri(name), refused, provider: Arc::clone(&provider) };
+    let verifier = GatewayVerifier {
+        roots,
+        uri: gateway_uri(name),
+        refused,
+        is_blocked: Arc::clone(&links.is_blocked),
+        provider: Arc::clone(&provider),
+    };
     let chain = certificates(&files.certificate)?;
     let key = read(&files.key)?;
     let key = PrivateKeyDer::from_pem_slice(&key)
@@ -72,12 +80,18 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 }
 
 /// Accepts a certificate of the link CA whose SAN URI is the gateway's that was dialed, and no other.
-#[derive(Debug)]
 struct GatewayVerifier {
     roots: RootCertStore,
     uri: String,
     refused: Arc<HashSet<String>>,
+    is_blocked: IsBlocked,
     provider: Arc<CryptoProvider>,
+}
+
+impl std::fmt::Debug for GatewayVerifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GatewayVerifier").field("uri", &self.uri).finish_non_exhaustive()
+    }
 }
 
 impl ServerCertVerifier for GatewayVerifier {
@@ -92,7 +106,8 @@ impl ServerCertVerifier for GatewayVerifier {
         let parsed = ParsedCertificate::try_from(end_entity)?;
         let algorithms = self.provider.signature_verification_algorithms.all;
         verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms)?;
-        if serial(end_entity).is_none_or(|serial| self.refused.contains(&serial)) {
+        let refused = |name: CertificateName| self.refused.contains(&name.serial) || (self.is_blocked)(&name);
+        if name_of(end_entity).is_none_or(refused) {
             return Err(Error::InvalidCertificate(CertificateError::Revoked));
         }
         if has_uri(end_entity, &self.uri) {
@@ -129,9 +144,9 @@ impl ServerCertVerifier for GatewayVerifier {
     }
 }
 
-fn serial(certificate: &CertificateDer<'_>) -> Option<String> {
+fn name_of(certificate: &CertificateDer<'_>) -> Option<CertificateName> {
     let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate).ok()?;
-    Some(CertificateName::new(parsed.raw_serial(), &[]).serial)
+    Some(CertificateName::new(parsed.raw_serial(), parsed.issuer().as_raw()))
 }
 
 fn has_uri(certificate: &CertificateDer<'_>, uri: &str) -> bool {

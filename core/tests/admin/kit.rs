@@ -51,6 +51,17 @@ impl Kit {
         tokio::task::spawn_blocking(move || core.stop()).await.unwrap();
     }
 
+    /// Starts the core again under the same state.
+    pub(crate) async fn again(&mut self) {
+        let config = postern_core::Config::load(&self.state.join("core.toml"), []).unwrap();
+        let core = start(config).await;
+        let ca = std::fs::read(self.state.join("ca.pem")).unwrap();
+        let token = std::fs::read_to_string(self.state.join("admin.token")).unwrap().trim().to_owned();
+        self.admin = Client::new(core.addresses().admin, &ca, &token);
+        self.core = Some(core);
+        until("the core is active", || self.core().is_active()).await;
+    }
+
     pub(crate) fn core(&self) -> &Core {
         self.core.as_ref().unwrap()
     }

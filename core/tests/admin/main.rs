@@ -3,6 +3,7 @@
 
 mod alarms;
 mod audit;
+mod ca;
 mod degraded;
 mod devices;
 mod enrolment;

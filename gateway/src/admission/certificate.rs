@@ -4,10 +4,13 @@
 //! session never comes to the verifier, and because a lost device whose certificate has expired must still reach its
 //! wipe (architecture, "Certificates").
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::HeaderValue;
 use postern_wire::{
-    link::{Admission, BlockedSubject, CertificateName, PortRole, RefusalReason},
+    link::{Admission, BlockedSubject, CertificateName, PortRole, RefusalReason, issuer_hash},
     terms::UtcMillis,
 };
 use rustls_pki_types::CertificateDer;
@@ -28,12 +31,14 @@ pub(crate) struct PeerCertificate {
     subject: BlockedSubject,
     not_before: UtcMillis,
     not_after: UtcMillis,
-    retired: bool,
+    issuer: Vec<u8>,
+    authority_key: Option<Vec<u8>>,
+    retired: Retired,
 }
 
 impl PeerCertificate {
     /// Reads a certificate that TLS has accepted; `None` when it cannot be read.
-    pub(crate) fn read(der: &CertificateDer<'_>, retired: &RetiredAuthorities) -> Option<Self> {
+    pub(crate) fn read(der: &CertificateDer<'_>, retired: &Retired) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let name = CertificateName::new(certificate.raw_serial(), certificate.issuer().as_raw());
         let mut client_cert = HeaderValue::try_from(format!(":{}:", STANDARD.encode(der))).ok()?;
@@ -45,7 +50,9 @@ impl PeerCertificate {
             name,
             not_before: millis(certificate.validity().not_before),
             not_after: millis(certificate.validity().not_after),
-            retired: retired.issued(&certificate),
+            issuer: certificate.issuer().as_raw().to_vec(),
+            authority_key: authority_key(&certificate),
+            retired: Arc::clone(retired),
         })
     }
 
@@ -55,7 +62,7 @@ impl PeerCertificate {
             (lists.verdict(&self.subject), RefusalReason::CertificateBlocked),
             (refuse_if(now < self.not_before), RefusalReason::CertificateNotYetValid),
             (wipe_only_if(now > self.not_after), RefusalReason::CertificateExpired),
-            (wipe_only_if(self.retired), RefusalReason::CertificateAuthorityRetired),
+            (wipe_only_if(self.is_retired()), RefusalReason::CertificateAuthorityRetired),
         ];
         let mut worst = (Admission::Admit, None);
         for (verdict, reason) in against {
@@ -65,6 +72,26 @@ impl PeerCertificate {
         }
         worst
     }
+}
+
+impl PeerCertificate {
+    fn is_retired(&self) -> bool {
+        self.retired.load().issued(&self.issuer, self.authority_key.as_deref())
+    }
+}
+
+/// The key by which a certificate names its issuer's.
+fn authority_key(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
+    certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0.to_vec()),
+        _ => None,
+    })
+}
+
+/// A certificate's name on the blocked list; `None` when it cannot be read.
+pub(crate) fn name_of(der: &CertificateDer<'_>) -> Option<CertificateName> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Some(CertificateName::new(certificate.raw_serial(), certificate.issuer().as_raw()))
 }
 
 fn refuse_if(wrong: bool) -> Admission {
@@ -84,6 +111,8 @@ fn millis(time: ASN1Time) -> UtcMillis {
 pub(crate) struct Facts {
     pub(crate) role: PortRole,
     pub(crate) serial: String,
+    /// Who issued it, as the blocked list names issuers.
+    pub(crate) issuer: String,
     pub(crate) not_before: UtcMillis,
     pub(crate) not_after: UtcMillis,
 }
@@ -96,12 +125,14 @@ impl Facts {
             Some((_, leaf)) => Self {
                 role,
                 serial: CertificateName::new(leaf.raw_serial(), &[]).serial,
+                issuer: issuer_hash(leaf.issuer().as_raw()),
                 not_before: millis(leaf.validity().not_before),
                 not_after: millis(leaf.validity().not_after),
             },
             None => Self {
                 role,
                 serial: String::new(),
+                issuer: String::new(),
                 not_before: UtcMillis::default(),
                 not_after: UtcMillis::default(),
             },
@@ -109,8 +140,11 @@ impl Facts {
     }
 }
 
+/// The device CAs that were retired, as they are now.
+pub(crate) type Retired = Arc<ArcSwap<RetiredAuthorities>>;
+
 /// Device CAs that were retired.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct RetiredAuthorities {
     /// Subject (DER) and subject key identifier.
     authorities: Vec<(Vec<u8>, Option<Vec<u8>>)>,
@@ -132,13 +166,9 @@ impl RetiredAuthorities {
     }
 
     /// By issuer name, and where both name a key, by that: two generations of a CA may bear one name.
-    fn issued(&self, certificate: &X509Certificate<'_>) -> bool {
-        let key = certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
-            ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0),
-            _ => None,
-        });
+    fn issued(&self, issuer: &[u8], key: Option<&[u8]>) -> bool {
         self.authorities.iter().any(|(subject, authority_key)| {
-            let same_name = subject.as_slice() == certificate.issuer().as_raw();
+            let same_name = subject.as_slice() == issuer;
             let other_key = matches!((authority_key, key), (Some(ours), Some(theirs)) if ours != theirs);
             same_name && !other_key
         })

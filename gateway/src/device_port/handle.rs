@@ -8,7 +8,7 @@ use postern_wire::{
     route::{LISTEN, RouteHash},
 };
 
-use super::{answer, enrol, listen, serve::Connection};
+use super::{answer, crl, enrol, listen, serve::Connection};
 use crate::{
     admission::{
         Refusal, body,
@@ -34,6 +34,8 @@ pub(crate) async fn handle(shared: Arc<Shared>, worker: usize, request: Request)
         let passed =
             enrol::pass_on(&shared, worker, asked, request, &connection, &settings, &mut progress).await;
         passed.map(Reply::into_response)
+    } else if crl::is_asked(request.path()) {
+        crl::pass_on(&shared, worker, &request, &connection, &settings).await.map(Reply::into_response)
     } else {
         pass_on(&shared, worker, request, &connection, &settings, &mut progress).await.map(|reply| {
             judge_answer(&shared, &connection, &reply);

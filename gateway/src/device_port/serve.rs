@@ -231,7 +231,7 @@ async fn secure(
     let session = stream.get_ref().1;
     let certificate = match session.peer_certificates().and_then(|chain| chain.first()) {
         Some(leaf) => Some(
-            PeerCertificate::read(leaf, &tls.retired)
+            PeerCertificate::read(leaf, &shared.retired)
                 .ok_or_else(|| (RefusalReason::TlsHandshake, "the certificate cannot be read".to_owned()))?,
         ),
         None => None,

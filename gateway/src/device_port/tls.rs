@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use postern_wire::link::{PortRole, TlsPolicy, TlsVersion};
+use postern_wire::link::{PortRole, TlsPolicy, TlsVersion, TrustedAuthorities};
 use rustls::{
     CertificateError, Error, RootCertStore, ServerConfig, SupportedProtocolVersion,
     crypto::{CryptoProvider, aws_lc_rs},
@@ -30,8 +30,13 @@ pub(crate) struct DeviceTls {
 }
 
 impl DeviceTls {
-    /// Reads the files, and makes TLS of them by `policy`.
-    pub(crate) fn load(port: &DevicePort, policy: &TlsPolicy) -> Result<Self, PemError> {
+    /// Reads the files, and makes TLS of them by `policy`; `told`, where the core told it, takes the place of the
+    /// configured device CAs.
+    pub(crate) fn load(
+        port: &DevicePort,
+        policy: &TlsPolicy,
+        told: Option<&TrustedAuthorities>,
+    ) -> Result<Self, PemError> {
         let provider = Arc::new(provider(policy));
         let versions: &[&'static SupportedProtocolVersion] = match policy.min_version {
             TlsVersion::V12 => &[&TLS13, &TLS12],
@@ -42,14 +47,12 @@ impl DeviceTls {
             .map_err(|error| PemError::unusable(&port.certificate, &error))?;
         let chain = pem::certificates(&port.certificate)?;
         let facts = Facts::of(&chain, PortRole::Server);
-        let retired = match &port.retired_authority {
-            Some(path) => pem::certificates(path)?,
-            None => Vec::new(),
-        };
-        let builder = match &port.authority {
-            Some(path) => {
+        let (authorities, retired) = authorities(port, told)?;
+        let path = port.authority.as_deref().unwrap_or(&port.certificate);
+        let builder = match authorities {
+            Some(authorities) => {
                 let mut roots = RootCertStore::empty();
-                for authority in pem::certificates(path)?.into_iter().chain(retired.iter().cloned()) {
+                for authority in authorities.into_iter().chain(retired.iter().cloned()) {
                     roots.add(authority).map_err(|error| PemError::unusable(path, &error))?;
                 }
                 let chains = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
@@ -70,6 +73,27 @@ impl DeviceTls {
         server.send_tls13_tickets = 1;
         Ok(Self { server: Arc::new(server), retired: RetiredAuthorities::new(&retired), facts })
     }
+}
+
+type Certificates = Vec<CertificateDer<'static>>;
+
+/// The device CAs, where there are any, and the retired ones: the core's word before the files. A CA that an operator
+/// retires in the files stays retired.
+fn authorities(
+    port: &DevicePort,
+    told: Option<&TrustedAuthorities>,
+) -> Result<(Option<Certificates>, Certificates), PemError> {
+    let read = |path: &Option<std::path::PathBuf>| path.as_deref().map(pem::certificates).transpose();
+    let der = |all: &[Vec<u8>]| all.iter().map(|der| CertificateDer::from(der.clone())).collect::<Vec<_>>();
+    let mut retired = read(&port.retired_authority)?.unwrap_or_default();
+    Ok(match told {
+        Some(told) => {
+            retired.extend(der(&told.device_retired));
+            let authorities = der(&told.device);
+            ((!authorities.is_empty() || !retired.is_empty()).then_some(authorities), retired)
+        }
+        None => (read(&port.authority)?, retired),
+    })
 }
 
 /// The library's own suites, or those of the policy in its order.

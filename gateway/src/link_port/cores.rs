@@ -15,14 +15,14 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use postern_wire::{
-    link::{Ack, AckVerdict, BeatEcho, ListKind, SICK_AFTER_BEATS, Welcome},
+    link::{Ack, AckVerdict, BeatEcho, ListKind, SICK_AFTER_BEATS, Trust, Welcome},
     terms::UtcMillis,
 };
 use serde_json::Value;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::{lists::ListSet, settings, shared::Shared};
+use crate::{lists::ListSet, settings, shared::Shared, trust};
 
 /// So many cores are remembered; more than any installation has.
 const MOST: usize = 64;
@@ -62,6 +62,9 @@ struct State {
     target: Option<Target>,
     lists: Arc<ListSet>,
     document: Option<Document>,
+    trust: Option<Trust>,
+    /// The version of the trust that was judged last.
+    trust_judged: u64,
     /// A settings version that was rejected, and the core knows.
     rejected: Option<u64>,
 }
@@ -72,6 +75,7 @@ pub(crate) struct Target {
     pub(crate) settings: u64,
     pub(crate) blocked: u64,
     pub(crate) routes: u64,
+    pub(crate) trust: u64,
 }
 
 /// A settings document that waits to be judged.
@@ -198,6 +202,7 @@ impl Core {
                 ListKind::Settings => target.settings = version,
                 ListKind::Blocked => target.blocked = version,
                 ListKind::Routes => target.routes = version,
+                ListKind::Trust => target.trust = version,
             }
         }
     }
@@ -205,6 +210,11 @@ impl Core {
     pub(crate) fn announce_settings(&self, document: Document) {
         self.raise_target(ListKind::Settings, document.version);
         lock(&self.state).document = Some(document);
+    }
+
+    pub(crate) fn announce_trust(&self, trust: Trust) {
+        self.raise_target(ListKind::Trust, trust.version);
+        lock(&self.state).trust = Some(trust);
     }
 
     pub(crate) fn drain(&self) {
@@ -248,7 +258,8 @@ impl Core {
             let settings = target.settings == settings_in_force
                 || target.settings == 0
                 || state.rejected == Some(target.settings);
-            settings && state.lists.versions() == (target.blocked, target.routes)
+            let trust = target.trust == 0 || target.trust == state.trust_judged;
+            settings && trust && state.lists.versions() == (target.blocked, target.routes)
         })
     }
 }
@@ -260,6 +271,10 @@ pub(crate) fn reconsider(shared: &Shared) {
         let document = lock(&core.state).document.take();
         if let Some(document) = document {
             judge_settings(shared, core, &document);
+        }
+        let trust = lock(&core.state).trust.take();
+        if let Some(trust) = trust {
+            judge_trust(shared, core, &trust);
         }
     }
     let reached = candidate.filter(|core| core.is_reached(shared.settings.now().version));
@@ -289,6 +304,22 @@ fn judge_settings(shared: &Shared, core: &Core, document: &Document) {
         AckVerdict::Rejected { reason, .. } => tracing::warn!(version, reason, "settings rejected"),
     }
     core.acknowledge(Ack { kind: ListKind::Settings, version, verdict });
+}
+
+fn judge_trust(shared: &Shared, core: &Core, trust: &Trust) {
+    let version = trust.version;
+    let verdict = match trust::apply(shared, trust) {
+        Ok(()) => {
+            shared.trouble("trust", None);
+            AckVerdict::Applied
+        }
+        Err(reason) => {
+            shared.trouble("trust", Some(format!("version {version} was rejected: {reason}")));
+            AckVerdict::Rejected { reason, in_force: shared.trust.version() }
+        }
+    };
+    lock(&core.state).trust_judged = version;
+    core.acknowledge(Ack { kind: ListKind::Trust, version, verdict });
 }
 
 /// Makes a core's lists those of the gateway, and writes them.

@@ -11,7 +11,9 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
-use postern_wire::link::{ALPN, CONTROL_OCTETS, HELLO_PATH, Hello, LinkRole, Welcome};
+use postern_wire::link::{
+    ALPN, Admission, BlockedSubject, CONTROL_OCTETS, CertificateName, HELLO_PATH, Hello, LinkRole, Welcome,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     net::TcpStream,
@@ -21,7 +23,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{cores::Core, report, watch};
-use crate::{relay::pool::Link, shared::Shared};
+use crate::{admission::certificate::name_of, relay::pool::Link, shared::Shared};
 
 pub(crate) type Sender = SendRequest<Full<Bytes>>;
 
@@ -54,6 +56,8 @@ pub(crate) enum LinkError {
     TooManyCores,
     #[error("no line of the watch in time")]
     Sick,
+    #[error("the core's certificate {0} is blocked")]
+    Blocked(CertificateName),
     #[error("the core did not take the report")]
     NotTaken,
 }
@@ -112,6 +116,12 @@ async fn greet(shared: &Shared, stream: std::net::TcpStream) -> Result<(Sender, 
     let stream = acceptor.accept(stream).await?;
     if stream.get_ref().1.alpn_protocol() != Some(ALPN) {
         return Err(LinkError::Alpn);
+    }
+    let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(name_of);
+    if let Some(name) = shown
+        && shared.lists.load().verdict(&BlockedSubject::Certificate(name.clone())) != Admission::Admit
+    {
+        return Err(LinkError::Blocked(name));
     }
     let (mut sender, connection) = Builder::new().handshake(TokioIo::new(stream)).await?;
     let closed = actix_rt::spawn(connection);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use postern_wire::link::{ALPN, CORE_URI_PREFIX, PortRole};
+use postern_wire::link::{ALPN, CORE_URI_PREFIX, PortRole, TrustedAuthorities};
 use rustls::{
     CertificateError, Error, RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
@@ -28,11 +28,15 @@ pub(crate) struct LinkTls {
 }
 
 impl LinkTls {
-    /// Reads the files.
-    pub(crate) fn load(port: &LinkPort) -> Result<Self, PemError> {
+    /// Reads the files; `told`, where the core told it, takes the place of the configured link CAs.
+    pub(crate) fn load(port: &LinkPort, told: Option<&TrustedAuthorities>) -> Result<Self, PemError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
-        for authority in pem::certificates(&port.authority)? {
+        let authorities = match told {
+            Some(told) => told.link.iter().map(|der| CertificateDer::from(der.clone())).collect(),
+            None => pem::certificates(&port.authority)?,
+        };
+        for authority in authorities {
             roots.add(authority).map_err(|error| PemError::unusable(&port.authority, &error))?;
         }
         let chains = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))

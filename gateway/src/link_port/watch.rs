@@ -83,13 +83,14 @@ struct Staged {
 
 fn take_line(shared: &Shared, core: &Core, line: WatchLine, staged: &mut Staged) -> Result<(), LinkError> {
     match line {
-        WatchLine::Versions { settings, blocked, routes, lineage, epoch } => {
+        WatchLine::Versions { settings, blocked, routes, lineage, epoch, trust } => {
             core.set_epoch(epoch);
-            core.set_target(Target { settings, blocked, routes }, lineage);
+            core.set_target(Target { settings, blocked, routes, trust }, lineage);
         }
         WatchLine::Settings { version, document, sha256 } => {
             core.announce_settings(Document { version, document, sha256 });
         }
+        WatchLine::Trust(trust) => core.announce_trust(trust),
         WatchLine::Blocked(part) => {
             let (version, more) = (part.version, part.more);
             stage(&mut staged.blocked, part)?;

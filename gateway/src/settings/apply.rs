@@ -1,11 +1,11 @@
 //! Trying a document out, and taking it back.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use postern_wire::link::{AckVerdict, CertificateSource, PortRole, Settings};
 
 use super::trial::{self, Verdict};
-use crate::{device_port::tls::DeviceTls, link_port::cores::Document, shared::Shared};
+use crate::{link_port::cores::Document, shared::Shared};
 
 /// Judges a document that the core announced: puts it in force, on trial, or says why not.
 pub(crate) fn judge(shared: &Shared, announced: &Document) -> AckVerdict {
@@ -26,7 +26,7 @@ fn put_in_force(shared: &Shared, announced: &Document) -> Result<(), String> {
     if *before == settings {
         return Ok(());
     }
-    let tls = DeviceTls::load(&shared.config.device, &settings.tls).map_err(|error| error.to_string())?;
+    let tls = shared.make_device_tls(&settings.tls).map_err(|error| error.to_string())?;
     shared.ports.open(&addresses(shared, &settings))?;
     if let Err(error) = shared.set_log(settings.log) {
         close_others(shared);
@@ -38,7 +38,7 @@ fn put_in_force(shared: &Shared, announced: &Document) -> Result<(), String> {
         close_others(shared);
         return Err(error);
     }
-    shared.device_tls.store(Arc::new(tls));
+    shared.use_device_tls(tls);
     if wants_certificate && let Some(identity) = &shared.identity {
         identity.want(PortRole::Server);
     }
@@ -71,8 +71,8 @@ pub(crate) fn look(shared: &Shared) {
 fn take_back(shared: &Shared, reason: String) {
     shared.settings.fall_back(reason);
     let good = shared.settings.now().clone();
-    match DeviceTls::load(&shared.config.device, &good.tls) {
-        Ok(tls) => shared.device_tls.store(Arc::new(tls)),
+    match shared.make_device_tls(&good.tls) {
+        Ok(tls) => shared.use_device_tls(tls),
         Err(error) => shared.trouble("device certificate", Some(error.to_string())),
     }
     if let Err(error) = shared.set_log(good.log) {

@@ -8,6 +8,7 @@
 pub mod admins;
 pub mod alarms;
 pub mod audit;
+pub mod ca;
 pub mod captures;
 pub mod commands;
 pub mod devices;

@@ -15,8 +15,8 @@ use utoipa::{
 };
 
 use crate::{
-    admins, alarms, audit, captures, commands, devices, enrolment, gateways, groups, notifications, objects,
-    problem, quirks,
+    admins, alarms, audit, ca, captures, commands, devices, enrolment, gateways, groups, notifications,
+    objects, problem, quirks,
     routes::{self, Answer, Method, RouteSpec},
     server, sessions, settings, status, tokens, trees, why,
 };
@@ -84,6 +84,20 @@ use crate::{
     gateways::RetireGateway,
     gateways::RetiredGateway,
     gateways::RollBackGatewaySettings,
+    ca::CertificateAuthority,
+    ca::CaStatus,
+    ca::RollOver,
+    ca::RequestCa,
+    ca::CaRequest,
+    ca::ImportCa,
+    ca::Certificate,
+    ca::IssueCertificate,
+    ca::RenewCertificate,
+    ca::IssuedCertificate,
+    ca::RevokeCertificate,
+    ca::Crl,
+    ca::ImportCrl,
+    ca::ImportedCrl,
     admins::Admin,
     admins::CreateAdmin,
     admins::UpdateAdmin,

@@ -82,6 +82,16 @@ permissions! {
     AuditRead = "audit.read",
     /// See the system's state.
     StatusRead = "status.read",
+    /// See CAs, the certificates that they issued, and CRLs.
+    CaRead = "ca.read",
+    /// Issue and renew link and server certificates.
+    CaIssue = "ca.issue",
+    /// Revoke certificates and import CRLs.
+    CaRevoke = "ca.revoke",
+    /// Roll a CA over, or have it certified from outside.
+    CaRoll = "ca.roll",
+    /// Finish or abort a roll-over although there are stragglers, beside `ca.roll`.
+    CaForce = "ca.force",
     /// See alarms.
     AlarmsRead = "alarms.read",
     /// Acknowledge and close alarms.
@@ -124,6 +134,7 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::SettingsRead,
             P::SettingsWrite,
             P::GatewaysRead,
+            P::CaRead,
             P::StatusRead,
             P::AlarmsRead,
             P::AlarmsWrite,
@@ -133,6 +144,11 @@ pub const fn granted(role: Role) -> &'static [Permission] {
         ],
         Role::SecurityAdmin => &[
             P::SignedIn,
+            P::CaRead,
+            P::CaIssue,
+            P::CaRevoke,
+            P::CaRoll,
+            P::CaForce,
             P::AdminsRead,
             P::AdminsWrite,
             P::TokensWrite,
@@ -148,6 +164,8 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::GatewaysRead,
             P::GatewaysWrite,
             P::GatewaysCompromise,
+            P::CaRead,
+            P::CaIssue,
             P::StatusRead,
             P::AlarmsRead,
             P::AlarmsWrite,
@@ -159,6 +177,7 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::GroupsRead,
             P::SettingsRead,
             P::GatewaysRead,
+            P::CaRead,
             P::AdminsRead,
             P::AuditRead,
             P::StatusRead,

@@ -132,6 +132,12 @@ slugs! {
     InvalidQuirks = "invalid-quirks", 422, "Invalid quirk profiles";
     /// The certificate signing request does not hold.
     InvalidCsr = "invalid-csr", 422, "Invalid certificate signing request";
+    /// A chain of certificates that an external CA gave does not do; the detail says why.
+    InvalidChain = "invalid-chain", 422, "Invalid certificate chain";
+    /// A CRL of another CA does not do; the detail says why.
+    InvalidCrl = "invalid-crl", 422, "Invalid CRL";
+    /// Somebody still has a certificate of the CA that is to go.
+    Stragglers = "stragglers", 409, "Not everybody has followed the roll-over";
     /// This comes with a later version.
     NotYet = "not-yet", 422, "Not in this version";
     /// The device's queue is at its cap.

@@ -5,6 +5,7 @@
 mod admins;
 mod alarms;
 mod audit;
+mod ca;
 mod commands;
 mod devices;
 mod enrolment;
@@ -194,6 +195,7 @@ const TABLES: &[&[RouteSpec]] = &[
     sessions::ROUTES,
     settings::ROUTES,
     gateways::ROUTES,
+    ca::ROUTES,
     admins::ROUTES,
     audit::ROUTES,
 ];

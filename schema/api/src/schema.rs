@@ -38,6 +38,9 @@ macro_rules! term_schema {
 }
 
 term_schema! {
+    CaRole: "What the certificates of a CA are for.",
+    CaState: "Where one generation of a CA stands.",
+    RevocationReason: "Why a certificate was revoked (RFC 5280 5.3.1).",
     AuthType: "How an enrolment's device proves itself.",
     ProofClass: "How strongly a session or a result was proved to the core; in order of strength.",
     Dialect: "Which family of clients a device belongs to.",

@@ -12,9 +12,9 @@ use diesel::{
     sql_types::{BigInt, Binary, Bool, Nullable, SqlType, Text},
 };
 use postern_wire::terms::{
-    AuthType, CommandId, CommandState, Dialect, DmSessionId, EnrolmentId, EnrolmentState, Lane,
-    NotificationState, OperationId, OperationKind, ProofClass, Redelivery, RequestState, Role, UtcMillis,
-    Verb,
+    AuthType, CaRole, CaState, CommandId, CommandState, Dialect, DmSessionId, EnrolmentId, EnrolmentState,
+    Lane, NotificationState, OperationId, OperationKind, ProofClass, Redelivery, RequestState,
+    RevocationReason, Role, UtcMillis, Verb,
 };
 use uuid::Uuid;
 
@@ -227,6 +227,8 @@ macro_rules! terms {
 }
 terms!(
     AuthType,
+    CaRole,
+    CaState,
     CommandState,
     Dialect,
     EnrolmentState,
@@ -236,6 +238,7 @@ terms!(
     ProofClass,
     Redelivery,
     RequestState,
+    RevocationReason,
     Role,
     Verb
 );

@@ -539,9 +539,64 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    authorities (role, generation) {
+        role -> Text,
+        generation -> BigInt,
+        state -> Text,
+        name -> Text,
+        issuer -> Text,
+        chain -> Binary,
+        bridge -> Nullable<Binary>,
+        key_file -> Text,
+        not_before -> BigInt,
+        not_after -> BigInt,
+        made_at -> BigInt,
+        made_by -> Text,
+        retired_at -> Nullable<BigInt>,
+        crl_number -> BigInt,
+        crl -> Nullable<Binary>,
+        crl_at -> Nullable<BigInt>,
+        crl_next -> Nullable<BigInt>,
+        crl_stale -> Bool,
+    }
+}
+diesel::table! {
+    certificates (issuer, serial) {
+        issuer -> Text,
+        serial -> Text,
+        role -> Text,
+        authority -> BigInt,
+        subject -> Text,
+        subject_generation -> BigInt,
+        fingerprint -> Binary,
+        not_before -> BigInt,
+        not_after -> BigInt,
+        issued_at -> BigInt,
+        revoked_at -> Nullable<BigInt>,
+        reason -> Nullable<Text>,
+        replaced_by -> Nullable<Text>,
+    }
+}
+diesel::table! {
+    imported_crls (issuer) {
+        issuer -> Text,
+        name -> Text,
+        number -> Text,
+        this_update -> BigInt,
+        next_update -> Nullable<BigInt>,
+        entries -> BigInt,
+        imported_at -> BigInt,
+        imported_by -> Text,
+    }
+}
+diesel::table! { imported_crl_entries (issuer, serial) { issuer -> Text, serial -> Text, reason -> Text, revoked_at -> BigInt, } }
+diesel::table! { server_trust (enrolment) { enrolment -> Binary, generation -> BigInt, at -> BigInt, } }
+
 diesel::joinable!(group_devices -> groups (group_id));
 diesel::allow_tables_to_appear_in_same_query!(groups, group_devices, group_groups, enrolments);
 diesel::allow_tables_to_appear_in_same_query!(commands_pending, commands_done, timeline);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, schedules, lives);
 diesel::allow_tables_to_appear_in_same_query!(captures, capture_devices);
+diesel::allow_tables_to_appear_in_same_query!(enrolments, certificates, server_trust);
 diesel::allow_tables_to_appear_in_same_query!(push_addresses, enrolments, notifications, commands_pending);

@@ -53,6 +53,10 @@ on_both! {
     groups: nested_groups_have_the_members_of_all, a_group_cannot_hold_itself;
     audits: the_chain_is_whole, a_changed_row_breaks_the_chain, a_removed_row_breaks_the_chain,
         a_failed_action_leaves_no_audit_row, only_whole_signed_segments_are_purged;
+    authorities: of_a_role_one_generation_signs_and_each_change_raises_the_trusts_version,
+        to_revoke_blocks_and_asks_for_a_crl_in_one_act, the_number_of_a_crl_rises_by_one,
+        who_still_has_a_certificate_of_the_ca_before_is_a_straggler,
+        an_imported_crl_blocks_what_it_lists_and_frees_what_it_no_longer_lists;
     perimeter: settings_have_versions_and_a_rejected_one_leaves_the_last_in_force,
         a_list_is_told_as_a_delta_or_in_full, refusals_are_bounded_for_each_subject;
     secrets: credentials_come_back_for_their_own_enrolment_only, credentials_are_sealed_anew_under_the_newest_key;

@@ -8,7 +8,7 @@
 //!   [`WatchLine`]s, one JSON object a line. The first line is always `versions`.
 //! * *report*: the gateway posts [`ReportBatch`]es to [`REPORT_PATH`].
 //! * *request*: the gateway posts device messages to `/dm/1/<route>`, body byte for byte, and pings an idle link
-//!   with [`PING_PATH`].
+//!   with [`PING_PATH`]. CRLs are asked for under [`CRL_PREFIX`].
 //!
 //! A gateway that has no link certificate yet gets it over a connection of its own kind: see [`join`].
 //!
@@ -22,6 +22,7 @@ pub mod join;
 mod lists;
 mod report;
 mod settings;
+mod trust;
 mod watch;
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,7 @@ pub use settings::{
     AddressLimit, CIPHER_SUITES, CertificateSource, LinkCountLimits, ListenLimits, LogLevel, Network,
     RouteLimit, Settings, SettingsError, TlsPolicy, TlsVersion,
 };
+pub use trust::{AUTHORITIES, AUTHORITY_OCTETS, Trust, TrustError, TrustedAuthorities};
 pub use watch::{WatchLine, WatchQuery};
 
 /// The ALPN protocol of a link; both ends refuse any other.
@@ -52,6 +54,8 @@ pub const WATCH_PATH: &str = "/link/1/watch";
 pub const REPORT_PATH: &str = "/link/1/report";
 /// What the gateway asks of an idle request link.
 pub const PING_PATH: &str = "/link/1/ping";
+/// Where CRLs are: `/crl/1/<issuer>.crl`, GET, on request links and through the gateways; [`issuer_hash`] names the issuer.
+pub const CRL_PREFIX: &str = "/crl/1/";
 /// A request link that was idle for so long is pinged, in milliseconds.
 pub const PING_IDLE_MS: u64 = 20_000;
 /// A ping that is not answered in so many milliseconds closes its link.

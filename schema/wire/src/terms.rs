@@ -349,6 +349,54 @@ terms! {
     }
 }
 
+terms! {
+    /// What the certificates of a CA are for.
+    CaRole {
+        /// Devices prove themselves with them to the gateways and to the core.
+        Device = "device",
+        /// Cores and gateways prove themselves with them to each other.
+        Link = "link",
+        /// Devices and admins know the servers by them.
+        Server = "server",
+    }
+}
+
+terms! {
+    /// Where one generation of a CA stands.
+    CaState {
+        /// Its key is made, its certificate is awaited from outside.
+        Requested = "requested",
+        /// New certificates come from it.
+        Signing = "signing",
+        /// It is trusted as before and signs nothing but its CRL: the one before in a roll-over, or one of others.
+        Trusted = "trusted",
+        /// Its device certificates get no more than a wipe; nobody trusts its link and server certificates.
+        Retired = "retired",
+    }
+}
+
+terms! {
+    /// Why a certificate was revoked (RFC 5280 5.3.1).
+    RevocationReason {
+        /// Nothing was said.
+        Unspecified = "unspecified",
+        /// Somebody else may have its key.
+        KeyCompromise = "key-compromise",
+        /// Somebody else may have its CA's key.
+        CaCompromise = "ca-compromise",
+        /// Its subject is another one's now.
+        AffiliationChanged = "affiliation-changed",
+        /// Another certificate has taken its place.
+        Superseded = "superseded",
+        /// It is needed no more.
+        CessationOfOperation = "cessation-of-operation",
+        /// For the time being.
+        CertificateHold = "certificate-hold",
+        /// What it allowed was taken back.
+        PrivilegeWithdrawn = "privilege-withdrawn",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -178,6 +178,8 @@ impl AccountForm {
             device_id: self.device_id.clone(),
             auth: self.auth,
             credential,
+            // A transcript knows one secret: a session in which a device turned to its next one shows that difference.
+            next: None,
             server,
             floor: self.floor,
             dialect: self.dialect,

@@ -45,6 +45,7 @@ pub(super) fn effect(effect: &Effect, values: bool) -> String {
         Effect::DeviceInfo(info) => {
             format!("device-info {:?}", info.leaves.iter().collect::<Vec<_>>())
         }
+        Effect::CredentialTurned { .. } => "credential turned".to_owned(),
         Effect::Resynchronised { .. } => "resynchronised".to_owned(),
         Effect::ServerNonce { nonce } => format!("server-nonce of {} octets", nonce.len()),
         Effect::ServerRefused { code, asks } => format!("server refused with {code}, asks {asks:?}"),

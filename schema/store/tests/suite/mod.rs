@@ -2,6 +2,7 @@
 
 pub(crate) mod alarms;
 pub(crate) mod audits;
+pub(crate) mod authorities;
 pub(crate) mod captures;
 pub(crate) mod commands;
 pub(crate) mod enrolments;

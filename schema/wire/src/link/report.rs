@@ -17,6 +17,8 @@ pub enum ListKind {
     Blocked,
     /// The known routes.
     Routes,
+    /// What is trusted.
+    Trust,
 }
 
 /// What became of a version at the gateway.
@@ -272,6 +274,12 @@ pub struct Heartbeat {
     pub device_certificate_not_after: UtcMillis,
     /// When the link port's certificate ends.
     pub link_certificate_not_after: UtcMillis,
+    /// Who issued the device port's certificate, as the blocked list names it.
+    #[serde(default)]
+    pub device_certificate_issuer: String,
+    /// Who issued the link port's certificate.
+    #[serde(default)]
+    pub link_certificate_issuer: String,
     /// Version of the settings in force.
     pub settings: u64,
     /// Version of the settings that proved good last: another than `settings` while these are on trial.
@@ -281,6 +289,9 @@ pub struct Heartbeat {
     pub blocked: u64,
     /// Version of the known routes.
     pub routes: u64,
+    /// Version of what it trusts; 0: its files hold.
+    #[serde(default)]
+    pub trust: u64,
     /// How long it has run, seconds.
     #[serde(default)]
     pub uptime_s: u64,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{BlockedDelta, PortRole, RoutesDelta, Settings};
+use super::{BlockedDelta, PortRole, RoutesDelta, Settings, Trust};
 use crate::{route::RouteHash, terms::UtcMillis};
 
 /// What the gateway holds already; the query string of the watch request. Zeros for nothing.
@@ -47,7 +47,12 @@ pub enum WatchLine {
         lineage: Uuid,
         /// The core's epoch; 0 while it stands by.
         epoch: u64,
+        /// What is trusted; 0: none is told, the gateway's files hold.
+        #[serde(default)]
+        trust: u64,
     },
+    /// What is to be trusted from now on; sent at the begin of each watch and with each change.
+    Trust(Trust),
     /// A settings document to apply or to reject.
     Settings {
         /// Its version; the document repeats it.
