@@ -38,14 +38,14 @@ pub(crate) fn a_gateway_in_other_hands_is_declared_once_with_the_devices_that_it
     let [one, two, three] = [rows[0].id, rows[1].id, rows[2].id];
     store.write_blocking(move |tx| enrolments::insert_many(tx, rows.to_vec())).expect("enrolled");
     let since = now();
-    let at = |ms| since.plus(ms);
+    let at = move |ms| since.plus(ms);
     let held = vec![
         session(one, GATEWAY, ProofClass::Mac, at(1)),
         session(one, GATEWAY, ProofClass::Md5, at(2)),
         session(two, "gw2", ProofClass::Basic, at(1)),
         session(three, GATEWAY, ProofClass::Basic, at(-60_000)),
     ];
-    store.write_blocking(move |tx| sessions::record(tx, held.clone())).expect("recorded");
+    store.write_blocking(move |tx| sessions::record(tx, &held.iter().collect::<Vec<_>>())).expect("recorded");
     let declare =
         || store.write_blocking(move |tx| captures::declare(tx, GATEWAY, since, "ada", "stolen", 2));
 
@@ -72,7 +72,7 @@ pub(crate) fn a_gateway_in_other_hands_is_declared_once_with_the_devices_that_it
         proof: ProofClass::Md5,
         at: at(1),
     };
-    store.write_blocking(move |tx| results::insert(tx, vec![item.clone()])).expect("kept");
+    store.write_blocking(move |tx| results::insert(tx, std::slice::from_ref(&item))).expect("kept");
     let (from, until) = (capture.since, capture.declared_at);
     let reported = store.read_blocking(move |r| captures::reported(r, one, from, until, 10));
     assert_eq!(reported.expect("a read"), ["./DevInfo/Mod"]);
