@@ -49,10 +49,11 @@ pub(crate) fn open(
     let inner = OnThisThread.block_on(connect(&target))?;
     let mut conn = PgConnection::from(inner);
     let lock_ms = lock_timeout.as_millis();
-    // Every statement here finds its rows by a key. Before the server has analysed a young table it takes it for small,
-    // and a plan made then reads the table whole for as long as it is kept: so plans are told to use the indexes. That
-    // makes a scan that is really due look dear, which must not set the compiler of expressions to work.
-    conn.batch_execute("SET enable_seqscan = off; SET jit = off;")?;
+    // Every statement here finds its rows by a key, so a plan is made once and uses the indexes. Left to itself the
+    // server plans the larger statements anew each time; and before it has analysed a young table it takes it for small,
+    // makes a plan that reads it whole, and keeps that. A scan that is really due then looks dear, which must not set
+    // the compiler of expressions to work.
+    conn.batch_execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off;")?;
     let only = if purpose == Purpose::Read { "on" } else { "off" };
     conn.batch_execute(&format!(
         "SET lc_messages = 'C'; SET TIME ZONE 'UTC'; SET statement_timeout = '60s'; SET lock_timeout = {lock_ms};
