@@ -69,7 +69,7 @@ enum Write {
     /// The first session: who proved itself has been seen.
     Seen(ProofClass),
     /// The device said that it leaves.
-    Leaves(String),
+    Leaves(String, UtcMillis),
     /// It proved itself with its next certificate.
     Promote,
     /// Its work is done: managed from now on, which shows at once.
@@ -220,7 +220,7 @@ impl Commit {
             Effect::AlertReceived { code, items, at, .. } => {
                 self.steps.push(Write::Facts(alert_facts(self.enrolment, code, &items, at)));
                 if let Some(item) = items.iter().find(|item| code == 1226 && leaving::leaves(&item.type_)) {
-                    self.steps.push(Write::Leaves(format!("alert 1226 of type {}", item.type_)));
+                    self.steps.push(Write::Leaves(format!("alert 1226 of type {}", item.type_), at));
                 }
             }
             // Not durable by the engine's own word; losing one costs a repeat.
@@ -289,7 +289,7 @@ impl Commit {
                 Write::Managed => {
                     enrolments::managed(tx, self.enrolment)?;
                 }
-                Write::Leaves(why) => enrolment::leave::asked(tx, self.enrolment, why)?,
+                Write::Leaves(why, at) => enrolment::leave::asked(tx, self.enrolment, why, *at)?,
                 Write::Promote => blocked.extend(enrolment::renew::promote(tx, self.enrolment)?),
                 Write::HalfDone(command) => {
                     let subject = format!("device:{}", self.enrolment);

@@ -263,20 +263,20 @@ fn is_over(tx: &mut Tx, row: &Enrolment, life: &Life) -> Result<bool, StoreError
     Ok(latest.is_some_and(|session| session.closed_at.is_some_and(|closed| closed >= asked)))
 }
 
-/// A device said that it leaves: kept in the transaction that its answer waits for.
-pub(crate) fn asked(tx: &mut Tx, id: EnrolmentId, why: &str) -> Result<(), StoreError> {
+/// A device said that it leaves: kept in the transaction that its answer waits for. `at` is the moment of its message,
+/// which is the one that its session may end with.
+pub(crate) fn asked(tx: &mut Tx, id: EnrolmentId, why: &str, at: UtcMillis) -> Result<(), StoreError> {
     let row = enrolments::get(tx, id)?;
     let life = rows::life(tx, &row)?;
     if let Ok(Step::Become(next)) = leaving::step(Leaving::parse(life.leaving.as_deref()), Event::DeviceAsks)
     {
-        let now = tx.now();
         lives::put(
             tx,
             Life {
                 leaving: next.as_str().map(str::to_owned),
                 leaving_because: why.to_owned(),
                 leaving_by: format!("device:{id}"),
-                leaving_at: Some(now),
+                leaving_at: Some(at),
                 ..life
             },
         )?;
