@@ -7,9 +7,10 @@
 //! - `settings`: documents in layers, and their versions.
 //! - `rollout`: what is set for all, one gateway first.
 //! - `reports`: what gateways say.
-//! - `members`: gateways come and go: bundles, joins, certificates, retirement.
+//! - `members`: gateways come and go: bundles, joins, retirement. `certificates`: theirs.
 //! - `looks`: lost gateways, certificates that end, clocks that are off.
 
+mod certificates;
 mod looks;
 mod members;
 mod reports;
@@ -24,7 +25,7 @@ use std::{
 
 use postern_engine::gcm::presence::Presence;
 use postern_store::{
-    ReadError, Sealer, Store, WriteError, captures, gateway_certificates as certificates, gateway_joins,
+    ReadError, Sealer, Store, WriteError, captures, gateway_certificates as rows, gateway_joins,
     gateways::{self, ACTIVE, CONFIGURATION, JOINING, RETIRED},
 };
 use postern_wire::{link::Heartbeat, terms::UtcMillis};
@@ -174,7 +175,7 @@ impl Gcm {
 
     /// Dials who is to be dialed, and takes no certificate that was revoked.
     async fn redial(&self) {
-        let revoked = self.parts().store.read(certificates::revoked_links).await;
+        let revoked = self.parts().store.read(rows::revoked_links).await;
         match (revoked, self.dialed().await) {
             (Ok(revoked), Ok(dialed)) => {
                 self.parts().fleet.refuse_certificates(revoked);

@@ -159,6 +159,10 @@ pub(crate) struct Reports {
 }
 
 impl GatewayReports for Reports {
+    fn pushed(&self, gateway: &str, version: u64) {
+        self.gcm.note_pushed(gateway, version);
+    }
+
     fn take(&self, gateway: &str, batch: ReportBatch) -> Pin<Box<dyn Future<Output = bool> + Send>> {
         let (inside, gcm) = (Arc::clone(&self.inside), self.gcm.clone());
         let gateway = gateway.to_owned();

@@ -113,6 +113,11 @@ pub trait GatewayReports: Send + Sync + 'static {
     /// Takes one batch from the gateway `gateway`; the future gives whether it was taken (and, where that is due,
     /// stored). A batch that was not taken comes again.
     fn take(&self, gateway: &str, batch: ReportBatch) -> Pin<Box<dyn Future<Output = bool> + Send>>;
+
+    /// Is told that this version of its settings was sent to the gateway.
+    fn pushed(&self, gateway: &str, version: u64) {
+        let _ = (gateway, version);
+    }
 }
 
 /// A clock, as a parameter.

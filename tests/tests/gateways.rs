@@ -193,6 +193,9 @@ fn settings_are_given_by_key_rejected_ones_go_back_by_themselves_and_say_why() {
     let history = site.ctl().ok(&["gateway", "settings", "history", "branch"]);
     let states: Vec<_> = history.as_array().into_iter().flatten().map(|row| row["state"].clone()).collect();
     assert!(states.contains(&Value::from("rejected")) && states.len() >= 4, "{history:#}");
+    for row in history.as_array().into_iter().flatten() {
+        assert!(row["pushed_at"].is_string() && row["answered_at"].is_string(), "{row:#}");
+    }
 }
 
 #[test]
@@ -253,8 +256,9 @@ fn a_roll_out_tries_one_gateway_first_and_stops_on_error() {
         stopped["steps"].as_array().into_iter().flatten().map(|step| step["state"].clone()).collect();
     assert_eq!(states, ["failed", "waiting", "waiting"], "{stopped:#}");
 
-    // A core that is killed in the middle goes on where it was.
-    let _ = all(&["retry_after_s=92"]);
+    // A core that is killed in the middle goes on where it was. Its absence is shorter than the trial: a longer one would be a
+    // reason to go back.
+    let _ = all(&["retry_after_s=92", "trial_s=15"]);
     site.kill_core();
     site.start_core();
     site.wait_ready();
@@ -262,7 +266,7 @@ fn a_roll_out_tries_one_gateway_first_and_stops_on_error() {
         let now = site.ctl().run(&["gateway", "settings", "get", "--all"]).json();
         (now["state"] == "in-force" && now["version"] == now["in_force"]).then_some(now)
     };
-    let _ = wait::until("the roll-out to end after the core's death", READY, done, || site.logs());
+    let _ = wait::until("the roll-out to end after the core's death", 4 * READY, done, || site.logs());
     for gateway in [&one.name, &two.name] {
         let _ =
             settings_until(&site, gateway, "each to have it", |now| now["document"]["retry_after_s"] == 92);

@@ -55,6 +55,19 @@ impl Gcm {
         }
     }
 
+    /// A version was sent.
+    pub fn note_pushed(&self, gateway: &str, version: u64) {
+        let (gcm, name) = (self.clone(), gateway.to_owned());
+        let version = i64::try_from(version).unwrap_or(i64::MAX);
+        actix_rt::spawn(async move {
+            let noted =
+                gcm.parts().store.write(move |tx| gateways::settings_pushed(tx, &name, version)).await;
+            if let Err(error) = noted {
+                tracing::debug!(%error, "when settings were sent is not noted");
+            }
+        });
+    }
+
     /// Takes acknowledgements.
     ///
     /// # Errors

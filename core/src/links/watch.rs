@@ -55,6 +55,9 @@ async fn feed_until_closed(link: &Link, has: WatchQuery, lines: &mpsc::Sender<By
             if send(lines, &line).await.is_err() {
                 return Ended("closed");
             }
+            if let WatchLine::Settings { version, .. } = line {
+                hub.reports.pushed(name, version);
+            }
         }
         let line = tokio::select! {
             _ = changed.changed() => None,

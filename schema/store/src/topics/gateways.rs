@@ -314,9 +314,17 @@ pub fn settings_pushed(tx: &mut Tx, name: &str, version: i64) -> Result<(), Stor
         s::gateway_settings
             .filter(s::gateway.eq(name))
             .filter(s::version.eq(version))
+            .filter(s::pushed_at.is_null()),
+    )
+    .set(s::pushed_at.eq(Some(now.0)))
+    .execute(c))?;
+    each!(tx.conn, c => diesel::update(
+        s::gateway_settings
+            .filter(s::gateway.eq(name))
+            .filter(s::version.eq(version))
             .filter(s::state.eq("wanted")),
     )
-    .set((s::state.eq("pushed"), s::pushed_at.eq(Some(now.0))))
+    .set(s::state.eq("pushed"))
     .execute(c))?;
     Ok(())
 }
