@@ -8,7 +8,6 @@ use postern_tests::{
     site::{GATEWAY, Plan, READY, Site},
     wait,
 };
-use serde_json::Value;
 
 #[test]
 fn a_restored_core_is_held_until_a_person_releases_it_on_sqlite() {
@@ -30,6 +29,7 @@ fn rehearse(postgres: Option<&Cluster>) {
     let exec = queue(&site, "IMEI:2", &["exec", "./Vendor/Once", "--data", "x"]);
     let get = queue(&site, "IMEI:2", &["get", "./DevDetail/SwV"]);
     put_settings(&site, "{\"retry_after_s\": 11}", 1);
+    proved(&site, 1);
 
     let (backup, config) = (path(&site, "backup"), path(&site, "state/core.toml"));
     let made = site.core_tool(&["backup", "--config", &config, "--output", &backup]);
@@ -41,8 +41,9 @@ fn rehearse(postgres: Option<&Cluster>) {
     assert!(asked(&check_in).contains(&"./Vendor/Once".to_owned()), "{check_in:?}");
     let (later, _) = site.enrol("IMEI:3", "basic", &[]);
     put_settings(&site, "{\"retry_after_s\": 12}", 2);
+    proved(&site, 2);
     put_settings(&site, "{\"retry_after_s\": 13}", 3);
-    in_force(&site, 3);
+    proved(&site, 3);
     let anchor = kept_anchor(&site);
     site.stop_core();
 
@@ -64,11 +65,12 @@ fn rehearse(postgres: Option<&Cluster>) {
     unknown(&site, &site.client(later));
 
     // The gateway's newer settings are not overwritten, and the next document is newer still.
-    let adopted = || (wanted(&site) == 3).then_some(());
+    let adopted = || (at(&site, "newest") == 3 && at(&site, "in_force") == 3).then_some(());
     wait::until("the gateway's version to be adopted", wide(), adopted, || site.logs());
-    in_force(&site, 3);
+    let alarms = site.ctl().ok(&["alarm", "list", "--kind", "gateway-settings-newer"]);
+    assert_eq!(alarms.as_array().map(Vec::len), Some(1), "{alarms:#}");
     put_settings(&site, "{\"retry_after_s\": 14}", 4);
-    in_force(&site, 4);
+    proved(&site, 4);
 
     let refused = site.ctl().run(&["server", "release", "--reason", " "]);
     assert_eq!(refused.exit, 2, "a reason is wanted: {refused:?}");
@@ -206,21 +208,17 @@ fn put_settings(site: &Site, document: &str, version: u64) {
     let file = site.path("settings.json");
     std::fs::write(&file, document).expect("a file in the site's folder");
     let file = file.display().to_string();
-    let put = site.ctl().ok(&["gateway", "settings", GATEWAY, "--set", &file, "--reason", "test"]);
+    let put = site.ctl().ok(&["gateway", "settings", "set", GATEWAY, "--file", &file, "--reason", "test"]);
     assert_eq!(put["version"].as_u64(), Some(version), "{put:#}");
 }
 
-fn settings(site: &Site) -> Value {
-    let shown = site.ctl().ok(&["gateway", "show", GATEWAY]);
-    let documents = shown["documents"].as_array().cloned().unwrap_or_default();
-    documents.into_iter().find(|one| one["kind"] == "settings").unwrap_or_default()
+/// A version of the gateway's settings: `in_force`, `last_good` or `newest`.
+fn at(site: &Site, which: &str) -> u64 {
+    site.ctl().ok(&["gateway", "settings", "get", GATEWAY])[which].as_u64().unwrap_or(0)
 }
 
-fn wanted(site: &Site) -> u64 {
-    settings(site)["wanted"].as_u64().unwrap_or(0)
-}
-
-fn in_force(site: &Site, version: u64) {
-    let there = || (settings(site)["in_force"].as_u64() == Some(version)).then_some(());
-    wait::until("the settings to be in force", READY, there, || site.logs());
+/// Waits until the gateway works with these settings and will not fall back.
+fn proved(site: &Site, version: u64) {
+    let good = || (at(site, "last_good") == version).then_some(());
+    wait::until("the settings to have proved good", wide(), good, || site.logs());
 }

@@ -34,7 +34,8 @@ fn neither_the_log_at_trace_nor_a_support_bundle_shows_a_secret() {
     assert!(site.client(basic).check_in("1").expect("a session").authenticated);
 
     let file = site.path("bundle.jsonl");
-    let _ = ctl.run(&["support", "bundle", "-o", &file.to_string_lossy()]);
+    let made = ctl.run(&["support", "bundle", "-o", &file.to_string_lossy()]);
+    assert_eq!(made.exit, 0, "{made:?}");
     let bundle = site.read("bundle.jsonl");
 
     let log = site.log("core");
