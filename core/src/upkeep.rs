@@ -9,7 +9,7 @@ use postern_store::{
 };
 use postern_wire::terms::UtcMillis;
 
-use crate::{admin::certificates, ca::DAY_MS, hiding, inside::Inside, logs, schedule::Eye, settings};
+use crate::{ca::DAY_MS, hiding, inside::Inside, logs, schedule::Eye, settings};
 
 /// How often last uses are written.
 const USES: Duration = Duration::from_secs(30);
@@ -60,7 +60,8 @@ pub(crate) async fn keep_up(inside: Arc<Inside>) {
     }
 }
 
-/// Raises and clears the alarms about what changes by itself: clock, certificates, gateways' settings.
+/// Raises and clears the alarms about what changes by itself: clock, gateways' settings. Those about certificates are
+/// the CAs' own (`ca/expiry.rs`) and the gateways' supervisor's.
 async fn look_around(inside: &Inside) -> Result<(), WriteError> {
     if let Some(log) = logs::log() {
         log.expire(inside.now());
@@ -75,20 +76,6 @@ async fn look_around(inside: &Inside) -> Result<(), WriteError> {
             (Severity::Critical, text.to_owned())
         }),
     });
-    for certificate in certificates(inside, inside.now()) {
-        let until = certificate.not_after.map(|at| format!(" ({at})")).unwrap_or_default();
-        let text = format!("the certificate {} is {}{until}", certificate.name, certificate.state);
-        let severity = match certificate.state.as_str() {
-            "valid" => None,
-            "expiring" => Some(Severity::Warning),
-            _ => Some(Severity::Critical),
-        };
-        troubles.push(Trouble {
-            kind: "certificate-expiring",
-            subject: format!("certificate:{}", certificate.name),
-            wrong: severity.map(|severity| (severity, text)),
-        });
-    }
     // Only what changed is written: a look finds the same as the one before, nearly always.
     let known = inside.store.read(move |r| changed(r, &troubles)).await;
     let Ok(changed) = known else { return Ok(()) };
