@@ -37,6 +37,9 @@ struct Device {
     off_until: i64,
 }
 
+/// Which devices a gateway hides.
+type Hidden = fn(usize) -> bool;
+
 /// Gateways and devices, minute by minute.
 struct Fleet {
     dice: Dice,
@@ -47,7 +50,7 @@ struct Fleet {
     /// Gateways that the core does not reach.
     lost: Vec<usize>,
     /// A gateway that drops what these devices say.
-    hides: Option<(usize, fn(usize) -> bool)>,
+    hides: Option<(usize, Hidden)>,
     /// Nobody reaches any gateway from outside.
     line_cut: bool,
     raised: Vec<(i64, String)>,
