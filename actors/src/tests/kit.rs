@@ -183,7 +183,7 @@ pub(crate) fn admin() -> AuditActor {
 pub(crate) fn certificate(id: EnrolmentId) -> CertificateFacts {
     CertificateFacts {
         enrolment: Some(id),
-        serial: "0a".to_owned(),
+        serial: data_encoding::HEXLOWER.encode(id.0.as_bytes()),
         issuer: "00".to_owned(),
         fingerprint: std::array::from_fn(|at| id.0.as_bytes()[at % 16]),
         not_before: UtcMillis(0),

@@ -124,7 +124,7 @@ async fn renew_if_due(inside: &Arc<Inside>, own: &Own) {
     if !is_due(&used, authority.state, now) {
         return;
     }
-    if let Err(reason) = renew(inside, own, used, now).await {
+    if let Err(reason) = renew(inside, own, used, authority.state, now).await {
         tracing::error!(certificate = %own.certificate.display(), reason, "the certificate was not renewed");
     }
 }
@@ -134,7 +134,14 @@ fn is_due(used: &InUse, state: CaState, now: UtcMillis) -> bool {
     now >= used.not_after.plus(-(life / 3)) || state != CaState::Signing
 }
 
-async fn renew(inside: &Arc<Inside>, own: &Own, used: InUse, now: UtcMillis) -> Result<(), String> {
+async fn renew(
+    inside: &Arc<Inside>,
+    own: &Own,
+    used: InUse,
+    issuer: CaState,
+    now: UtcMillis,
+) -> Result<(), String> {
+    let before = used.issuer.clone();
     let subject = match &own.subject {
         Subject::Server { role, id, .. } => Subject::Server { role, id: id.clone(), names: used.names },
         other => other.clone(),
@@ -142,6 +149,10 @@ async fn renew(inside: &Arc<Inside>, own: &Own, used: InUse, now: UtcMillis) -> 
     let (made, key) =
         inside.authorities.certify_new(&subject, OWN_DAYS, now).map_err(|error| error.to_string())?;
     let row = made.row(0);
+    if issuer != CaState::Signing && row.issuer == before {
+        // A roll-over is on disk and about to be in force; its end wakes this look again.
+        return Ok(());
+    }
     inside.store.write(move |tx| certificates::insert(tx, &row)).await.map_err(|error| error.to_string())?;
     // The ports look at both files and take them up when they fit.
     files::replace_secret(&own.key, &key).map_err(|error| error.to_string())?;
