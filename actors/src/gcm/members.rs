@@ -4,16 +4,17 @@ use postern_engine::gcm::join::{Event, Refused, State, after};
 use postern_store::{
     ReadError, StoreError, Tx, WriteError,
     audit::{self, Act},
+    certificates as issued,
     gateway_certificates::{self as certificates, Certificate},
     gateway_joins::{self as joins, Join},
     gateways::{self, ACTIVE, JOINING},
 };
 use postern_wire::{
     link::{
-        PortRole, WatchLine,
+        BlockedEntry, PortRole, WatchLine,
         join::{Grant, JoinRefusal, JoinSecret},
     },
-    terms::{EnrolmentId, UtcMillis},
+    terms::{EnrolmentId, RevocationReason, UtcMillis},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -58,6 +59,8 @@ pub enum JoinAnswer {
 pub struct Retired {
     /// Serial numbers of the certificates that were revoked, with their ports.
     pub revoked: Vec<(String, String)>,
+    /// What joined the blocked list: to be told after the commit.
+    pub blocked: Vec<BlockedEntry>,
 }
 
 impl Gcm {
@@ -71,10 +74,10 @@ impl Gcm {
         new: &NewJoin,
         secret: &JoinSecret,
         actor: &str,
-    ) -> Result<Uuid, StoreError> {
+    ) -> Result<(Uuid, Vec<BlockedEntry>), StoreError> {
         let (id, now) = (tx.fresh_id(), tx.now());
         let sealed = self.parts().sealer.seal(EnrolmentId(id), secret.expose())?;
-        certificates::revoke_all(tx, &new.name)?;
+        let (_, blocked) = revoke_all(tx, &new.name, RevocationReason::Superseded)?;
         gateways::expect(tx, &new.name, &new.address, &new.names.join("\n"))?;
         joins::open(
             tx,
@@ -92,7 +95,7 @@ impl Gcm {
                 ended_at: None,
             },
         )?;
-        Ok(id)
+        Ok((id, blocked))
     }
 
     /// The joins that are under way.
@@ -280,9 +283,9 @@ impl Gcm {
     pub fn retire(tx: &mut Tx, gateway: &str, because: &str) -> Result<Retired, StoreError> {
         gateways::retire(tx, gateway, because)?;
         joins::end(tx, gateway, joins::CLOSED)?;
-        let revoked = certificates::revoke_all(tx, gateway)?;
+        let (revoked, blocked) = revoke_all(tx, gateway, RevocationReason::CessationOfOperation)?;
         let told = |kept: Certificate| (kept.role, kept.serial.unwrap_or_default());
-        Ok(Retired { revoked: revoked.into_iter().map(told).collect() })
+        Ok(Retired { revoked: revoked.into_iter().map(told).collect(), blocked })
     }
 
     /// A gateway says that it has put everything away.
@@ -322,6 +325,25 @@ impl Gcm {
         self.seen().beats.remove(gateway);
         self.redial().await;
     }
+}
+
+/// Revokes all that a gateway holds: its links are refused, and the CRLs name it.
+fn revoke_all(
+    tx: &mut Tx,
+    gateway: &str,
+    reason: RevocationReason,
+) -> Result<(Vec<Certificate>, Vec<BlockedEntry>), StoreError> {
+    let revoked = certificates::revoke_all(tx, gateway)?;
+    let mut blocked = Vec::new();
+    for serial in revoked.iter().filter_map(|kept| kept.serial.as_deref()) {
+        match issued::revoke(tx, serial, reason) {
+            Ok(revoked) => blocked.extend(revoked.blocked),
+            // Of a CA of others, or revoked by somebody before.
+            Err(StoreError::NotFound(_) | StoreError::Refused(_) | StoreError::Conflict(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((revoked, blocked))
 }
 
 fn join_done(tx: &mut Tx, gateway: &str) -> Result<bool, StoreError> {

@@ -1,6 +1,9 @@
 //! Gateways come and go: bundles, retirement, certificates.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use actix_web::web;
 use postern_actors::gcm::{Gcm, NewJoin};
@@ -14,7 +17,7 @@ use postern_api::{
 };
 use postern_store::{Reader, captures, gateway_certificates as rows, gateways};
 use postern_wire::link::{
-    PortRole, Settings, WatchLine,
+    BlockedEntry, PortRole, Settings, WatchLine,
     join::{BUNDLE_FORMAT, BUNDLE_HOURS, Bundle, JoinSecret},
 };
 use serde_json::json;
@@ -29,7 +32,10 @@ use super::{
     },
     heartbeat, member,
 };
-use crate::{config, inside::Inside};
+use crate::{
+    config,
+    inside::{Active, Inside},
+};
 
 /// The longest address, in characters.
 const ADDRESS: usize = 300;
@@ -56,6 +62,9 @@ pub(in crate::admin) async fn add(
         .map_err(|error| Refused::new(Slug::Unavailable, error.to_string()))?;
     let (gcm, by) = (active.gcm.clone(), caller.name());
     let name = new.name.clone();
+    // What the commit blocks; the answer that is kept does not hold it.
+    let blocked: Arc<Mutex<Vec<BlockedEntry>>> = Arc::default();
+    let slot = Arc::clone(&blocked);
     let bundle = inside
         .change_once(&caller, Keep::Sealed(201), move |tx| {
             if captures::find(tx, &new.name)?.is_some() {
@@ -76,7 +85,8 @@ pub(in crate::admin) async fn add(
                 let why = "it stands in the core's configuration: retire it, or take it out there first";
                 return Err(Refused::new(Slug::WrongState, why).into());
             }
-            let id = gcm.expect(tx, &new, &secret, &by)?;
+            let (id, blocked) = gcm.expect(tx, &new, &secret, &by)?;
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = blocked;
             let bundle = Bundle {
                 bundle: BUNDLE_FORMAT,
                 gateway: new.name.clone(),
@@ -98,6 +108,8 @@ pub(in crate::admin) async fn add(
             Ok::<_, Stop>(Done { object: format!("gateway:{}", new.name), detail, value })
         })
         .await?;
+    let blocked = std::mem::take(&mut *blocked.lock().unwrap_or_else(PoisonError::into_inner));
+    block(&inside, &active, blocked);
     active.gcm.hang_up(&name).await;
     active.gcm.wake();
     answer::json(201, &bundle)
@@ -142,6 +154,7 @@ pub(in crate::admin) async fn retire(
             Ok::<_, Stop>(Done { object: format!("gateway:{gateway}"), detail, value: retired })
         })
         .await?;
+    block(&inside, &active, retired.blocked);
     let put_away = active.gcm.let_go(&name, PUT_AWAY).await;
     active.gcm.wake();
     answer::ok(&RetiredGateway {
@@ -154,6 +167,14 @@ pub(in crate::admin) async fn retire(
             .collect(),
         heartbeat: beat.map(heartbeat),
     })
+}
+
+/// Tells of certificates that were revoked, and has the CRLs made anew.
+fn block(inside: &Inside, active: &Active, blocked: Vec<BlockedEntry>) {
+    if !blocked.is_empty() {
+        active.told.block(blocked, Vec::new());
+    }
+    inside.certificates_due.notify_one();
 }
 
 pub(in crate::admin) async fn certificates(
