@@ -8,11 +8,14 @@ use postern_api::{
     page::PageQuery,
 };
 use postern_store::{
-    Reader, StoreError,
+    Reader, StoreError, Tx,
     captures::{self, Capture, CaptureDevice, Progress},
-    enrolments, gateways,
+    certificates, enrolments, gateways,
 };
-use postern_wire::terms::{EnrolmentId, UtcMillis};
+use postern_wire::{
+    link::{BlockedEntry, gateway_uri},
+    terms::{EnrolmentId, RevocationReason, UtcMillis},
+};
 use serde_json::json;
 
 use super::{
@@ -24,6 +27,8 @@ use super::{
 };
 use crate::inside::Inside;
 
+/// Certificates of one gateway that are looked at, the newest first.
+const CERTIFICATES: i64 = 1_000;
 const DEVICES: &str = "compromised-devices";
 
 pub(super) async fn declare(
@@ -42,24 +47,29 @@ pub(super) async fn declare(
     let active = inside.active()?;
     let by = caller.name();
     let gateway = name.clone();
-    let declared = inside
+    let (declared, blocked) = inside
         .change(&caller, move |tx| {
             if gateways::find(tx, &gateway)?.is_none() {
                 return Err(Stop::Refused(Refused::not_found("gateway", &gateway)));
             }
-            let retired = Gcm::retire(tx, &gateway, &format!("in other hands: {reason}"))?;
-            let certificates = i64::try_from(retired.revoked.len()).unwrap_or(i64::MAX);
-            let capture = captures::declare(tx, &gateway, since, &by, &reason, certificates)?;
+            Gcm::retire(tx, &gateway, &format!("in other hands: {reason}"))?;
+            let blocked = revoke_keys(tx, &gateway)?;
+            let count = i64::try_from(blocked.len()).unwrap_or(i64::MAX);
+            let capture = captures::declare(tx, &gateway, since, &by, &reason, count)?;
             let detail = json!({
                 "since": since.to_string(),
                 "devices": capture.devices,
                 "certificates": capture.certificates,
                 "reason": reason,
             });
-            let value = shown(tx, capture)?;
+            let value = (shown(tx, capture)?, blocked);
             Ok::<_, Stop>(Done { object: format!("gateway:{gateway}"), detail, value })
         })
         .await?;
+    for entry in blocked.into_iter().flatten() {
+        active.told.blocked(entry);
+    }
+    inside.certificates_due.notify_one();
     // Its links close now; nothing dials it any more, this core or another.
     active.gcm.hang_up(&name).await;
     tracing::warn!(gateway = %name, since = %since, devices = declared.devices, "a gateway is in other hands");
@@ -67,6 +77,17 @@ pub(super) async fn declare(
         tracing::warn!(%error, "what follows from a gateway in other hands goes on with the next look");
     }
     answer::json(201, &declared)
+}
+
+/// Somebody else has its keys: every certificate of it that still counts is revoked for that reason, those of its link port
+/// and of its device port. Gives what each adds to the blocked list, if anything: devices judge a server by its CRL.
+fn revoke_keys(tx: &mut Tx, gateway: &str) -> Result<Vec<Option<BlockedEntry>>, StoreError> {
+    let held = certificates::of(tx, &gateway_uri(gateway), CERTIFICATES)?;
+    let now = tx.now();
+    held.into_iter()
+        .filter(|row| row.revoked_at.is_none() && row.not_after > now)
+        .map(|row| Ok(certificates::revoke(tx, &row.serial, RevocationReason::KeyCompromise)?.blocked))
+        .collect()
 }
 
 pub(super) async fn show(inside: web::Data<Inside>, path: web::Path<String>, _: Caller) -> Answer {
