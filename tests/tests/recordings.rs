@@ -208,7 +208,7 @@ fn an_operators_quirk_profile_changes_how_a_device_is_spoken_to_and_is_shown_wit
     )
     .expect("a file");
     let refused = ctl.run(&["quirks", "add", path]);
-    assert_eq!((refused.exit, refused.slug().as_str()), (1, "invalid-quirks"), "{refused:?}");
+    assert_eq!((refused.exit, refused.slug().as_str()), (2, "invalid-quirks"), "{refused:?}");
     let refused = ctl.run(&["quirks", "delete", "windows"]);
     assert_eq!(refused.slug(), "wrong-state", "{refused:?}");
 }

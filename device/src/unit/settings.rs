@@ -72,7 +72,7 @@ impl Default for UnitSettings {
             encoding: Encoding::Xml,
             version: Version::V1_2,
             max_message: 65_536,
-            max_object: 1 << 20,
+            max_object: 8 << 20,
             peer_message: 65_536,
             max_messages: 10_000,
         }
