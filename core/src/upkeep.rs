@@ -9,7 +9,7 @@ use postern_store::{
 };
 use postern_wire::terms::UtcMillis;
 
-use crate::{ca::DAY_MS, hiding, inside::Inside, logs, schedule::Eye, settings};
+use crate::{admin::certificates, ca::DAY_MS, hiding, inside::Inside, logs, schedule::Eye, settings};
 
 /// How often last uses are written.
 const USES: Duration = Duration::from_secs(30);
@@ -76,6 +76,17 @@ async fn look_around(inside: &Inside) -> Result<(), WriteError> {
             (Severity::Critical, text.to_owned())
         }),
     });
+    // That one ends is told by `ca::expiry`, and by the gateways' supervisor.
+    for certificate in certificates(inside, inside.now()) {
+        let unreadable = certificate.state == "unreadable";
+        troubles.push(Trouble {
+            kind: "certificate-unreadable",
+            subject: format!("certificate:{}", certificate.name),
+            wrong: unreadable.then(|| {
+                (Severity::Critical, format!("the certificate {} cannot be read", certificate.name))
+            }),
+        });
+    }
     // Only what changed is written: a look finds the same as the one before, nearly always.
     let known = inside.store.read(move |r| changed(r, &troubles)).await;
     let Ok(changed) = known else { return Ok(()) };
