@@ -52,9 +52,11 @@ pub(super) async fn declare(
             if gateways::find(tx, &gateway)?.is_none() {
                 return Err(Stop::Refused(Refused::not_found("gateway", &gateway)));
             }
-            Gcm::retire(tx, &gateway, &format!("in other hands: {reason}"))?;
+            // First for their keys' sake: what is revoked already keeps its reason when the gateway is retired.
             let blocked = revoke_keys(tx, &gateway)?;
             let count = i64::try_from(blocked.len()).unwrap_or(i64::MAX);
+            let retired = Gcm::retire(tx, &gateway, &format!("in other hands: {reason}"))?;
+            let blocked: Vec<_> = blocked.into_iter().flatten().chain(retired.blocked).collect();
             let capture = captures::declare(tx, &gateway, since, &by, &reason, count)?;
             let detail = json!({
                 "since": since.to_string(),
@@ -66,9 +68,7 @@ pub(super) async fn declare(
             Ok::<_, Stop>(Done { object: format!("gateway:{gateway}"), detail, value })
         })
         .await?;
-    for entry in blocked.into_iter().flatten() {
-        active.told.blocked(entry);
-    }
+    active.told.block(blocked, Vec::new());
     inside.certificates_due.notify_one();
     // Its links close now; nothing dials it any more, this core or another.
     active.gcm.hang_up(&name).await;

@@ -149,7 +149,7 @@ async fn renew(
     let (made, key) =
         inside.authorities.certify_new(&subject, OWN_DAYS, now).map_err(|error| error.to_string())?;
     let row = made.row(0);
-    if issuer != CaState::Signing && row.issuer == before {
+    if issuer != CaState::Signing && row.name.issuer == before {
         // A roll-over is on disk and about to be in force; its end wakes this look again.
         return Ok(());
     }

@@ -440,7 +440,7 @@ mod tests {
     impl Lists {
         /// All lines that bring `gateway` from `has` to now; `has` is set to that.
         fn catch_up(&self, gateway: &str, has: &mut WatchQuery) -> Vec<WatchLine> {
-            let mut told = Told::new(has.clone());
+            let mut told = Told::new(*has);
             let lines = std::iter::from_fn(|| self.next_line(gateway, &mut told)).collect();
             *has = told.has;
             lines

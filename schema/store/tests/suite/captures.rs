@@ -39,7 +39,7 @@ pub(crate) fn a_gateway_in_other_hands_is_declared_once_with_the_devices_that_it
     store.write_blocking(move |tx| enrolments::insert_many(tx, rows.to_vec())).expect("enrolled");
     let since = now();
     let at = move |ms| since.plus(ms);
-    let held = vec![
+    let held = [
         session(one, GATEWAY, ProofClass::Mac, at(1)),
         session(one, GATEWAY, ProofClass::Md5, at(2)),
         session(two, "gw2", ProofClass::Basic, at(1)),
@@ -110,7 +110,7 @@ pub(crate) fn a_gateways_devices_are_counted_by_who_came_and_who_fell_silent(gro
         let seen =
             Seen { id: row.id, at: now.plus(-hours * HOUR), source: None, gateway: Some(gateway.to_owned()) };
         store.write_blocking(move |tx| enrolments::insert(tx, row.clone())).expect("enrolled");
-        store.write_blocking(move |tx| enrolments::seen(tx, &[seen.clone()])).expect("seen");
+        store.write_blocking(move |tx| enrolments::seen(tx, std::slice::from_ref(&seen))).expect("seen");
     }
     let rule = Overdue { now, grace_ms: HOUR, default_s: 8 * 3600 };
 
