@@ -1,6 +1,9 @@
 //! `posternctl gateway add|retire|certificate`.
 
-use std::path::PathBuf;
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand};
 use postern_api::gateways::{
@@ -28,7 +31,7 @@ pub struct Add {
     /// Names and addresses in its device port's certificate. Default: the host of the devices' URL.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub names: Vec<String>,
-    /// The bundle's file; it is made, for its owner only. Default: GATEWAY.bundle in this folder.
+    /// The bundle's file; it is made, for its owner only; `-` for stdout. Default: GATEWAY.bundle in this folder.
     #[arg(short = 'o', long = "out", value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// How long the bundle is good for, minutes. Default: 24 hours.
@@ -45,7 +48,8 @@ pub struct Add {
 impl Add {
     pub(super) async fn run(self, client: &Client, output: &mut Output<'_>) -> Result<(), Failure> {
         let out = self.out.unwrap_or_else(|| PathBuf::from(format!("{}.bundle", self.gateway)));
-        if out.exists() {
+        let piped = out == Path::new("-");
+        if !piped && out.exists() {
             return Err(Failure::invalid("out", format!("{} exists; it is not overwritten", out.display())));
         }
         let body = AddGateway {
@@ -58,6 +62,11 @@ impl Add {
         };
         let made: GatewayBundle = client.post(&["gateways"], &body).await?;
         let text = serde_json::to_vec_pretty(&made.bundle).expect("a JSON value serialises");
+        if piped {
+            // For a pipe to the gateway's host: the secret rests on no disk on the way.
+            let written = std::io::stdout().write_all(&text);
+            return written.map_err(|error| Failure::file(&out, &error));
+        }
         files::write_secret(&out, &text)?;
         // The secret stands in the file alone.
         let told = json!({"gateway": made.gateway, "expires_at": made.expires_at, "bundle": out});
