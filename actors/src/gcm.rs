@@ -77,6 +77,8 @@ struct Inner {
 struct Seen {
     presence: BTreeMap<String, Presence>,
     beats: BTreeMap<String, GatewayBeat>,
+    /// The version that proved good there, as far as the rows say it.
+    good: BTreeMap<String, u64>,
     retired: Vec<String>,
 }
 

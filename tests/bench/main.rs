@@ -6,6 +6,7 @@
 mod clock;
 mod codec;
 mod echo;
+mod enrolments;
 mod gateways;
 mod libwbxml;
 mod load;
@@ -54,6 +55,8 @@ enum Section {
     Postgres,
     /// 100,000 enrolled devices: memory, first session, standby take-over.
     Scale,
+    /// 500 enrolments over the air at once.
+    Enrolments,
     /// Eight gateways: lists to the last acknowledgement, and the loss of one.
     Gateways,
     /// A flood of connections: what refusing costs, and what it costs those who are served.
@@ -86,6 +89,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted(Section::Scale) {
         section("100,000 enrolled devices", scale::run(arguments.quick))?;
+    }
+    if wanted(Section::Enrolments) {
+        section("Enrolments", enrolments::run(arguments.quick))?;
     }
     if wanted(Section::Gateways) {
         section("Eight gateways", gateways::run(arguments.quick))?;

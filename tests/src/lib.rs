@@ -5,6 +5,7 @@
 //! needs, waits by polling, and leaves no process, namespace or file behind.
 #![forbid(unsafe_code)]
 
+pub mod air;
 pub mod binaries;
 pub mod captured;
 pub mod ctl;

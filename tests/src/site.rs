@@ -198,6 +198,16 @@ impl Site {
         }
     }
 
+    /// The process numbers of core and gateway.
+    ///
+    /// # Panics
+    /// When one of them does not run.
+    #[must_use]
+    pub fn pids(&self) -> (u32, u32) {
+        let pid = |part: &Option<Process>| part.as_ref().expect("it runs").pid();
+        (pid(&self.core), pid(&self.gateway))
+    }
+
     /// Waits until core and gateway say that they are ready.
     pub fn wait_ready(&self) {
         self.wait_ok("the core's readiness", self.core_observe());

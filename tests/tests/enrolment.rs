@@ -8,6 +8,7 @@ use std::{
 };
 
 use postern_tests::{
+    air::enrol_many,
     binaries,
     site::{Plan, Site},
     wait,
@@ -288,6 +289,21 @@ fn a_core_that_is_killed_in_the_midst_of_enrolments_enrols_each_device_once() {
     }
     let devices = site.ctl().ok(&["device", "list"]);
     assert_eq!(devices.as_array().map(Vec::len), Some(DEVICES), "{devices:#}");
+}
+
+#[test]
+fn five_hundred_devices_enrol_at_the_same_time() {
+    let site = Site::start(&Plan::default());
+    let summary = enrol_many(&site, "crowd", 500, 500);
+    assert_eq!(
+        (summary["enrolled"].as_u64(), summary["failed"].as_u64()),
+        (Some(500), Some(0)),
+        "{summary:#}\n{}",
+        site.logs()
+    );
+    let status = site.ctl().ok(&["status"]);
+    let counts = status["devices"].as_array().cloned().unwrap_or_default();
+    assert_eq!(counts.iter().filter_map(|one| one["count"].as_u64()).sum::<u64>(), 500, "{status:#}");
 }
 
 #[test]

@@ -266,7 +266,11 @@ fn a_roll_out_tries_one_gateway_first_and_stops_on_error() {
         let now = site.ctl().run(&["gateway", "settings", "get", "--all"]).json();
         (now["state"] == "in-force" && now["version"] == now["in_force"]).then_some(now)
     };
-    let _ = wait::until("the roll-out to end after the core's death", 4 * READY, done, || site.logs());
+    let why = || {
+        let now = site.ctl().run(&["gateway", "settings", "get", "--all"]).json();
+        format!("{now:#}\n{}\n{}", one.logs(&site), two.logs(&site))
+    };
+    let _ = wait::until("the roll-out to end after the core's death", 4 * READY, done, why);
     for gateway in [&one.name, &two.name] {
         let _ =
             settings_until(&site, gateway, "each to have it", |now| now["document"]["retry_after_s"] == 92);

@@ -60,6 +60,12 @@ pub trait GatewayAuthority: Send + Sync + 'static {
         now: UtcMillis,
     ) -> Result<GatewayCertificate, String>;
 
+    /// The hash of the key that the first certificate of a chain (PEM) is over, as [`Self::key_of`] gives it.
+    ///
+    /// # Errors
+    /// One clause that says why it cannot be read.
+    fn key_of_chain(&self, chain: &str) -> Result<String, String>;
+
     /// Reads a chain (PEM) that another CA made: it has to be over the key with this hash and hold now.
     ///
     /// # Errors

@@ -93,21 +93,28 @@ impl Gcm {
         chain: &str,
     ) -> Result<Result<GatewayCertificate, String>, StoreError> {
         let now = tx.now();
-        let waiting = certificates::of(tx, gateway)?;
-        let waits = |kept: &&Certificate| kept.role == PortRole::Server.as_str() && kept.revoked_at.is_none();
-        let mut why = "there is no signing request: `gateway certificate request` makes one".to_owned();
-        for kept in waiting.iter().filter(waits) {
-            match self.parts().authority.read_external(chain, &kept.key_hash, now) {
-                Ok(read) => {
-                    let request = kept.request.clone();
-                    let key = kept.key_hash.clone();
-                    certificates::keep(tx, row(gateway, PortRole::Server, key, &request, now, Some(&read)))?;
-                    return Ok(Ok(read));
-                }
-                Err(wrong) => why = wrong,
-            }
-        }
-        Ok(Err(why))
+        let authority = &self.parts().authority;
+        let key = match authority.key_of_chain(chain) {
+            Ok(key) => key,
+            Err(why) => return Ok(Err(why)),
+        };
+        let server = PortRole::Server.as_str();
+        let kept = certificates::find(tx, gateway, server, &key)?.filter(|kept| kept.revoked_at.is_none());
+        let Some(kept) = kept else {
+            let asked = certificates::of(tx, gateway)?.iter().any(|kept| kept.role == server);
+            let why = if asked {
+                "the chain's first certificate is over another key than the gateway's"
+            } else {
+                "there is no signing request: `gateway certificate request` makes one"
+            };
+            return Ok(Err(why.to_owned()));
+        };
+        let read = match authority.read_external(chain, &key, now) {
+            Ok(read) => read,
+            Err(why) => return Ok(Err(why)),
+        };
+        certificates::keep(tx, row(gateway, PortRole::Server, key, &kept.request, now, Some(&read)))?;
+        Ok(Ok(read))
     }
 
     /// The certificate over a request's key: the one that was made for it, or a new one, kept.

@@ -33,7 +33,7 @@ impl Gcm {
             None => (heartbeat.clock.since(at), 0),
         };
         let good = heartbeat.settings_good;
-        let good_before = {
+        let noted = {
             let mut seen = self.seen();
             let before = seen.beats.remove(gateway);
             // Of a core that was started anew: an alarm of the one before may be open.
@@ -48,9 +48,9 @@ impl Gcm {
                 alarmed_skew: alarmed(|beat| beat.alarmed_skew),
             };
             seen.beats.insert(gateway.to_owned(), beat);
-            before.map(|before| before.heartbeat.settings_good)
+            seen.good.get(gateway).copied()
         };
-        if good_before != Some(good) {
+        if noted != Some(good) {
             self.note_good(gateway, good);
         }
     }
@@ -103,23 +103,32 @@ impl Gcm {
 
     /// A version has proved good there.
     fn note_good(&self, gateway: &str, version: u64) {
-        let (gcm, name) = (self.clone(), gateway.to_owned());
-        let version = i64::try_from(version).unwrap_or(i64::MAX);
+        let (gcm, gateway) = (self.clone(), gateway.to_owned());
+        let number = i64::try_from(version).unwrap_or(i64::MAX);
         actix_rt::spawn(async move {
+            let name = gateway.clone();
             let noted = gcm
                 .parts()
                 .store
                 .write(move |tx| {
                     let Some(row) = gateways::find(tx, &name)? else { return Ok(()) };
-                    let after = versions::after(standing(&row), Answer::Good(version));
-                    if after.good != row.settings_good {
-                        gateways::settings_good(tx, &name, version)?;
+                    let before = standing(&row);
+                    let after = versions::after(before, Answer::Good(number));
+                    if after.in_force != before.in_force {
+                        gateways::settings_in_force(tx, &name, after.in_force)?;
+                    }
+                    if after.good != before.good {
+                        gateways::settings_good(tx, &name, number)?;
                     }
                     Ok(())
                 })
                 .await;
             match noted {
-                Ok(()) => gcm.wake(),
+                Ok(()) => {
+                    gcm.seen().good.insert(gateway, version);
+                    gcm.wake();
+                }
+                // The next heartbeat says it again.
                 Err(error) => tracing::debug!(%error, "that settings proved good is not noted yet"),
             }
         });

@@ -147,7 +147,8 @@ fn judge_use(certificate: &X509Certificate<'_>, used: Use) -> Result<(), BadChai
     let key = certificate.key_usage().map_err(|_| BadChain::Unreadable)?.map(|usage| usage.value);
     let any = usage.is_some_and(|usage| usage.any);
     let client = any || usage.is_some_and(|usage| usage.client_auth);
-    let server = any || usage.is_some_and(|usage| usage.server_auth);
+    // Without the extension the CA sets no bounds (RFC 5280 4.2.1.12), and TLS clients take it so for a server.
+    let server = any || usage.is_none_or(|usage| usage.server_auth);
     match used {
         Use::Ca(role) => {
             let may = key.is_none_or(|key| key.key_cert_sign() && key.crl_sign());

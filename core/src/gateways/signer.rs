@@ -65,17 +65,23 @@ impl GatewayAuthority for Signer {
         described(&made.issued.der, made.chain_pem())
     }
 
+    fn key_of_chain(&self, chain: &str) -> Result<String, String> {
+        let leaf = certificates_in(chain).into_iter().next().ok_or("the chain is not PEM")?;
+        let (_, parsed) = X509Certificate::from_der(&leaf).map_err(|_| "the chain is not X.509")?;
+        Ok(hash(parsed.public_key().raw))
+    }
+
     fn read_external(
         &self,
         chain: &str,
         key_hash: &str,
         now: UtcMillis,
     ) -> Result<GatewayCertificate, String> {
-        let leaf = certificates_in(chain).into_iter().next().ok_or("the chain is not PEM")?;
-        let (_, parsed) = X509Certificate::from_der(&leaf).map_err(|_| "the chain is not X.509")?;
-        if hash(parsed.public_key().raw) != key_hash {
+        if self.key_of_chain(chain)? != key_hash {
             return Err("the chain's first certificate is over another key than the gateway's".to_owned());
         }
+        let leaf = certificates_in(chain).into_iter().next().ok_or("the chain is not PEM")?;
+        let (_, parsed) = X509Certificate::from_der(&leaf).map_err(|_| "the chain is not X.509")?;
         let key = parsed.public_key().subject_public_key.data.as_ref();
         external::judge(chain, key, Use::Server, &[], now).map_err(|bad| bad.to_string())?;
         described(&leaf, chain.to_owned())

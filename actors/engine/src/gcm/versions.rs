@@ -38,7 +38,10 @@ pub fn after(standing: Standing, answer: Answer) -> Standing {
             let wanted = if in_force <= standing.wanted { in_force } else { standing.good };
             Standing { wanted, in_force: wanted, ..standing }
         }
-        Answer::Good(version) if version == standing.in_force => Standing { good: version, ..standing },
+        // What proved good was put in force before, whether or not that was heard.
+        Answer::Good(version) if version == standing.wanted || version == standing.in_force => {
+            Standing { in_force: version, good: version, ..standing }
+        }
         // A late word on a version that another one has replaced.
         Answer::Applied(_) | Answer::Rejected { .. } | Answer::Good(_) => standing,
     }
@@ -58,6 +61,9 @@ mod tests {
             // before, answer, after
             (at(5, 4, 4), Applied(5), at(5, 5, 4)),
             (at(5, 5, 4), Good(5), at(5, 5, 5)),
+            // The acknowledgement comes after the heartbeat, or was lost with a core.
+            (at(5, 4, 4), Good(5), at(5, 5, 5)),
+            (at(6, 5, 4), Good(5), at(6, 5, 5)),
             (at(5, 4, 4), Rejected { version: 5, in_force: 4 }, at(4, 4, 4)),
             // It had been applied, and fell back.
             (at(5, 5, 4), Rejected { version: 5, in_force: 4 }, at(4, 4, 4)),
