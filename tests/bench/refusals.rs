@@ -32,6 +32,8 @@ use crate::{
 const AIM: u64 = 20_000;
 /// Connections of the flood that are open at a time.
 const AT_ONCE: usize = 256;
+/// Devices that take turns: none uses its route's tokens up.
+const PLAYERS: usize = 512;
 /// Devices that are served at a time meanwhile.
 const CLIENTS: usize = 4;
 
@@ -51,7 +53,7 @@ pub(crate) fn run(quick: bool) -> anyhow::Result<Vec<Row>> {
 /// A gateway that serves some devices and refuses the flood.
 fn linked(runtime: &tokio::runtime::Runtime, sessions: usize) -> anyhow::Result<Vec<Row>> {
     let mut site = Site::prepare(Database::Sqlite)?;
-    let players = Arc::new(site.enrol(CLIENTS * 8, CLIENTS * 8)?);
+    let players = Arc::new(site.enrol(PLAYERS, PLAYERS)?);
     site.start()?;
     let serve =
         |sessions| load::run(site.device, "localhost", Arc::clone(&players), Kind::Idle, sessions, CLIENTS);
