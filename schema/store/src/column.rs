@@ -12,9 +12,9 @@ use diesel::{
     sql_types::{BigInt, Binary, Bool, Nullable, SqlType, Text},
 };
 use postern_wire::terms::{
-    AuthType, CaRole, CaState, CommandId, CommandState, Dialect, DmSessionId, EnrolmentId, EnrolmentState,
-    Lane, NotificationState, OperationId, OperationKind, ProofClass, Redelivery, RequestState,
-    RevocationReason, Role, UtcMillis, Verb,
+    AuthType, CaRole, CaState, Channel, CommandId, CommandState, DeliveryState, Dialect, DmSessionId,
+    EnrolmentId, EnrolmentState, EventKind, Lane, NotificationState, OperationId, OperationKind, ProofClass,
+    Redelivery, RequestState, RevocationReason, Role, UtcMillis, Verb,
 };
 use uuid::Uuid;
 
@@ -229,9 +229,12 @@ terms!(
     AuthType,
     CaRole,
     CaState,
+    Channel,
     CommandState,
+    DeliveryState,
     Dialect,
     EnrolmentState,
+    EventKind,
     Lane,
     NotificationState,
     OperationKind,

@@ -464,6 +464,50 @@ diesel::table! {
 }
 
 diesel::table! {
+    outbox (id) {
+        id -> Binary,
+        kind -> Text,
+        subject -> Text,
+        device -> Nullable<Binary>,
+        dedupe -> Text,
+        data -> Text,
+        requester -> Nullable<Binary>,
+        owner -> Nullable<Text>,
+        security -> Bool,
+        hold -> Nullable<Text>,
+        at -> BigInt,
+        planned_at -> Nullable<BigInt>,
+        released_at -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    deliveries (id) {
+        id -> Binary,
+        event -> Binary,
+        channel -> Text,
+        target -> Text,
+        message_id -> Text,
+        state -> Text,
+        attempts -> BigInt,
+        cause -> Text,
+        created_at -> BigInt,
+        next_at -> Nullable<BigInt>,
+        last_at -> Nullable<BigInt>,
+        finished_at -> Nullable<BigInt>,
+        revision -> BigInt,
+    }
+}
+diesel::table! {
+    mail_addresses (subject) {
+        subject -> Text,
+        address -> Text,
+        second -> Nullable<Text>,
+        at -> BigInt,
+        set_by -> Text,
+    }
+}
+
+diesel::table! {
     enrolment_requests (id) {
         id -> Binary,
         code -> Text,
@@ -600,3 +644,4 @@ diesel::allow_tables_to_appear_in_same_query!(enrolments, schedules, lives);
 diesel::allow_tables_to_appear_in_same_query!(captures, capture_devices);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, certificates, server_trust);
 diesel::allow_tables_to_appear_in_same_query!(push_addresses, enrolments, notifications, commands_pending);
+diesel::allow_tables_to_appear_in_same_query!(outbox, deliveries);

@@ -79,5 +79,11 @@ on_both! {
     alarms: an_alarm_is_one_row_while_it_lasts, an_alarm_that_is_over_may_come_back,
         a_flood_of_alarms_becomes_one, alarms_that_are_over_or_seen_are_purged_by_age,
         alarms_come_in_pages_the_newest_first;
+    outbox: an_event_goes_out_only_with_the_change_that_it_tells_of, an_event_is_put_once_for_each_dedupe_key,
+        an_event_is_planned_once_and_goes_to_a_target_once, an_owners_mail_waits_for_what_holds_it,
+        due_deliveries_come_the_longest_due_first, a_delivery_changed_in_between_is_a_conflict,
+        a_person_has_a_delivery_tried_again_and_no_mail_twice,
+        what_a_backup_had_waiting_is_parked, told_events_are_purged_by_age_and_parked_ones_stay,
+        deliveries_come_in_pages_the_newest_first, an_address_of_a_person_is_set_and_forgotten;
     texts: hostile_text_comes_back_the_same_on_both;
 }

@@ -397,6 +397,72 @@ terms! {
     }
 }
 
+terms! {
+    /// What people and other systems are told of, by mail, webhook, syslog and stream.
+    EventKind {
+        /// Somebody asked for a wipe.
+        WipeRequested = "wipe-requested",
+        /// A wipe waits for another person's approval.
+        WipeApprovalNeeded = "wipe-approval-needed",
+        /// The device took the order.
+        WipeAccepted = "wipe-accepted",
+        /// The wipe is complete, by the evidence that the event names.
+        WipeSucceeded = "wipe-succeeded",
+        /// The device refused or failed, and no try is left.
+        WipeFailed = "wipe-failed",
+        /// The order was not delivered in its time.
+        WipeExpired = "wipe-expired",
+        /// The device has no access but its wipe.
+        WipeArmed = "wipe-armed",
+        /// The wipe was taken back.
+        WipeCancelled = "wipe-cancelled",
+        /// Nothing destructive is accepted or sent any more.
+        Frozen = "frozen",
+        /// Destructive orders are accepted and sent again.
+        Thawed = "thawed",
+        /// Somebody went past limits or a freeze.
+        BreakGlass = "break-glass",
+        /// Something other than a wipe waits for another person's approval.
+        ApprovalNeeded = "approval-needed",
+        /// A recovery password was shown to a person.
+        RecoveryShown = "recovery-shown",
+        /// A device has a new recovery password.
+        RecoveryRotated = "recovery-rotated",
+        /// A device was locked.
+        DeviceLocked = "device-locked",
+        /// Somebody tries whether mail arrives.
+        Test = "test",
+    }
+}
+
+terms! {
+    /// A way in which events go out.
+    Channel {
+        /// E-mail over SMTP.
+        Mail = "mail",
+        /// A signed HTTP POST.
+        Webhook = "webhook",
+        /// RFC 5424.
+        Syslog = "syslog",
+        /// A file of JSON lines.
+        Stream = "stream",
+    }
+}
+
+terms! {
+    /// Where one delivery of an event stands.
+    DeliveryState {
+        /// It goes out when it is due.
+        Waiting = "waiting",
+        /// It goes out when something else is complete: the thief may have the mailbox.
+        Held = "held",
+        /// The other side took it.
+        Delivered = "delivered",
+        /// It is tried no more until a person says so.
+        Parked = "parked",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -598,6 +598,7 @@ pub fn purge(tx: &mut Tx, id: EnrolmentId) -> Result<(), StoreError> {
     super::refusals::forget(tx, id)?;
     super::settings::forget(tx, super::settings::Scope::Device(id))?;
     super::notifications::forget(tx, id)?;
+    super::outbox::forget(tx, id)?;
     super::lives::forget(tx, id)?;
     each!(tx.conn, c => {
         let commands = commands_done::table.filter(commands_done::enrolment.eq(db(id))).select(commands_done::id);

@@ -101,6 +101,7 @@ pub fn settle(tx: &mut Tx) -> Result<bool, StoreError> {
         return Ok(false);
     }
     let waiting = waiting(tx)?;
+    let parked = super::outbox::doubt(tx)?;
     let restored = UtcMillis(held.backup_at);
     audit::append(
         tx,
@@ -114,6 +115,7 @@ pub fn settle(tx: &mut Tx) -> Result<bool, StoreError> {
                 "last_row_of_the_backup": held.audit_seq,
                 "reason": held.reason,
                 "orders_held": waiting,
+                "deliveries_parked": parked,
             })
             .to_string(),
             ..audit::Act::default()

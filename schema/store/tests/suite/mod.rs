@@ -10,6 +10,7 @@ pub(crate) mod epochs;
 pub(crate) mod groups;
 pub(crate) mod migrations;
 pub(crate) mod notifications;
+pub(crate) mod outbox;
 pub(crate) mod people;
 pub(crate) mod perimeter;
 pub(crate) mod secrets;
