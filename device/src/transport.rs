@@ -6,7 +6,10 @@
 mod https;
 mod tls;
 
-use std::{future::Future, io};
+use std::{
+    future::Future,
+    io::{self, ErrorKind},
+};
 
 use bytes::Bytes;
 use postern_wire::{
@@ -111,10 +114,16 @@ pub enum TransportError {
 impl TransportError {
     /// Whether the same message may find its way on another connection.
     #[must_use]
-    pub const fn is_transient(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::Http(_) | Self::Timeout { .. } => true,
-            Self::Resolve { .. } | Self::Tls(_) | Self::Request(_) | Self::TooLarge { .. } => false,
+            // Closed before it stood, as by a server that has had enough of this address for now; a certificate or a
+            // version that is not liked has another kind.
+            Self::Tls(error) => matches!(
+                error.kind(),
+                ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+            ),
+            Self::Resolve { .. } | Self::Request(_) | Self::TooLarge { .. } => false,
         }
     }
 

@@ -130,9 +130,16 @@ pub async fn enrol(
         let Some(asked) = error.retry().filter(|_| left > 0) else { return Err(error) };
         left -= 1;
         tracing::info!(%error, "the enrolment is begun again");
-        tokio::time::sleep(wait.max(asked).min(LONGEST_WAIT)).await;
+        tokio::time::sleep(spread(wait.max(asked)).min(LONGEST_WAIT)).await;
         wait *= 2;
     }
+}
+
+/// Up to half as long again: those who were sent away together do not come back together.
+fn spread(wait: Duration) -> Duration {
+    let mut random = [0; 2];
+    edge::random(&mut random);
+    wait + wait * u32::from(u16::from_be_bytes(random)) / (2 * u32::from(u16::MAX))
 }
 
 async fn once(

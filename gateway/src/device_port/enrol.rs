@@ -1,7 +1,8 @@
 //! One request of enrolment: admitted by its form and its address, then relayed octet for octet.
 //!
 //! Promise: each request takes a token of its address and has it back only when the core accepted a handshake's message, so
-//! that guessing, and asking for nothing, is slow. No list is looked at, nothing is kept.
+//! that guessing, and asking for nothing, is slow; the connection's own token comes back with the first one, which proves that
+//! the password is known. No list is looked at, nothing is kept.
 
 use std::sync::Arc;
 
@@ -65,7 +66,7 @@ pub(super) async fn pass_on(
     }
     if asked != Asked::Discover && reply.status.is_success() {
         shared.address_rates.give(key, shared.address_rate(), shared.uptime_ms());
-        if asked == Asked::Finish && !connection.proven.replace(true) {
+        if !connection.proven.replace(true) {
             shared.address_rates.give(key, shared.address_rate(), shared.uptime_ms());
         }
     }

@@ -51,9 +51,20 @@ pub(crate) async fn handle(shared: Arc<Shared>, worker: usize, request: Request)
             if is_the_devices_fault(reason) {
                 shared.failed(connection.source);
             }
-            answer::refusal(&refusal, settings.retry_after_s, progress.read)
+            answer::refusal(&refusal, retry_after_s(reason, &settings), progress.read)
         }
     }
+}
+
+/// When to come again, seconds: where tokens are short, when a quarter of a burst has grown again.
+fn retry_after_s(reason: RefusalReason, settings: &Settings) -> u64 {
+    let grown = |burst: u32, per_minute: u32| u64::from(burst) * 60 / 4 / u64::from(per_minute.max(1));
+    match reason {
+        RefusalReason::AddressRate => grown(settings.address.burst, settings.address.per_minute),
+        RefusalReason::RouteRate => grown(settings.route.burst, settings.route.per_minute),
+        _ => settings.retry_after_s,
+    }
+    .clamp(1, settings.retry_after_s.max(1))
 }
 
 /// How far a request came before it was refused.

@@ -60,7 +60,7 @@ pub struct Settings {
     pub link_wait_ms: u64,
     /// The core's reply must be in after so many seconds. Default 30; 1 to 300.
     pub reply_timeout_s: u64,
-    /// What Retry-After says when a device is to come again, seconds. Default 60; 1 to 86,400.
+    /// What Retry-After says when a device is to come again, seconds; at the most, where it waits for tokens. Default 60; 1 to 86,400.
     pub retry_after_s: u64,
     /// Balancers that send a PROXY protocol v2 header first, as networks. Default: none.
     pub proxy_protocol_from: Vec<Network>,
