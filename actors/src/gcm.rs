@@ -80,6 +80,23 @@ struct Seen {
     /// The version that proved good there, as far as the rows say it.
     good: BTreeMap<String, u64>,
     retired: Vec<String>,
+    /// Gateways that are about to be told that they are retired: their links stay until then.
+    leaving: Vec<String>,
+}
+
+/// Holds the links of a gateway that is being retired until it was told; see [`Gcm::leaving`].
+pub struct Leaving {
+    gcm: Gcm,
+    gateway: String,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let mut seen = self.gcm.seen();
+        if let Some(at) = seen.leaving.iter().position(|name| *name == self.gateway) {
+            seen.leaving.swap_remove(at);
+        }
+    }
 }
 
 /// A heartbeat, when it came, and what it says of the clock there.
@@ -177,6 +194,9 @@ impl Gcm {
 
     /// Dials who is to be dialed, and takes no certificate that was revoked.
     async fn redial(&self) {
+        if !self.seen().leaving.is_empty() {
+            return; // its end dials anew
+        }
         let revoked = self.parts().store.read(rows::revoked_links).await;
         match (revoked, self.dialed().await) {
             (Ok(revoked), Ok(dialed)) => {
@@ -199,7 +219,9 @@ impl Gcm {
         };
         // Who takes a gateway out of the configuration wants it gone.
         let configured = |name: &str| self.parts().configured.iter().any(|gateway| gateway.name == name);
+        let leaving = self.seen().leaving.clone();
         let is_dialed = |row: &gateways::Gateway| match row.state.as_str() {
+            _ if leaving.contains(&row.name) => true,
             ACTIVE => row.origin != CONFIGURATION || configured(&row.name),
             JOINING => granted(&row.name),
             _ => false,

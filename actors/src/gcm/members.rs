@@ -19,7 +19,7 @@ use postern_wire::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Gcm;
+use super::{Gcm, Leaving};
 
 /// A gateway that is to join.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -296,9 +296,18 @@ impl Gcm {
         }
     }
 
+    /// Keeps the links of a gateway that is about to be retired, until [`Gcm::let_go`] has told it, or this is dropped.
+    #[must_use]
+    pub fn leaving(&self, gateway: &str) -> Leaving {
+        self.seen().leaving.push(gateway.to_owned());
+        Leaving { gcm: self.clone(), gateway: gateway.to_owned() }
+    }
+
     /// Tells a retired gateway so, waits until it has put everything away, at most `limit`, and lets its links go. Whether it
     /// has said so.
-    pub async fn let_go(&self, gateway: &str, limit: std::time::Duration) -> bool {
+    pub async fn let_go(&self, leaving: Leaving, limit: std::time::Duration) -> bool {
+        let gateway = leaving.gateway.clone();
+        let gateway = gateway.as_str();
         self.seen().retired.retain(|known| known != gateway);
         let said = async {
             loop {
@@ -313,6 +322,7 @@ impl Gcm {
         };
         let connected = self.parts().fleet.connected().iter().any(|known| known == gateway);
         let told = connected && tokio::time::timeout(limit, said).await.is_ok();
+        drop(leaving);
         self.hang_up(gateway).await;
         told
     }

@@ -146,6 +146,7 @@ pub(in crate::admin) async fn retire(
     let active = inside.active()?;
     let beat = inside.beat(&name);
     let gateway = name.clone();
+    let leaving = active.gcm.leaving(&name);
     let retired = inside
         .change(&caller, move |tx| {
             member(tx, &gateway)?;
@@ -155,7 +156,7 @@ pub(in crate::admin) async fn retire(
         })
         .await?;
     block(&inside, &active, retired.blocked);
-    let put_away = active.gcm.let_go(&name, PUT_AWAY).await;
+    let put_away = active.gcm.let_go(leaving, PUT_AWAY).await;
     active.gcm.wake();
     answer::ok(&RetiredGateway {
         gateway: name,
