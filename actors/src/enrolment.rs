@@ -149,6 +149,12 @@ pub enum EnrolmentError {
     /// The device takes no order now.
     #[error("the device's queue takes no order: {0}")]
     Queue(String),
+    /// Somebody else has to approve it first: this request waits.
+    #[error("somebody else has to approve it first: request {0}")]
+    NeedsApproval(Uuid),
+    /// The limits of destructive operations do not let it through.
+    #[error(transparent)]
+    Held(#[from] crate::safety::Held),
     /// Too much work at hand; try again after so many seconds.
     #[error("overloaded, try again in {0} s")]
     Overloaded(u32),

@@ -28,6 +28,7 @@ pub mod objects;
 mod orders;
 mod payload;
 mod recordings;
+pub mod safety;
 mod schedule;
 mod settings;
 mod shard;

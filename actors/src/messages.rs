@@ -242,6 +242,10 @@ pub struct AuditActor {
     pub source: Option<String>,
     /// The request's id, when there is one.
     pub request: Option<String>,
+    /// The token's id, when it came with one. What is destructive is counted by person; a token only tells which to revoke.
+    pub token: Option<uuid::Uuid>,
+    /// Whether it is asked to go by break-glass, which has to be open for this person and token.
+    pub break_glass: bool,
 }
 
 /// The kinds of actors that the audit tells apart.
@@ -257,13 +261,29 @@ impl AuditActor {
     /// A service of the core.
     #[must_use]
     pub fn service(name: &str) -> Self {
-        Self { kind: AuditActorKind::Service, name: name.to_owned(), source: None, request: None }
+        Self {
+            kind: AuditActorKind::Service,
+            name: name.to_owned(),
+            source: None,
+            request: None,
+            token: None,
+            break_glass: false,
+        }
     }
 
     /// A person.
     #[must_use]
     pub fn admin(name: &str, source: Option<String>) -> Self {
-        Self { kind: AuditActorKind::Admin, name: name.to_owned(), source, request: None }
+        Self { kind: AuditActorKind::Admin, source, ..Self::service(name) }
+    }
+
+    /// As the audit log names it: `admin:NAME`, `service:NAME`.
+    #[must_use]
+    pub fn said(&self) -> String {
+        match self.kind {
+            AuditActorKind::Admin => format!("admin:{}", self.name),
+            AuditActorKind::Service => format!("service:{}", self.name),
+        }
     }
 }
 
@@ -447,6 +467,12 @@ pub enum EnrolError {
     /// The device is enrolled.
     #[error("the device is enrolled as {0}; enrol it again with a new generation, or retire it")]
     Duplicate(EnrolmentId),
+    /// Somebody else has to approve it first: this request waits.
+    #[error("somebody else has to approve it first: request {0}")]
+    NeedsApproval(uuid::Uuid),
+    /// The limits of destructive operations do not let it through.
+    #[error(transparent)]
+    Held(#[from] crate::safety::Held),
     /// Too much work at hand; try again after so many seconds.
     #[error("overloaded, try again in {0} s")]
     Overloaded(u32),
@@ -473,6 +499,12 @@ pub enum RetireError {
     /// It is retired.
     #[error("device {0} is retired already")]
     Already(EnrolmentId),
+    /// Somebody else has to approve it first: this request waits.
+    #[error("somebody else has to approve it first: request {0}")]
+    NeedsApproval(uuid::Uuid),
+    /// The limits of destructive operations do not let it through.
+    #[error(transparent)]
+    Held(#[from] crate::safety::Held),
     /// Too much work at hand; try again after so many seconds.
     #[error("overloaded, try again in {0} s")]
     Overloaded(u32),

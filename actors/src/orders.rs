@@ -26,7 +26,7 @@ use postern_wire::{
     terms::{CommandId, CommandState, EnrolmentId, ProofClass},
 };
 
-use crate::{AuditActor, AuditActorKind, device::pending};
+use crate::{AuditActor, device::pending};
 
 /// Retry-After of an order that met a full queue, in seconds.
 const RETRY_AFTER_S: u32 = 2;
@@ -41,14 +41,10 @@ pub(crate) fn audit(
     object: String,
     detail: &serde_json::Value,
 ) -> Result<(), StoreError> {
-    let kind = match actor.kind {
-        AuditActorKind::Admin => "admin",
-        AuditActorKind::Service => "service",
-    };
     audit::append(
         tx,
         Act {
-            actor: format!("{kind}:{}", actor.name),
+            actor: actor.said(),
             action: action.to_owned(),
             object,
             outcome: "ok".to_owned(),

@@ -8,6 +8,7 @@ mod kit;
 mod notifications;
 mod orders;
 mod restarts;
+mod safety;
 mod schedule;
 mod trees;
 

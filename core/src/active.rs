@@ -363,6 +363,7 @@ fn make_first(tx: &mut Tx, hash: [u8; 32]) -> Result<(), StoreError> {
             revoked_at: None,
             last_used_at: None,
             last_used_from: None,
+            may_approve_from: now,
         },
     )?;
     audit::append(

@@ -18,6 +18,7 @@ pub mod operations;
 pub mod probe;
 pub mod profiles;
 pub mod queue;
+pub mod safety;
 pub mod schedule;
 pub mod session;
 pub mod spool;

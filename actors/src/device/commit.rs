@@ -6,6 +6,7 @@ use postern_engine::{
     command::{Cause, Event, is_pending},
     effect::{AlertItem, Effect, ItemStatus, RefusedReason, ResultItem},
     enrolment::leaving,
+    safety::limits::Sendable,
 };
 use postern_store::{
     StoreError, Tx, WriteError,
@@ -27,7 +28,14 @@ use postern_wire::{
 
 use super::{live::Live, record::OpenRecord};
 use crate::{
-    CheckIn, counters::Counters, enrolment, later::Note, payload, schedule::Waiting, shared::Shared,
+    CheckIn,
+    counters::Counters,
+    enrolment,
+    later::Note,
+    payload,
+    safety::send::{self, Guarded},
+    schedule::Waiting,
+    shared::Shared,
 };
 
 /// Results of a command that was accepted first stand behind those that came with the acceptance.
@@ -53,6 +61,8 @@ pub(crate) struct Commit {
     touched: Vec<CommandId>,
     ended: Vec<CommandState>,
     sent: i64,
+    /// The operations of the destructive commands that it records as sent.
+    guarded: Vec<OperationId>,
 }
 
 #[derive(Debug)]
@@ -90,8 +100,14 @@ impl Commit {
         accepted: &[CommandId],
         waiting: &Waiting,
     ) -> Self {
-        let mut commit =
-            Self { enrolment, steps: Vec::new(), touched: Vec::new(), ended: Vec::new(), sent: 0 };
+        let mut commit = Self {
+            enrolment,
+            steps: Vec::new(),
+            touched: Vec::new(),
+            ended: Vec::new(),
+            sent: 0,
+            guarded: Vec::new(),
+        };
         for effect in effects {
             commit.note(&effect, waiting);
             commit.add(effect, session, accepted);
@@ -129,6 +145,15 @@ impl Commit {
         self.steps.push(Write::Managed);
     }
 
+    /// What of it is destructive is judged once more when it is written.
+    pub(crate) fn guard(&mut self, guarded: &Guarded) {
+        for step in &self.steps {
+            if let Write::Send(sending) = step {
+                self.guarded.extend(guarded.among(&sending.ids));
+            }
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
@@ -142,13 +167,31 @@ impl Commit {
     pub(crate) async fn write(self, shared: &Shared) -> Result<(), WriteError> {
         let commit = Arc::new(self);
         let writing = commit.clone();
-        let blocked = shared.store.write(move |tx| writing.apply(tx)).await?;
+        let blocked = match shared.store.write(move |tx| writing.apply(tx)).await {
+            Ok(blocked) => blocked,
+            Err(cause) => {
+                commit.freeze_where_due(shared).await;
+                return Err(cause);
+            }
+        };
         enrolment::rows::announce(shared, blocked);
         shared.watches.tell(commit.touched.iter().copied());
         for state in &commit.ended {
             Counters::command_finished(*state);
         }
         Ok(())
+    }
+
+    /// What was too much to be sent freezes the fleet; the transaction that found out was taken back with the sending.
+    async fn freeze_where_due(&self, shared: &Shared) {
+        if self.guarded.is_empty() {
+            return;
+        }
+        let (device, guarded) = (self.enrolment, self.guarded.clone());
+        let written = shared.store.write_urgent(move |tx| send::freeze_where_due(tx, device, &guarded)).await;
+        if let Err(cause) = written {
+            tracing::error!(%device, %cause, "a freeze was not written");
+        }
     }
 
     fn add(&mut self, effect: Effect, session: Option<DmSessionId>, accepted: &[CommandId]) {
@@ -264,6 +307,11 @@ impl Commit {
     /// Gives what joined the blocked list.
     fn apply(&self, tx: &mut Tx) -> Result<Vec<BlockedEntry>, StoreError> {
         let mut blocked = Vec::new();
+        for operation in &self.guarded {
+            if send::leaves(tx, self.enrolment, *operation)? != Sendable::Yes {
+                return Err(StoreError::Conflict("something destructive may not be sent now".into()));
+            }
+        }
         for step in &self.steps {
             match step {
                 Write::Send(sending) => {

@@ -21,7 +21,7 @@ use postern_store::{
 use postern_wire::{
     auth,
     route::RouteId,
-    terms::{AuthType, CommandState, EnrolmentId, EnrolmentState, OperationKind},
+    terms::{AuthType, CommandId, CommandState, EnrolmentId, EnrolmentState, OperationKind},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -29,6 +29,7 @@ use super::{commit::Commit, proof::Window, record::OpenRecord};
 use crate::{
     Refusal, RefusalCause,
     payload::{self, Content},
+    safety::send::{self, Guarded},
     schedule::Waiting,
     shared::Shared,
 };
@@ -57,6 +58,8 @@ pub(crate) struct Live {
     pub(crate) settings_epoch: i64,
     pub(crate) session: Session,
     pub(crate) queue: Queue,
+    /// What of the queue is destructive.
+    pub(crate) guarded: Guarded,
     /// The rows changed since they were read.
     pub(crate) stale: bool,
     pub(crate) window: Window,
@@ -69,34 +72,48 @@ pub(crate) struct Live {
 pub(crate) struct Rows {
     pub(crate) enrolment: Enrolment,
     pub(crate) commands: Vec<Command>,
+    /// Of these, destructive ones that may not go now.
+    kept: Vec<CommandId>,
 }
 
 impl Rows {
     /// One read of a unique index, and a second only where something is pending.
     pub(crate) async fn read(shared: &Shared, route: RouteId) -> Result<Option<Self>, Refusal> {
         let cap = i64::try_from(shared.settings.pending_cap).unwrap_or(i64::MAX).saturating_add(16);
+        let now = shared.now();
         let read = shared.store.look_up(move |reader| {
             let Some(enrolment) = enrolments::by_route(reader, route.as_bytes())? else { return Ok(None) };
-            let commands = match enrolment.pending {
+            let commands: Vec<Command> = match enrolment.pending {
                 0 => Vec::new(),
                 // Nothing is sent to it until a person decides.
                 _ if enrolment.state == EnrolmentState::Quarantined => Vec::new(),
                 _ => commands::pending_of(reader, enrolment.id, cap)?,
             };
-            Ok(Some(Self { enrolment, commands }))
+            let destructive: Vec<PendingCommand> = commands
+                .iter()
+                .filter(|row| send::may_destroy(row))
+                .filter_map(|row| pending(row).ok())
+                .collect();
+            let kept = send::kept(reader, enrolment.id, &destructive, now)?;
+            Ok(Some(Self { enrolment, commands, kept }))
         });
         read.await.map_err(|cause| shared.unread(&cause))
     }
 
-    /// The queue; a command that tells a new secret gets it here. While the core is held, what destroys stays behind.
-    fn into_queue(self, shared: &Shared) -> Queue {
+    /// The queue, and what of it is destructive. A command that tells a new secret gets it here. While the core is held,
+    /// what destroys stays behind, and while everything destructive is frozen.
+    fn into_queue(self, shared: &Shared) -> (Queue, Guarded) {
         let next = match self.commands.iter().any(|row| row.kind == OperationKind::Account) {
             true => next_credentials(shared, &self.enrolment),
             false => None,
         };
         let secret = next.and_then(|next| next.password);
         let held = shared.held.load(Ordering::Relaxed);
-        let may_leave = self.commands.iter().filter(|row| !held || !postern_store::held::waits(row));
+        let may_leave = self
+            .commands
+            .iter()
+            .filter(|row| !held || !postern_store::held::waits(row))
+            .filter(|row| !self.kept.contains(&row.id));
         let pending = may_leave.filter_map(|row| match pending(row) {
             Ok(command) if command.kind == OperationKind::Account => match &secret {
                 Some(secret) => {
@@ -114,7 +131,10 @@ impl Rows {
                 None
             }
         });
-        Queue::load(pending.collect(), shared.settings.pending_cap)
+        let pending: Vec<PendingCommand> = pending.collect();
+        let mut guarded = Guarded::default();
+        pending.iter().for_each(|command| guarded.note(command));
+        (Queue::load(pending, shared.settings.pending_cap), guarded)
     }
 }
 
@@ -160,15 +180,19 @@ impl Live {
             return Err(whose(Refusal::new(RefusalCause::Retired, "the enrolment is retired")));
         }
         let account = account_of(shared, enrolment, remembered).map_err(whose)?;
+        let (auth, fingerprint) = (enrolment.auth, enrolment.certificate_fingerprint);
+        let (managed, settings_epoch) = (is_settled(enrolment), compared(enrolment));
+        let (queue, guarded) = rows.into_queue(shared);
         Ok(Box::new(Self {
             enrolment: id,
-            auth: enrolment.auth,
-            fingerprint: enrolment.certificate_fingerprint,
+            auth,
+            fingerprint,
             next: None,
-            managed: is_settled(enrolment),
-            settings_epoch: compared(enrolment),
+            managed,
+            settings_epoch,
             session: Session::open(account, shared.standing.session(&shared.settings.session)),
-            queue: rows.into_queue(shared),
+            queue,
+            guarded,
             stale: false,
             window: Window::new(remembered.signed_s, shared.started),
             info: remembered.info,
@@ -190,7 +214,7 @@ impl Live {
         self.fingerprint = enrolment.certificate_fingerprint;
         self.settings_epoch = compared(enrolment);
         self.managed = is_settled(enrolment);
-        self.queue = rows.into_queue(shared);
+        (self.queue, self.guarded) = rows.into_queue(shared);
         self.stale = false;
         Ok(())
     }

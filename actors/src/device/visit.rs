@@ -145,6 +145,7 @@ async fn receive(
     let session = current.map(|(session, _)| session);
 
     let mut commit = Commit::gather(live.enrolment, session, durable, &settled.accepted, &settled.waiting);
+    commit.guard(&live.guarded);
     if let Some(class) = opened.filter(|_| !live.managed) {
         commit.seen(class);
     }

@@ -29,6 +29,7 @@ use super::{
 use crate::{
     AuditActor, Order, Settings,
     orders::{Unwritten, audit, submit},
+    safety::{self, Admitted, Ask, Class},
 };
 
 /// How long an order to leave is worth sending, in milliseconds.
@@ -91,14 +92,36 @@ fn order_it(
     let life = rows::life(tx, &row)?;
     let can = row.state != EnrolmentState::Quarantined && can(tx, &row)?;
     let event = Event::Order { now: at_once || row.state == EnrolmentState::Quarantined, can };
-    match leaving::step(Leaving::parse(life.leaving.as_deref()), event) {
-        Err(refused) => Ok(Err(refused.into())),
-        Ok(Step::Retire) => {
+    let step = match leaving::step(Leaving::parse(life.leaving.as_deref()), event) {
+        Err(refused) => return Ok(Err(refused.into())),
+        Ok(step) => step,
+    };
+    let ask = Ask {
+        kind: safety::UNENROL,
+        class: Class::Unenrol,
+        by: actor,
+        targets: &[id],
+        reason,
+        settings: json!({ "at_once": at_once }),
+    };
+    let admission = match safety::admit(tx, &ask)? {
+        Admitted::Go(admission) => admission,
+        Admitted::NeedsApproval(request) => return Ok(Err(EnrolmentError::NeedsApproval(request))),
+        Admitted::Held(held) => return Ok(Err(held.into())),
+    };
+    match step {
+        Step::Retire => {
             let because = if reason.is_empty() { "un-enrolled by an admin" } else { reason };
             Ok(Ok(Outcome::Ended(rows::end(tx, &row, actor, "device.unenrol", because)?)))
         }
-        Ok(Step::Tell) => tell(tx, signer, settings, &row, life, actor, reason),
-        Ok(Step::Keep | Step::Become(_)) => Ok(Ok(Outcome::Nothing)),
+        Step::Tell => {
+            let told = tell(tx, signer, settings, &row, life, actor, reason)?;
+            if let Ok(Outcome::Told(operation, _)) = &told {
+                admission.bind(tx, Some(id), *operation)?;
+            }
+            Ok(told)
+        }
+        Step::Keep | Step::Become(_) => Ok(Ok(Outcome::Nothing)),
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     AuditActor,
     orders::{Unwritten, audit},
+    safety::{self, Admitted, Ask, Class},
 };
 
 pub(super) async fn decide(
@@ -54,12 +55,21 @@ fn within(
     match rule(row.state, twin.as_ref().map(|twin| twin.state), decision) {
         Err(refused) => Ok(Err(refused.into())),
         Ok(Step::Retire) => {
+            if let Err(refused) = admitted(tx, id, actor, reason)? {
+                return Ok(Err(refused));
+            }
             let ended = rows::end(tx, &row, actor, "device.reject", reason)?;
             Ok(Ok((Some(ended), None)))
         }
         Ok(Step::Begin { retire_twin }) => {
             let because = format!("device {id} took its place: {reason}");
-            let ended = match twin.filter(|twin| retire_twin && twin.state != EnrolmentState::Retired) {
+            let twin = twin.filter(|twin| retire_twin && twin.state != EnrolmentState::Retired);
+            if let Some(twin) = &twin
+                && let Err(refused) = admitted(tx, twin.id, actor, reason)?
+            {
+                return Ok(Err(refused));
+            }
+            let ended = match twin {
                 Some(twin) => Some(rows::end(tx, &twin, actor, "device.retire", &because)?),
                 None => None,
             };
@@ -72,4 +82,26 @@ fn within(
             Ok(Ok((ended, Some(RouteId::from_bytes(row.route)))))
         }
     }
+}
+
+/// The end of an enrolment, whose ever, goes through the limits.
+fn admitted(
+    tx: &mut Tx,
+    id: EnrolmentId,
+    actor: &AuditActor,
+    reason: &str,
+) -> Result<Result<(), EnrolmentError>, StoreError> {
+    let ask = Ask {
+        kind: safety::RETIRE,
+        class: Class::Retire,
+        by: actor,
+        targets: &[id],
+        reason,
+        settings: serde_json::Value::Null,
+    };
+    Ok(match safety::admit(tx, &ask)? {
+        Admitted::Go(_) => Ok(()),
+        Admitted::NeedsApproval(request) => Err(EnrolmentError::NeedsApproval(request)),
+        Admitted::Held(held) => Err(held.into()),
+    })
 }

@@ -24,6 +24,7 @@ use super::{EnrolmentError, EnrolmentRules, Enrolments, Terms, name_fits};
 use crate::{
     AuditActor, AuditActorKind,
     orders::{Unwritten, audit},
+    safety::{self, Admitted, Ask, Class},
     shared::Shared,
 };
 
@@ -189,6 +190,22 @@ fn check(
             if counts && proposal::over(has, most) {
                 return Ok(Err(EnrolmentError::Quota { owner: owner.clone(), what, has, most }));
             }
+        }
+    }
+    if let Some(id) = wanted.renews {
+        // Whoever redeems it takes the device's place.
+        let ask = Ask {
+            kind: safety::RE_ENROL,
+            class: Class::Identity,
+            by: actor,
+            targets: &[id],
+            reason: &wanted.reason,
+            settings: json!({ "request": { "name": name, "auth": auth } }),
+        };
+        match safety::admit(tx, &ask)? {
+            Admitted::Go(_) => {}
+            Admitted::NeedsApproval(request) => return Ok(Err(EnrolmentError::NeedsApproval(request))),
+            Admitted::Held(held) => return Ok(Err(held.into())),
         }
     }
     Ok(Ok(Request {

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     AuditActor,
     orders::{Unwritten, audit},
+    safety::{self, Admitted, Ask, Class},
 };
 
 /// Devices that are looked at in one transaction.
@@ -126,6 +127,18 @@ fn one(
         }
         Step::Unenrol => {
             let reason = format!("silent since {} (DisenrollInterval)", device.seen);
+            let ask = Ask {
+                kind: safety::UNENROL,
+                class: Class::Unenrol,
+                by: &actor,
+                targets: &[id],
+                reason: &reason,
+                settings: serde_json::Value::Null,
+            };
+            // While it is frozen, or where enough were ended in this hour, it waits for the next look.
+            if !matches!(safety::admit(tx, &ask)?, Admitted::Go(_)) {
+                return Ok(None);
+            }
             rows::end(tx, &row, &actor, "device.unenrol", &reason).map(Some)
         }
     }

@@ -16,7 +16,12 @@ use postern_wire::{
 use serde_json::json;
 
 use super::{Unwritten, audit, drop_pending, retire::bury};
-use crate::{EnrolError, Enrolled, NewEnrolment, enrolment::rows, shared::Shared};
+use crate::{
+    EnrolError, Enrolled, NewEnrolment,
+    enrolment::rows,
+    safety::{self, Admitted, Ask, Class},
+    shared::Shared,
+};
 
 /// Octets that a name of any kind may have.
 const NAME_OCTETS: usize = 256;
@@ -96,6 +101,19 @@ fn decide(
         else {
             return Ok(Err(EnrolError::Unknown(device.id)));
         };
+        let ask = Ask {
+            kind: safety::RE_ENROL,
+            class: Class::Identity,
+            by: &device.actor,
+            targets: &[device.id],
+            reason: &device.reason,
+            settings: json!({ "device_id": device.device_id, "auth": device.auth }),
+        };
+        match safety::admit(tx, &ask)? {
+            Admitted::Go(_) => {}
+            Admitted::NeedsApproval(request) => return Ok(Err(EnrolError::NeedsApproval(request))),
+            Admitted::Held(held) => return Ok(Err(held.into())),
+        }
         let dropped = drop_pending(tx, device.id, Cause::Superseded)?;
         let old_route = RouteId::from_bytes(old.route);
         let row = enrolments::next_generation(

@@ -13,6 +13,7 @@ use super::{Unwritten, blocked_route};
 use crate::{
     AuditActor, RetireError,
     enrolment::rows::{Ended, end},
+    safety::{self, Admitted, Ask, Class},
     shared::Shared,
 };
 
@@ -41,7 +42,19 @@ fn decide(
     if row.state == EnrolmentState::Retired {
         return Ok(Err(RetireError::Already(id)));
     }
-    end(tx, &row, actor, "device.retire", reason).map(Ok)
+    let ask = Ask {
+        kind: safety::RETIRE,
+        class: Class::Retire,
+        by: actor,
+        targets: &[id],
+        reason,
+        settings: serde_json::Value::Null,
+    };
+    match safety::admit(tx, &ask)? {
+        Admitted::Go(_) => end(tx, &row, actor, "device.retire", reason).map(Ok),
+        Admitted::NeedsApproval(request) => Ok(Err(RetireError::NeedsApproval(request))),
+        Admitted::Held(held) => Ok(Err(held.into())),
+    }
 }
 
 /// Takes a route out of the live ones and puts it on the blocked list.

@@ -31,6 +31,9 @@ const USES: usize = 10_000;
 /// How long failures count, and how long a good sign-in is remembered.
 const WINDOW_MS: i64 = 60_000;
 
+/// The header of a request that is to go by break-glass: `yes`.
+const BREAK_GLASS: &str = "postern-break-glass";
+
 /// Who asks, in which request. Made by the guard, taken by handlers.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
@@ -44,6 +47,8 @@ pub(crate) struct Caller {
     pub(crate) operation: &'static str,
     /// The request's Idempotency-Key.
     pub(crate) once: Option<Once>,
+    /// Whether the request asks to go by break-glass.
+    pub(crate) break_glass: bool,
 }
 
 /// A request that is to be done once.
@@ -76,7 +81,12 @@ impl Caller {
 
     pub(crate) fn actor(&self) -> AuditActor {
         let source = Some(self.source.to_string());
-        AuditActor { request: Some(self.request.to_string()), ..AuditActor::admin(&self.admin.name, source) }
+        AuditActor {
+            request: Some(self.request.to_string()),
+            token: Some(self.token),
+            break_glass: self.break_glass,
+            ..AuditActor::admin(&self.admin.name, source)
+        }
     }
 }
 
@@ -216,6 +226,7 @@ pub(crate) async fn sign_in(
                 request,
                 operation,
                 once: None,
+                break_glass: headers.get(BREAK_GLASS).is_some_and(|value| value == "yes"),
             })
         }
         Err(reason) => {
@@ -297,6 +308,7 @@ mod tests {
             revoked_at: None,
             last_used_at: None,
             last_used_from: None,
+            may_approve_from: NOW,
         }
     }
 

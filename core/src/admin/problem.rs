@@ -4,10 +4,11 @@ use std::fmt;
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use postern_actors::{
-    CancelError, EnrolError, NotifyError, RetireError, SubmitError, enrolment::EnrolmentError,
+    CancelError, EnrolError, NotifyError, RetireError, SubmitError, enrolment::EnrolmentError, safety::Held,
 };
 use postern_api::problem::{CONTENT_TYPE, Problem, ProblemItem, Slug};
 use postern_store::{ReadError, StoreError, WriteError};
+use uuid::Uuid;
 
 /// How long a caller is to wait before it tries again, in seconds, when nothing better is known.
 const RETRY_AFTER_S: u32 = 5;
@@ -143,6 +144,28 @@ impl From<ReadError> for Refused {
     }
 }
 
+impl From<Held> for Refused {
+    fn from(held: Held) -> Self {
+        let detail = held.to_string();
+        match held {
+            Held::Frozen { .. } => Self::new(Slug::Frozen, detail),
+            Held::NoGlass => Self::new(Slug::BreakGlassClosed, detail),
+            Held::Later | Held::GlassSpent { .. } | Held::TooManyOpen => {
+                Self::new(Slug::DestructiveLimit, detail)
+            }
+        }
+    }
+}
+
+/// Somebody else has to approve it: which request waits.
+pub fn needs_approval(request: Uuid) -> Refused {
+    Refused::new(
+        Slug::NeedsApproval,
+        format!("somebody else has to approve this first: `posternctl approval show {request}`"),
+    )
+    .item(request.to_string(), "waits for approval")
+}
+
 impl From<SubmitError> for Refused {
     fn from(error: SubmitError) -> Self {
         let detail = error.to_string();
@@ -198,6 +221,8 @@ impl From<RetireError> for Refused {
         match error {
             RetireError::Unknown(id) => Self::not_found("device", id),
             RetireError::Already(_) => Self::new(Slug::WrongState, detail),
+            RetireError::NeedsApproval(request) => needs_approval(request),
+            RetireError::Held(held) => held.into(),
             RetireError::Overloaded(seconds) => Self::new(Slug::Unavailable, detail).retry_after(seconds),
             RetireError::Unavailable(_) => Self::new(Slug::Unavailable, detail),
         }
@@ -213,6 +238,8 @@ impl From<EnrolError> for Refused {
             EnrolError::Duplicate(id) => {
                 Self::new(Slug::AlreadyExists, detail).item(id.to_string(), "enrolled")
             }
+            EnrolError::NeedsApproval(request) => needs_approval(request),
+            EnrolError::Held(held) => held.into(),
             EnrolError::Overloaded(seconds) => Self::new(Slug::Unavailable, detail).retry_after(seconds),
             EnrolError::Unavailable(_) => Self::new(Slug::Unavailable, detail),
         }
@@ -237,6 +264,8 @@ impl From<EnrolmentError> for Refused {
             | EnrolmentError::Request(_)
             | EnrolmentError::Quarantine(_)
             | EnrolmentError::Leaving(_) => Self::new(Slug::WrongState, detail),
+            EnrolmentError::NeedsApproval(request) => needs_approval(request),
+            EnrolmentError::Held(held) => held.into(),
             EnrolmentError::Queue(_) => Self::new(Slug::QueueFull, detail),
             EnrolmentError::Overloaded(seconds) => Self::new(Slug::Unavailable, detail).retry_after(seconds),
             EnrolmentError::Unavailable(_) => Self::new(Slug::Unavailable, detail),

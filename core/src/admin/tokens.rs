@@ -75,6 +75,7 @@ pub(super) async fn create(
     let networks = networks(&body.networks)?;
     let scope = scope(&caller, body.scope)?;
     let whose = body.admin.unwrap_or_else(|| caller.admin.id.to_string());
+    let own = caller.admin.id;
     let secret = new_token(inside.random.as_ref());
     let hash = tokens::hash(secret.as_bytes());
     let created = inside
@@ -92,6 +93,8 @@ pub(super) async fn create(
                 revoked_at: None,
                 last_used_at: None,
                 last_used_from: None,
+                // One that another made for an admin does not approve at once: it would be both persons.
+                may_approve_from: if admin.id == own { tx.now() } else { tx.now().plus(DAY_MS) },
             };
             tokens::insert(tx, row.clone())?;
             let detail = json!({

@@ -106,6 +106,16 @@ slugs! {
     WrongState = "wrong-state", 409, "Not possible in this state";
     /// The owner has as many open requests, or devices, as an owner may have.
     EnrolmentQuota = "enrolment-quota", 409, "The owner has as many as an owner may have";
+    /// Somebody else has to approve it first; `errors` names the request that waits.
+    NeedsApproval = "needs-approval", 409, "Somebody else has to approve this first";
+    /// A freeze stands: nothing destructive is accepted or sent.
+    Frozen = "frozen", 409, "Destructive operations are frozen";
+    /// The limits of destructive operations do not let it through; the detail says which.
+    DestructiveLimit = "destructive-limit", 409, "The limits of destructive operations do not allow this";
+    /// Break-glass is asked for and not open for this person and token.
+    BreakGlassClosed = "break-glass-closed", 403, "Break-glass is not open";
+    /// A decision does not count; the detail says why.
+    ApprovalRefused = "approval-refused", 409, "This decision does not count";
     /// A group would contain itself.
     GroupCycle = "group-cycle", 409, "A group cannot contain itself";
     /// Idempotency-Key was used before with another request.

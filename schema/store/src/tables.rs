@@ -291,6 +291,7 @@ diesel::table! {
         revoked_at -> Nullable<BigInt>,
         last_used_at -> Nullable<BigInt>,
         last_used_from -> Nullable<Text>,
+        may_approve_from -> BigInt,
     }
 }
 
@@ -636,6 +637,72 @@ diesel::table! {
 }
 diesel::table! { imported_crl_entries (issuer, serial) { issuer -> Text, serial -> Text, reason -> Text, revoked_at -> BigInt, } }
 diesel::table! { server_trust (enrolment) { enrolment -> Binary, generation -> BigInt, at -> BigInt, } }
+
+diesel::table! {
+    destructive_acts (id) {
+        id -> Binary,
+        admission -> Binary,
+        enrolment -> Binary,
+        generation -> BigInt,
+        class -> Text,
+        person -> Nullable<Text>,
+        token -> Nullable<Binary>,
+        at -> BigInt,
+        operation -> Nullable<Binary>,
+        approval -> Nullable<Binary>,
+        glass -> Bool,
+        sent_at -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    approvals (id) {
+        id -> Binary,
+        kind -> Text,
+        state -> Text,
+        requester -> Text,
+        token -> Nullable<Binary>,
+        reason -> Text,
+        content -> Text,
+        hash -> Binary,
+        targets -> BigInt,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        cooling_ms -> BigInt,
+        alone_from -> Nullable<BigInt>,
+        agreed_at -> Nullable<BigInt>,
+        agreed_by -> Nullable<Text>,
+        decided_at -> Nullable<BigInt>,
+        decided_by -> Nullable<Text>,
+        because -> Text,
+        revision -> BigInt,
+    }
+}
+diesel::table! {
+    freezes (id) {
+        id -> Binary,
+        since -> BigInt,
+        frozen_by -> Text,
+        reason -> Text,
+        automatic -> Bool,
+        thawed_at -> Nullable<BigInt>,
+        thawed_by -> Nullable<Text>,
+        thawed_because -> Nullable<Text>,
+    }
+}
+diesel::table! {
+    break_glass (id) {
+        id -> Binary,
+        person -> Text,
+        token -> Binary,
+        opened_at -> BigInt,
+        until -> BigInt,
+        devices -> BigInt,
+        spent -> BigInt,
+        code_hash -> Binary,
+        reason -> Text,
+    }
+}
+diesel::table! { safety_limits (name) { name -> Text, value -> BigInt, set_by -> Text, at -> BigInt, } }
 
 diesel::joinable!(group_devices -> groups (group_id));
 diesel::allow_tables_to_appear_in_same_query!(groups, group_devices, group_groups, enrolments);

@@ -2,6 +2,7 @@
 
 pub mod admins;
 pub mod alarms;
+pub mod approvals;
 pub mod attempts;
 pub mod audit;
 pub mod authorities;
@@ -12,8 +13,10 @@ pub mod cores;
 pub mod credentials;
 pub mod crls;
 pub mod ddfs;
+pub mod destructive;
 pub mod enrolments;
 pub mod facts;
+pub mod freezes;
 pub mod gateway_certificates;
 pub mod gateway_defaults;
 pub mod gateway_joins;

@@ -85,5 +85,8 @@ on_both! {
         a_person_has_a_delivery_tried_again_and_no_mail_twice,
         what_a_backup_had_waiting_is_parked, told_events_are_purged_by_age_and_parked_ones_stay,
         deliveries_come_in_pages_the_newest_first, an_address_of_a_person_is_set_and_forgotten;
+    safety: devices_that_were_hit_are_counted_once_over_all_tokens, what_was_sent_is_counted_apart_and_noted_once,
+        a_request_is_found_by_its_hash_and_moved_on_once, at_most_one_freeze_stands,
+        break_glass_opens_once_for_one_person_and_token, a_limit_takes_the_place_of_the_one_with_its_name;
     texts: hostile_text_comes_back_the_same_on_both;
 }

@@ -37,6 +37,8 @@ row! {
         pub last_used_at: Option<UtcMillis>,
         /// From where.
         pub last_used_from: Option<String>,
+        /// It cannot approve before this moment: 24 hours after another admin made it; at once for one's own.
+        pub may_approve_from: UtcMillis,
     }
 }
 
