@@ -2,11 +2,9 @@
 //!
 //! Promise: who is overdue is computed, as everywhere; only a step of the rules is written, with its row in the audit log.
 
-use std::collections::BTreeSet;
-
 use postern_engine::enrolment::silence::{self, Silent, Standing, Step};
-use postern_store::{StoreError, Tx, commands, enrolments, lives, schedules};
-use postern_wire::terms::{EnrolmentId, EnrolmentState, OperationKind};
+use postern_store::{Reader, StoreError, Tx, commands, enrolments, lives, schedules};
+use postern_wire::terms::{EnrolmentId, EnrolmentState, OperationKind, UtcMillis};
 use serde_json::json;
 
 use super::{
@@ -32,17 +30,24 @@ pub(super) async fn look(enrolments: &Enrolments) -> Result<(), EnrolmentError> 
     Ok(())
 }
 
-/// Those of a standing, or with none those that are overdue.
+/// Those of a standing, or with none those that are overdue. They are found by a reader: an idle fleet is looked through
+/// without holding up, or filling, the writer.
 async fn look_through(enrolments: &Enrolments, standing: Option<Standing>) -> Result<(), EnrolmentError> {
     let shared = enrolments.shared();
     let steady = enrolments.inner.devices.clock_is_steady();
     let mut after = None;
     loop {
         let (from, rules) = (after, std::sync::Arc::clone(&enrolments.inner.parts.rules));
-        let written = shared.store.write(move |tx| page(tx, rules.as_ref(), standing, from, steady));
-        let (last, ended) = written.await.map_err(Unwritten::from)?;
-        for ended in ended {
-            ended.tell(&enrolments.inner.devices);
+        let now = shared.now();
+        let ids = shared.store.read(move |r| page(r, rules.as_ref(), standing, from, (steady, now))).await;
+        let ids = ids.map_err(|error| EnrolmentError::Unavailable(error.to_string()))?;
+        let last = ids.last().copied().filter(|_| i64::try_from(ids.len()) == Ok(PAGE));
+        if !ids.is_empty() {
+            let rules = std::sync::Arc::clone(&enrolments.inner.parts.rules);
+            let written = shared.store.write(move |tx| judge(tx, rules.as_ref(), &ids, steady));
+            for ended in written.await.map_err(Unwritten::from)? {
+                ended.tell(&enrolments.inner.devices);
+            }
         }
         match last {
             Some(last) => after = Some(last),
@@ -51,36 +56,41 @@ async fn look_through(enrolments: &Enrolments, standing: Option<Standing>) -> Re
     }
 }
 
-type Page = (Option<EnrolmentId>, Vec<Ended>);
-
 fn page(
-    tx: &mut Tx,
+    r: &mut Reader,
     rules: &dyn EnrolmentRules,
     standing: Option<Standing>,
     after: Option<EnrolmentId>,
+    (steady, now): (bool, UtcMillis),
+) -> Result<Vec<EnrolmentId>, StoreError> {
+    match standing {
+        None if !steady => Ok(Vec::new()),
+        None => {
+            let overdue = schedules::Overdue { now, ..rules.read(r)?.overdue };
+            schedules::overdue(r, overdue, after, PAGE)
+        }
+        Some(standing) => {
+            let lives = lives::standing(r, standing.as_str(), after, PAGE)?;
+            Ok(lives.iter().map(|life| life.enrolment).collect())
+        }
+    }
+}
+
+/// Judges each anew: it may have come since it was read.
+fn judge(
+    tx: &mut Tx,
+    rules: &dyn EnrolmentRules,
+    ids: &[EnrolmentId],
     steady: bool,
-) -> Result<Page, StoreError> {
+) -> Result<Vec<Ended>, StoreError> {
     let mut set = rules.read(tx)?;
     set.overdue.now = tx.now();
-    let ids: Vec<EnrolmentId> = match standing {
-        None if !steady => Vec::new(),
-        None => schedules::overdue(tx, set.overdue, after, PAGE)?,
-        Some(standing) => {
-            let lives = lives::standing(tx, standing.as_str(), after, PAGE)?;
-            lives.iter().map(|life| life.enrolment).collect()
-        }
-    };
-    let last = ids.last().copied().filter(|_| i64::try_from(ids.len()) == Ok(PAGE));
-    let overdue: Option<BTreeSet<EnrolmentId>> = standing.is_none().then(|| ids.iter().copied().collect());
     let mut ended = Vec::new();
     for id in ids {
-        let is_overdue = match &overdue {
-            Some(overdue) => overdue.contains(&id),
-            None => schedules::is_overdue(tx, set.overdue, id)?,
-        };
-        ended.extend(one(tx, id, is_overdue, &set, steady)?);
+        let is_overdue = schedules::is_overdue(tx, set.overdue, *id)?;
+        ended.extend(one(tx, *id, is_overdue, &set, steady)?);
     }
-    Ok((last, ended))
+    Ok(ended)
 }
 
 fn one(
