@@ -8,7 +8,7 @@ use std::{
 };
 
 use postern_tests::{
-    air::enrol_many,
+    air::Crowd,
     binaries,
     site::{Plan, Site},
     wait,
@@ -294,7 +294,7 @@ fn a_core_that_is_killed_in_the_midst_of_enrolments_enrols_each_device_once() {
 #[test]
 fn five_hundred_devices_enrol_at_the_same_time() {
     let site = Site::start(&Plan::default());
-    let summary = enrol_many(&site, "crowd", 500, 500);
+    let summary = Crowd::ask(&site, "crowd", 500).enrol(500);
     assert_eq!(
         (summary["enrolled"].as_u64(), summary["failed"].as_u64()),
         (Some(500), Some(0)),
