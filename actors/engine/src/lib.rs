@@ -15,6 +15,7 @@ pub mod mask;
 pub mod nonce;
 pub mod notification;
 pub mod operations;
+pub mod policy;
 pub mod probe;
 pub mod profiles;
 pub mod queue;
