@@ -8,7 +8,7 @@ use crate::commands::{
     admin, alarm, audit, ca, command, conformance, device, enrolment, gateway, group, mo, quirks, server,
     session, settings, token,
 };
-use crate::{bootstrap, notification, syncml};
+use crate::{bootstrap, notification, policy, syncml};
 
 /// Manages an installation of Postern, and reads SyncML messages offline.
 ///
@@ -132,6 +132,9 @@ pub enum Command {
     /// Notifications (package 0) in files, offline.
     #[command(subcommand)]
     Notification(notification::Action),
+    /// Group Policy in files, offline: a Registry.pol, the resultant set of a device and its user.
+    #[command(subcommand)]
+    Policy(policy::Action),
     /// Bootstraps of both profiles: make one for a device; read one in a file, offline.
     #[command(subcommand)]
     Bootstrap(bootstrap::Action),

@@ -27,17 +27,22 @@ pub fn secret(path: &Path) -> Result<SecretString, Failure> {
 
 /// A file's octets; `-` is stdin.
 pub fn octets(path: &Path) -> Result<Vec<u8>, Failure> {
+    octets_up_to(path, MOST)
+}
+
+/// A file's octets where it has no more than so many; `-` is stdin.
+pub fn octets_up_to(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
     let mut content = Vec::new();
     let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(MOST + 1).read_to_end(&mut content)
+        std::io::stdin().lock().take(most + 1).read_to_end(&mut content)
     } else {
-        File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut content))
+        File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut content))
     };
     read.map_err(|error| Failure::file(path, &error))?;
-    if content.len() as u64 > MOST {
+    if content.len() as u64 > most {
         return Err(Failure::invalid(
             "too-large",
-            format!("{} is larger than {MOST} octets", path.display()),
+            format!("{} is larger than {most} octets", path.display()),
         ));
     }
     Ok(content)

@@ -13,6 +13,7 @@ pub mod failure;
 pub mod files;
 pub mod notification;
 pub mod output;
+pub mod policy;
 pub mod syncml;
 pub mod text;
 pub mod time;
@@ -67,6 +68,7 @@ fn dispatch(command: Command, connection: &Connection, output: &mut Output<'_>) 
         Command::Session(session::Action::Replay { files }) => return recording::replay(&files, output),
         Command::Notification(action) => return action.run(output),
         Command::Bootstrap(bootstrap::Action::Decode(decode)) => return decode.run(output),
+        Command::Policy(action) => return action.run(output),
         Command::Conformance(action) => return action.run(connection, output),
         _ => {}
     }
@@ -105,6 +107,7 @@ async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Resu
         Command::Why { device } => why::run(&device, client, output).await,
         Command::Syncml(_)
         | Command::Notification(_)
+        | Command::Policy(_)
         | Command::Bootstrap(bootstrap::Action::Decode(_))
         | Command::Conformance(_)
         | Command::Completions { .. } => Ok(Exit::Done), // done before: they need no core

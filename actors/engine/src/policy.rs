@@ -10,6 +10,7 @@ pub mod fold;
 pub mod gplink;
 pub mod gpo;
 pub mod ldif;
+pub mod mapping;
 pub mod registry_pol;
 pub mod rsop;
 pub mod security_descriptor;

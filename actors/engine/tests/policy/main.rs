@@ -7,6 +7,8 @@ mod common;
 #[cfg(test)]
 mod corp;
 #[cfg(test)]
+mod mapping;
+#[cfg(test)]
 mod order;
 #[cfg(test)]
 mod properties;
