@@ -4,6 +4,7 @@
 //! system implementations here are the crate's only edge.
 
 pub(crate) mod authority;
+mod carrier;
 mod gateways;
 mod push;
 
@@ -20,6 +21,7 @@ use postern_wire::{
 use uuid::Uuid;
 
 pub use authority::{Anchors, Authority, AuthorityError, DeviceCsr, IssuedDevice};
+pub use carrier::{BuiltInTemplates, Carrier, CarryError, LetterTemplates, Parcel};
 pub use gateways::{DialedGateway, Fleet, GatewayAnchors, GatewayAuthority, GatewayCertificate, Published};
 pub use push::{PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport, PushReports, masked};
 

@@ -9,6 +9,7 @@
 //! - `orders` are transactions on the rows; active devices read them again afterwards.
 //! - [`enrolment`] lets devices in, keeps them enrolled and lets them go.
 //! - `notification` asks devices to come: package 0 by the bearers, until a session answers it.
+//! - [`mail`] tells people and other systems what happened: the outbox, by mail, webhook, syslog and stream.
 //! - `later` and `upkeep` write what need not be written before an answer, and end what is past its deadline.
 #![forbid(unsafe_code)]
 
@@ -22,6 +23,7 @@ pub mod gcm;
 mod inspector;
 mod job;
 mod later;
+pub mod mail;
 mod messages;
 mod notification;
 pub mod objects;
@@ -42,10 +44,11 @@ mod watch;
 mod wheel;
 
 pub use abilities::{
-    Anchors, Announce, AnnounceNothing, Authority, AuthorityError, Clock, DeviceCsr, DeviceRules,
-    DialedGateway, Fleet, GatewayAnchors, GatewayAuthority, GatewayCertificate, IssuedDevice, NoRules,
-    Published, PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport, PushReports,
-    Randomness, Rules, SystemClock, SystemRandom, Wake, masked,
+    Anchors, Announce, AnnounceNothing, Authority, AuthorityError, BuiltInTemplates, Carrier, CarryError,
+    Clock, DeviceCsr, DeviceRules, DialedGateway, Fleet, GatewayAnchors, GatewayAuthority,
+    GatewayCertificate, IssuedDevice, LetterTemplates, NoRules, Parcel, Published, PushBearer, PushError,
+    PushOrder, PushOutcome, PushReceipt, PushReport, PushReports, Randomness, Rules, SystemClock,
+    SystemRandom, Wake, masked,
 };
 pub use devices::{Devices, Parts};
 pub use inspector::{Exchange, TooManyWatched, Watched};

@@ -30,7 +30,7 @@ use crate::{
     gateways::{LinkFleet, Reports, Signer, Told, keep_joining},
     inside::{Active, Inside},
     links::{LinkFiles, Links, LinksConfig, Lists},
-    quirks, settings, signer, upkeep,
+    mail, quirks, settings, signer, upkeep,
 };
 
 /// How long devices have to finish what runs when the core stops.
@@ -154,6 +154,8 @@ async fn begin(
     let trees =
         Trees::new(inside.store.clone(), Arc::clone(&inside.sealer), devices.clone(), inside.objects.clone());
     let (bearers, results) = start_notifications(inside, &devices, gateways);
+    let mail = mail::set_up(inside);
+    mail::warn_of_local(inside).await?;
     let active = Arc::new(Active {
         devices,
         enrolments: enrolments.clone(),
@@ -163,6 +165,7 @@ async fn begin(
         lists,
         gcm: gcm.clone(),
         bearers,
+        mail: mail.clone(),
     });
     let now = inside.now();
     for order in inside.store.read(move |r| recordings::orders(r, now)).await? {
@@ -179,6 +182,7 @@ async fn begin(
         actix_rt::spawn(enrolments.keep_watch()),
         actix_rt::spawn(gcm.clone().keep_up()),
         actix_rt::spawn(keep_joining(gcm)),
+        actix_rt::spawn(mail.keep_sending()),
     ];
     Ok(Beside { active, tasks, results })
 }

@@ -6,7 +6,7 @@
 //! transaction. Refusals are RFC 9457 problems.
 //!
 //! - `guard` is the middleware; `auth` knows tokens; `write` is the transaction of a change.
-//! - `alarms`, `captures`, `devices`, `enrolment`, `commands`, `groups`, `gateways`, `admins`, `tokens`, `audit`, `settings`, `status`, `why`: one resource each.
+//! - `alarms`, `captures`, `devices`, `enrolment`, `commands`, `groups`, `gateways`, `mail`, `admins`, `tokens`, `audit`, `settings`, `status`, `why`: one resource each.
 
 mod admins;
 mod alarms;
@@ -23,6 +23,7 @@ mod enrolment;
 mod gateways;
 mod groups;
 mod guard;
+mod mail;
 mod notifications;
 mod objects;
 pub mod problem;

@@ -17,6 +17,9 @@ use uuid::Uuid;
 
 pub use documented::{KEYS, Key};
 pub use notifications::{Notifications, Push};
+pub use postern_adapters::{
+    smtp::SmtpConfig, stream::StreamConfig, syslog::SyslogConfig, webhook::WebhookConfig,
+};
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +59,18 @@ pub struct Config {
     /// How devices are asked to come.
     #[serde(default)]
     pub notifications: Notifications,
+    /// The mail server; without it nothing is mailed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<SmtpConfig>,
+    /// Other systems that are told of events.
+    #[serde(default, rename = "webhook")]
+    pub webhooks: Vec<WebhookConfig>,
+    /// The syslog server that is told of events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syslog: Option<SyslogConfig>,
+    /// The file that events are added to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<StreamConfig>,
     /// The core's own log.
     #[serde(default)]
     pub log: Log,
@@ -456,6 +471,16 @@ impl Config {
         if self.audit.every_s == 0 || self.links.heartbeat_ms == 0 {
             return wrong("audit.every_s", "every_s and heartbeat_ms are at least 1".into());
         }
+        if let Some(page) = self.mail.as_ref().and_then(|mail| mail.sign_in.as_ref())
+            && (!page.starts_with("https://") || page.contains(char::is_whitespace) || page.contains('#'))
+        {
+            return wrong("mail.sign_in", format!("{page:?} is not https://HOST[:PORT]/PATH"));
+        }
+        for (at, webhook) in self.webhooks.iter().enumerate() {
+            if self.webhooks[..at].iter().any(|other| other.name == webhook.name) {
+                return wrong("webhook.name", format!("{:?} stands twice", webhook.name));
+            }
+        }
         for (at, gateway) in self.gateways.iter().enumerate() {
             if !is_gateway_name(&gateway.name) {
                 return wrong(
@@ -492,7 +517,7 @@ impl Config {
              # environment variable POSTERN_<SECTION>_<KEY>, but for those of [[gateway]].\n",
         );
         let mut section = "";
-        for key in KEYS.iter().filter(|key| !key.path.starts_with("gateway.")) {
+        for key in KEYS.iter().filter(|key| !of_a_list(key.path)) {
             let (named, name) = key.path.rsplit_once('.').expect("a key's path has a dot");
             let held = named.split('.').try_fold(&table, |table, step| table.get(step)?.as_table());
             // A section that is not set up, such as a bearer's, is shown and not begun.
@@ -514,6 +539,10 @@ impl Config {
                 toml::Value::from(gateway.address.as_str())
             ));
         }
+        for webhook in &self.webhooks {
+            let table = toml::to_string(webhook).expect("a webhook's settings all have a TOML form");
+            out.push_str(&format!("\n[[webhook]]\n{table}"));
+        }
         out
     }
 }
@@ -526,9 +555,14 @@ pub fn is_gateway_name(name: &str) -> bool {
         && !name.starts_with('-')
 }
 
+/// Whether a key is of the tables in a list.
+fn of_a_list(path: &str) -> bool {
+    ["gateway.", "webhook."].iter().any(|list| path.starts_with(list))
+}
+
 /// The environment variable of a key; the tables in a list have none.
 fn variable(path: &str) -> Option<String> {
-    (!path.starts_with("gateway.")).then(|| format!("POSTERN_{}", path.replace('.', "_").to_uppercase()))
+    (!of_a_list(path)).then(|| format!("POSTERN_{}", path.replace('.', "_").to_uppercase()))
 }
 
 /// Sets `path` to `value`: read as TOML where that works (numbers, truth), else as text.
@@ -582,6 +616,10 @@ pub(crate) mod tests {
         };
         config.push.pap = Some(toml::from_str(&all(postern_adapters::pap::KEYS)).unwrap());
         config.push.smpp = Some(toml::from_str(&all(postern_adapters::smpp::KEYS)).unwrap());
+        config.mail = Some(toml::from_str(&all(postern_adapters::smtp::KEYS)).unwrap());
+        config.webhooks = vec![toml::from_str(&all(postern_adapters::webhook::KEYS)).unwrap()];
+        config.syslog = Some(toml::from_str(&all(postern_adapters::syslog::KEYS)).unwrap());
+        config.stream = Some(toml::from_str(&all(postern_adapters::stream::KEYS)).unwrap());
         let table = toml::Table::try_from(&config).unwrap();
         let mut found = Vec::new();
         for (section, value) in &table {
@@ -606,7 +644,11 @@ pub(crate) mod tests {
             "notify_listen" => "\"127.0.0.1:1\"",
             "sms_required" | "receipts" => "true",
             "response_ids" | "receipt_ids" => "\"text\"",
-            "source_ton" | "source_npi" | "window" => "1",
+            "source_ton" | "source_npi" | "window" | "port" => "1",
+            "tls" => "\"starttls\"",
+            "transport" => "\"tcp\"",
+            "security" => "[\"x\"]",
+            "allow_local" => "true",
             _ if name.ends_with("_ms") => "1",
             _ => "\"x\"",
         }
@@ -615,10 +657,17 @@ pub(crate) mod tests {
     #[test]
     fn the_adapters_keys_are_documented_in_their_own_words() {
         let ours = |path: String| KEYS.iter().find(|key| key.path == path).map(|key| key.doc);
-        let adapters = [("pap", postern_adapters::pap::KEYS), ("smpp", postern_adapters::smpp::KEYS)];
+        let adapters = [
+            ("push.pap", postern_adapters::pap::KEYS),
+            ("push.smpp", postern_adapters::smpp::KEYS),
+            ("mail", postern_adapters::smtp::KEYS),
+            ("webhook", postern_adapters::webhook::KEYS),
+            ("syslog", postern_adapters::syslog::KEYS),
+            ("stream", postern_adapters::stream::KEYS),
+        ];
         for (name, keys) in adapters {
             for (key, doc) in keys {
-                assert_eq!(ours(format!("push.{name}.{key}")), Some(*doc), "push.{name}.{key}");
+                assert_eq!(ours(format!("{name}.{key}")), Some(*doc), "{name}.{key}");
             }
         }
     }
@@ -636,6 +685,11 @@ pub(crate) mod tests {
     fn the_document_is_read_back_as_the_same_configuration() {
         let mut config = read(SMALL, &[]).unwrap();
         config.gateways = vec![Gateway { name: "edge-1".into(), address: "127.0.0.1:9443".into() }];
+        config.webhooks = vec![WebhookConfig::at("siem", "https://siem.example/", "siem.secret")];
+        config.mail = Some(SmtpConfig {
+            security: vec!["security@corp.example".into()],
+            ..SmtpConfig::at("mail.corp.example", "mdm@corp.example", "mdm", "mail.password")
+        });
         assert_eq!(read(&config.document(), &[]).unwrap(), config);
     }
 
@@ -665,6 +719,10 @@ pub(crate) mod tests {
             ("[database]\nkind = \"postgres\"\n", "database.url_file"),
             ("[[gateway]]\nname = \"A/B\"\naddress = \"x:1\"\n", "gateway.name"),
             ("[[gateway]]\nname = \"a\"\naddress = \"x\"\n", "gateway.address"),
+            (
+                "[mail]\nserver = \"m\"\nuser = \"u\"\npassword_file = \"p\"\nfrom = \"a@b\"\nsign_in = \"http://x\"\n",
+                "mail.sign_in",
+            ),
         ] {
             let error = read(&format!("{SMALL}{text}"), &[]).unwrap_err().to_string();
             assert!(error.starts_with(key), "{error}");

@@ -200,6 +200,10 @@ fn config_of(options: &InitOptions, core: Uuid) -> Config {
         commands: config::Commands::default(),
         push: config::Push::default(),
         notifications: config::Notifications::default(),
+        mail: None,
+        webhooks: Vec::new(),
+        syslog: None,
+        stream: None,
         log: config::Log::default(),
         folder: options.state.clone(),
     }

@@ -10,6 +10,7 @@ use postern_actors::{
     Clock, Devices, PushBearer, Randomness,
     enrolment::Enrolments,
     gcm::{GatewayBeat, Gcm},
+    mail::Mail,
     objects::Objects,
     trees::Trees,
 };
@@ -85,6 +86,8 @@ pub struct Active {
     pub gcm: Gcm,
     /// The bearers of pushes to telephone numbers.
     pub bearers: Vec<Arc<dyn PushBearer>>,
+    /// Tells people and other systems what happened.
+    pub mail: Mail,
 }
 
 impl Inside {

@@ -31,6 +31,7 @@ pub mod inside;
 pub mod keys;
 pub mod links;
 pub mod logs;
+mod mail;
 mod observe;
 mod pap_results;
 mod quirks;

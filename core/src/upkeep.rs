@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use postern_store::{
     Reader, Store, StoreError, Tx, WriteError,
     alarms::{self, Severity},
-    attempts, commands, gateways, idempotency, notifications, recordings, sessions, tokens,
+    attempts, commands, gateways, idempotency, notifications, outbox, recordings, sessions, tokens,
 };
 use postern_wire::terms::UtcMillis;
 
@@ -207,6 +207,7 @@ async fn purge_old(inside: &Inside) -> Result<(), WriteError> {
         by_and_by(&inside.store, before, notifications::purge).await?;
         by_and_by(&inside.store, before, attempts::purge).await?;
         by_and_by(&inside.store, before, alarms::purge).await?;
+        by_and_by(&inside.store, before, outbox::purge).await?;
     }
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    admin, alarm, audit, ca, command, conformance, device, enrolment, gateway, group, mo, quirks, server,
-    session, settings, token,
+    admin, alarm, audit, ca, command, conformance, device, enrolment, gateway, group, mail, mo, quirks,
+    server, session, settings, token,
 };
 use crate::{bootstrap, notification, policy, syncml};
 
@@ -111,6 +111,9 @@ pub enum Command {
     /// Alarms: what a person has to know of, or to do.
     #[command(subcommand)]
     Alarm(alarm::Action),
+    /// What people and other systems are told of: the outbox, letters, tests, addresses.
+    #[command(subcommand)]
+    Mail(mail::Action),
     /// The system's own parts: list them, release them after a restore.
     #[command(subcommand)]
     Server(server::Action),

@@ -12,6 +12,7 @@ pub mod device;
 pub mod enrolment;
 pub mod gateway;
 pub mod group;
+pub mod mail;
 pub mod mo;
 pub mod notify;
 pub mod order;

@@ -97,6 +97,7 @@ async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Resu
         Command::Ca(action) => action.run(client, output).await,
         Command::Token(action) => action.run(client, output).await,
         Command::Audit(action) => action.run(client, output).await,
+        Command::Mail(action) => action.run(client, output).await,
         Command::Alarm(action) => action.run(client, output).await,
         Command::Server(action) => action.run(client, output).await,
         Command::Support(server::SupportAction::Bundle { file, names }) => {

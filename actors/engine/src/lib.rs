@@ -11,6 +11,7 @@ pub mod effect;
 pub mod enrolment;
 pub mod gcm;
 pub mod hiding;
+pub mod mail;
 pub mod mask;
 pub mod nonce;
 pub mod notification;

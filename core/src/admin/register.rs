@@ -15,8 +15,8 @@ use postern_api::{
 
 use super::{
     admins, alarms, answer, audit, bootstrap, ca, captures, certificates, commands, devices, enrolment,
-    gateways, groups, guard, notifications, objects, problem::Refused, quirks, recordings, server, sessions,
-    settings, status, support, tokens, trees, why,
+    gateways, groups, guard, mail, notifications, objects, problem::Refused, quirks, recordings, server,
+    sessions, settings, status, support, tokens, trees, why,
 };
 use crate::inside::Inside;
 
@@ -66,6 +66,13 @@ fn handlers(table: &mut Table) {
     table.on("status.show", status::show);
     table.on("alarms.list", alarms::list);
     table.on("alarms.acknowledge", alarms::acknowledge);
+    table.on("mail.outbox", mail::outbox);
+    table.on("mail.delivery", mail::delivery);
+    table.on("mail.retry", mail::retry);
+    table.on("mail.preview", mail::preview);
+    table.on("mail.test", mail::test);
+    table.on("mail.addresses", mail::addresses);
+    table.on("mail.put_address", mail::put_address);
     table.on("servers.list", server::list);
     table.on("server.doctor", server::doctor);
     table.on("server.release", server::release);

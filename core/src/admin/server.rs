@@ -26,7 +26,7 @@ use super::{
 use crate::{
     doctor::{self, check, ok},
     inside::Inside,
-    register,
+    mail, register,
 };
 
 /// A core whose row is older than this is down.
@@ -145,6 +145,9 @@ pub(crate) async fn checks(inside: &Arc<Inside>) -> Result<Vec<Check>, Refused> 
     let mut all = looked.await.map_err(|error| internal(&error))?;
     all.extend(of_gateways(inside).await?);
     all.extend(of_work(inside).await?);
+    if let Some(active) = inside.active.load_full() {
+        all.extend(mail::checks(inside, &active.mail).await);
+    }
     Ok(all)
 }
 

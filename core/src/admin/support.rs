@@ -21,6 +21,7 @@ use super::{
     write::{Done, Stop},
 };
 use crate::{
+    config::Config,
     inside::Inside,
     logs::{self, Change, Log, Whose},
     observe,
@@ -152,8 +153,8 @@ async fn parts(inside: &Arc<Inside>) -> Result<Vec<SupportPart>, Refused> {
         part("status", json(serde_json::to_value(status::status(inside).await?))?),
         part("doctor", json(serde_json::to_value(server::checks(inside).await?))?),
         part("servers", json(serde_json::to_value(server::all(inside).await?))?),
-        // Secrets are in the configuration as file names only.
-        part("configuration", json(serde_json::to_value(&inside.config))?),
+        // Secrets are in the configuration as file names, and in what stands behind a webhook's host.
+        part("configuration", json(serde_json::to_value(without_paths(&inside.config)))?),
         part("metrics", figures.lines().filter(|line| !line.starts_with('#')).collect()),
         part("log", lines.into()),
     ])
@@ -177,4 +178,14 @@ async fn redactor(inside: &Inside) -> Result<Redactor, Refused> {
     let mut key = [0; 32];
     inside.random.fill(&mut key);
     Ok(Redactor::new(key, known.into_iter().flatten()))
+}
+
+/// The configuration, without the paths of webhooks: other systems put their secrets there.
+fn without_paths(config: &Config) -> Config {
+    let mut config = config.clone();
+    for webhook in &mut config.webhooks {
+        let host = webhook.url.split_once("://").and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
+        webhook.url = format!("https://{}/…", host.unwrap_or_default());
+    }
+    config
 }

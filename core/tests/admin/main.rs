@@ -8,6 +8,7 @@ mod degraded;
 mod devices;
 mod enrolment;
 mod kit;
+mod mail;
 mod matrix;
 mod notifications;
 mod protocol;

@@ -14,6 +14,13 @@ openapi.show                x    x    x    x    x    x
 status.show                 x    x    x    x    x    x
 alarms.list                 x    x    x    x    x    x
 alarms.acknowledge          -    -    x    x    x    -
+mail.outbox                 -    -    x    x    -    x
+mail.delivery               -    -    x    x    -    x
+mail.retry                  -    -    x    x    -    -
+mail.preview                -    -    x    x    -    x
+mail.test                   -    -    x    x    -    -
+mail.addresses              -    -    x    x    -    x
+mail.put_address            -    -    -    x    -    -
 servers.list                -    -    x    x    x    x
 server.doctor               -    -    x    x    x    x
 server.release              -    -    -    x    -    -

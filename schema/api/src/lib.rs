@@ -15,6 +15,7 @@ pub mod devices;
 pub mod enrolment;
 pub mod gateways;
 pub mod groups;
+pub mod mail;
 pub mod notifications;
 pub mod objects;
 pub mod openapi;

@@ -15,7 +15,7 @@ use utoipa::{
 };
 
 use crate::{
-    admins, alarms, audit, ca, captures, commands, devices, enrolment, gateways, groups, notifications,
+    admins, alarms, audit, ca, captures, commands, devices, enrolment, gateways, groups, mail, notifications,
     objects, problem, quirks,
     routes::{self, Answer, Method, RouteSpec},
     server, sessions, settings, status, tokens, trees, why,
@@ -27,6 +27,13 @@ use crate::{
     problem::Problem,
     alarms::Alarm,
     alarms::AcknowledgeAlarm,
+    mail::Delivery,
+    mail::RetryDelivery,
+    mail::Preview,
+    mail::TestMail,
+    mail::Told,
+    mail::Address,
+    mail::PutAddress,
     server::Server,
     server::Doctor,
     server::ReleaseServer,

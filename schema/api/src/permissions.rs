@@ -96,6 +96,12 @@ permissions! {
     AlarmsRead = "alarms.read",
     /// Acknowledge and close alarms.
     AlarmsWrite = "alarms.write",
+    /// See what people and other systems are told of, and preview letters.
+    MailRead = "mail.read",
+    /// Have a delivery tried again, and send a test.
+    MailRetry = "mail.retry",
+    /// Set where people get mail.
+    MailAddresses = "mail.addresses",
     /// See the system's parts and what doctor finds.
     ServerRead = "server.read",
     /// Change what is logged.
@@ -138,6 +144,8 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::StatusRead,
             P::AlarmsRead,
             P::AlarmsWrite,
+            P::MailRead,
+            P::MailRetry,
             P::ServerRead,
             P::ServerLog,
             P::ServerSupport,
@@ -156,6 +164,9 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::StatusRead,
             P::AlarmsRead,
             P::AlarmsWrite,
+            P::MailRead,
+            P::MailRetry,
+            P::MailAddresses,
             P::ServerRead,
             P::ServerRelease,
         ],
@@ -182,6 +193,7 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::AuditRead,
             P::StatusRead,
             P::AlarmsRead,
+            P::MailRead,
             P::ServerRead,
         ],
     }

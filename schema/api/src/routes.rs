@@ -11,6 +11,7 @@ mod devices;
 mod enrolment;
 mod gateways;
 mod groups;
+mod mail;
 mod objects;
 mod quirks;
 mod server;
@@ -184,6 +185,7 @@ impl RouteSpec {
 const TABLES: &[&[RouteSpec]] = &[
     system::ROUTES,
     alarms::ROUTES,
+    mail::ROUTES,
     server::ROUTES,
     devices::ROUTES,
     enrolment::ROUTES,

@@ -52,5 +52,8 @@ term_schema! {
     OperationKind: "What an operation is for.",
     Lane: "How soon a command goes out among those of the same kind.",
     Verb: "A DM command's verb.",
+    EventKind: "What people and other systems are told of.",
+    Channel: "A way in which events go out.",
+    DeliveryState: "Where one delivery of an event stands.",
     Role: "A role that an admin can hold.",
 }
