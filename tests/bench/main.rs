@@ -10,6 +10,7 @@ mod enrolments;
 mod gateways;
 mod libwbxml;
 mod load;
+mod policy;
 mod refusals;
 mod scale;
 mod sessions;
@@ -59,6 +60,8 @@ enum Section {
     Enrolments,
     /// Eight gateways: lists to the last acknowledgement, and the loss of one.
     Gateways,
+    /// 10,000 devices and 200 GPOs: one change brought up to date, against a full pass.
+    Policy,
     /// A flood of connections: what refusing costs, and what it costs those who are served.
     Refusals,
 }
@@ -95,6 +98,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted(Section::Gateways) {
         section("Eight gateways", gateways::run(arguments.quick))?;
+    }
+    if wanted(Section::Policy) {
+        section("Resultant sets of policy", policy::run(arguments.quick))?;
     }
     if wanted(Section::Refusals) {
         section("Connections refused", refusals::run(arguments.quick))?;
