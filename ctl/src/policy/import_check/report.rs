@@ -1,6 +1,6 @@
 //! What `policy import-check` prints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use postern_engine::policy::{
@@ -13,6 +13,9 @@ use serde::Serialize;
 
 use super::gather::Gpo as Gathered;
 use crate::{output, policy::registry_pol::shown};
+
+/// Characters of a value in a table for people.
+const COLUMN: usize = 60;
 
 /// What maps and what does not.
 #[derive(Debug, Serialize)]
@@ -184,10 +187,24 @@ impl Item {
             .nodes
             .iter()
             .flat_map(|(table, nodes)| nodes.iter().map(move |node| format!("{table}: {}", node.uri)));
-        let whys = self.reasons.iter().map(|(table, why)| format!("{table}: {}", why.detail));
-        let says: Vec<String> = if self.mapped { nodes.collect() } else { whys.collect() };
-        [self.scope.to_owned(), name, self.shown.clone(), says.join("; ")]
+        let whys: BTreeSet<&str> = self.reasons.values().map(|why| why.detail.as_str()).collect();
+        let says: Vec<String> = match (self.mapped, whys.len()) {
+            (true, _) => nodes.collect(),
+            // One reason for all tables is said once.
+            (false, 1) => whys.into_iter().map(str::to_owned).collect(),
+            _ => self.reasons.iter().map(|(table, why)| format!("{table}: {}", why.detail)).collect(),
+        };
+        [self.scope.to_owned(), name, short(&self.shown), says.join("; ")]
     }
+}
+
+/// A value that is too long for a column, cut.
+fn short(value: &str) -> String {
+    let mut cut: String = value.chars().take(COLUMN).collect();
+    if cut.len() < value.len() {
+        cut.push('…');
+    }
+    cut
 }
 
 fn items(half: Half, file: &File, tables: &[Table]) -> Vec<Item> {
