@@ -8,6 +8,7 @@
 //! - `shard` owns the device actors of its routes; `device` is one of them, with its rows, session and queue.
 //! - `orders` are transactions on the rows; active devices read them again afterwards.
 //! - [`enrolment`] lets devices in, keeps them enrolled and lets them go.
+//! - [`recovery`] keeps devices' recovery passwords, sealed, and has them renewed.
 //! - `notification` asks devices to come: package 0 by the bearers, until a session answers it.
 //! - [`mail`] tells people and other systems what happened: the outbox, by mail, webhook, syslog and stream.
 //! - `later` and `upkeep` write what need not be written before an answer, and end what is past its deadline.
@@ -30,6 +31,7 @@ pub mod objects;
 mod orders;
 mod payload;
 mod recordings;
+pub mod recovery;
 pub mod safety;
 mod schedule;
 mod settings;

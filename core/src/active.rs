@@ -7,6 +7,7 @@ use postern_actors::{
     Announce, Authority, Devices, DialedGateway, Fleet, Notifications, Parts, PushBearer, Settings, Wake,
     enrolment::{EnrolmentParts, Enrolments, OrderSigner, Site},
     gcm::{Gcm, GcmParts},
+    recovery::Recovery,
     trees::Trees,
 };
 use postern_adapters::anchor::FileAnchor;
@@ -26,7 +27,7 @@ use crate::{
     config::{self, Config},
     device::{self, Blocked, DeviceEndpoint, KnownCertificates, MessageKey},
     enrol::{self, EnrolEndpoint},
-    files,
+    escrow, files,
     gateways::{LinkFleet, Reports, Signer, Told, keep_joining},
     inside::{Active, Inside},
     links::{LinkFiles, Links, LinksConfig, Lists},
@@ -106,6 +107,7 @@ async fn begin(
     }
     let gcm = Gcm::start(gcm_parts(inside, &fleet)).await?;
     first_admin(inside).await?;
+    escrow::ensure(inside).await;
     let devices = Devices::start(Parts {
         store: inside.store.clone(),
         sealer: Arc::clone(&inside.sealer),
@@ -123,6 +125,7 @@ async fn begin(
     quirks::tell(inside, &devices).await?;
     let gateways = Arc::clone(&told) as Arc<dyn Wake>;
     let enrolments = enrolments(inside, &devices);
+    let recovery = Recovery::new(devices.clone(), Arc::clone(&inside.order_key) as Arc<dyn OrderSigner>);
     let enrolling = web::Data::new(EnrolEndpoint::new(Arc::clone(inside), enrolments.clone()));
     let endpoint = web::Data::new(DeviceEndpoint {
         devices: devices.clone(),
@@ -180,6 +183,7 @@ async fn begin(
         actix_rt::spawn(ca::keep_certificates(Arc::clone(inside))),
         actix_rt::spawn(trees.keep_reading()),
         actix_rt::spawn(enrolments.keep_watch()),
+        actix_rt::spawn(recovery.keep_watch()),
         actix_rt::spawn(gcm.clone().keep_up()),
         actix_rt::spawn(keep_joining(gcm)),
         actix_rt::spawn(mail.keep_sending()),

@@ -197,6 +197,7 @@ pub struct Keys {
     pub audit: PathBuf,
     pub order: PathBuf,
     pub message: PathBuf,
+    pub escrow: PathBuf,
 }
 
 /// `[audit]`
@@ -294,6 +295,7 @@ impl Default for Keys {
             audit: "keys/audit.key".into(),
             order: "keys/order.key".into(),
             message: "keys/message.key".into(),
+            escrow: "keys/escrow".into(),
         }
     }
 }

@@ -22,6 +22,7 @@ use postern_actors::{
     Authority as _,
     enrolment::{AdmitError, Came, Door, Enrolments, Knock, Proposal},
 };
+use postern_store::recovery;
 use postern_wire::{
     enrol::{
         Application, BODY_LIMIT, CONTENT_TYPE, DISCOVER_PATH, Der, Discovery, EnrolError, FINISH_PATH,
@@ -74,7 +75,7 @@ impl EnrolEndpoint {
         octets
     }
 
-    fn welcome(&self) -> Welcome {
+    fn welcome(&self, escrow_key: Option<Der>) -> Welcome {
         let anchors = self.inside.authorities.anchors();
         let ders = |all: Vec<Vec<u8>>| all.into_iter().map(Der).collect();
         Welcome {
@@ -83,6 +84,7 @@ impl EnrolEndpoint {
             message_key: self.message_key.clone(),
             order_key: self.order_key.clone(),
             key_type: KeyType::EcdsaP256,
+            escrow_key,
         }
     }
 }
@@ -149,8 +151,10 @@ async fn answer_start(
     let key = endpoint.enrolments.key(start.code).await.map_err(|error| Stop::Later(error.to_string()))?;
     let (responder, _hello) = Responder::start(&start, key.as_ref(), endpoint.ephemeral())
         .map_err(|error| not_proved(Some(start.code), error.to_string()))?;
+    let escrow_key = endpoint.inside.store.look_up(recovery::current_key).await;
+    let escrow_key = escrow_key.map_err(|error| Stop::Later(error.to_string()))?;
     let (waiting, body) = responder
-        .welcome(&endpoint.welcome())
+        .welcome(&endpoint.welcome(escrow_key.map(|key| Der(key.public))))
         .map_err(|error| Stop::Later(format!("the welcome cannot be said: {error}")))?;
     if !endpoint.handshakes.keep(waiting, now) {
         return Err(Stop::Refused(Refusal::Busy, "too many handshakes are under way".to_owned()));

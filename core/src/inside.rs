@@ -24,6 +24,7 @@ use crate::{
     },
     ca::Authorities,
     config::Config,
+    escrow::Escrow,
     gateways::Told,
     keys::SigningKey,
     links::{Links, Lists},
@@ -97,6 +98,12 @@ impl Inside {
     /// `standby`.
     pub fn active(&self) -> Result<Arc<Active>, Refused> {
         self.active.load_full().ok_or_else(standby)
+    }
+
+    /// The escrow keys' files; nothing of them is kept.
+    #[must_use]
+    pub fn escrow(&self) -> Escrow {
+        Escrow::at(&self.config.at(&self.config.keys.escrow))
     }
 
     /// Now.

@@ -23,6 +23,7 @@ pub mod config;
 pub mod device;
 pub mod doctor;
 mod enrol;
+pub mod escrow;
 pub mod files;
 mod gateways;
 mod hiding;

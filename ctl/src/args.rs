@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     admin, alarm, audit, ca, command, conformance, device, enrolment, gateway, group, mail, mo, quirks,
-    server, session, settings, token,
+    recovery, server, session, settings, token,
 };
 use crate::{bootstrap, notification, policy, syncml};
 
@@ -84,6 +84,9 @@ pub enum Command {
     /// What models of devices cannot do, and how they are recognised: list, show, add, delete.
     #[command(subcommand)]
     Quirks(quirks::Action),
+    /// Recovery passwords: how they stand, read one out, renew, roll the escrow key over.
+    #[command(subcommand)]
+    Recovery(recovery::Action),
     /// Sessions of a device: list, watch live, record, save, replay.
     #[command(subcommand)]
     Session(session::Action),

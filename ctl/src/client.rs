@@ -151,6 +151,11 @@ impl Client {
         self.send(self.request(Method::PUT, path)).await.map(drop)
     }
 
+    /// PUT that answers nothing.
+    pub async fn put_nothing(&self, path: &[&str], body: &impl Serialize) -> Result<(), Failure> {
+        self.send(self.request(Method::PUT, path).json(body)).await.map(drop)
+    }
+
     /// PUT of a whole thing that has no revision.
     pub async fn put_to<T: DeserializeOwned>(
         &self,

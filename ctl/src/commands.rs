@@ -18,6 +18,7 @@ pub mod notify;
 pub mod order;
 pub mod quirks;
 pub mod recording;
+pub mod recovery;
 pub mod server;
 pub mod session;
 pub mod settings;

@@ -89,6 +89,7 @@ async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Resu
         Command::Bootstrap(bootstrap::Action::Make(make)) => make.run(client, output).await,
         Command::Group(action) => action.run(client, output).await,
         Command::Quirks(action) => action.run(client, output).await,
+        Command::Recovery(action) => action.run(client, output).await,
         Command::Session(action) => action.run(client, output).await,
         Command::Settings(action) => action.run(client, output).await,
         Command::Gateway(action) => action.run(client, output).await,

@@ -9,6 +9,7 @@ mod enrol;
 mod fleet;
 mod new_csr;
 mod pace;
+mod password;
 mod run;
 mod setup;
 
@@ -37,6 +38,8 @@ enum Task {
     Enrol(enrol::Enrol),
     /// Leave: tell the server, then erase account and keys.
     Unenrol(enrol::Unenrol),
+    /// Set the device's password, or reset it with the recovery password; needs no network.
+    Password(password::Password),
     /// Make a key and a certificate request for an enrolment of type certificate or signed.
     NewCsr(new_csr::NewCsr),
     /// Check in as many devices at a rate, in memory, and sum up.
@@ -117,6 +120,7 @@ pub fn main() -> ExitCode {
         Task::Bootstrap(task) => task.perform(),
         Task::Enrol(task) => task.perform(),
         Task::Unenrol(task) => task.perform(),
+        Task::Password(task) => task.perform(),
         Task::NewCsr(task) => task.perform(),
         Task::Fleet(task) => task.perform(),
     };

@@ -17,6 +17,7 @@ mod lawmo;
 #[cfg(target_os = "linux")]
 mod linux;
 mod process;
+mod recovery;
 mod schedule;
 mod scomo;
 mod settings;
@@ -47,6 +48,7 @@ pub(crate) use dmacc::hide_secret;
 pub use lawmo::{Lawmo, LockState, Operation as LawmoOperation, WipeItem};
 #[cfg(target_os = "linux")]
 pub use linux::{Allow, Linux};
+pub use recovery::RecoveryProvider;
 pub use schedule::Schedule;
 pub use scomo::{Fetch, FetchError, Fetching, Scomo, Wanted, Web};
 pub use syncacc::{Database, SyncAccount};
@@ -163,7 +165,7 @@ pub trait Provider: Send + Sync {
         None
     }
 
-    /// Hands over what ended since it was last asked, after each message of a session and after its work; what ends in a step of work
+    /// Hands over what ended since it was last asked, before a session and after its work; what ends in a step of work
     /// may as well go straight to [`State::complete`].
     fn completions(&self, _state: &mut State, _now: UtcMillis) -> Vec<Completion> {
         Vec::new()

@@ -14,6 +14,7 @@ use postern_wire::{
     bootstrap::mac::NetworkSecret,
     problem::ProblemDetails,
     push::Push,
+    recovery,
     signature::{self, Parameters, RequestParts, ResponseParts},
     syncml::{Limits, MediaType, decode},
     terms::UtcMillis,
@@ -21,7 +22,7 @@ use postern_wire::{
 
 use crate::{
     bootstrap::{self, BootstrapError, Installed, Trust},
-    csp::{Hardware, Leaving, Providers, Schedule, UNENROL},
+    csp::{Hardware, Leaving, Providers, RecoveryProvider, Schedule, UNENROL},
     enrolment::{Account, BadAccount, Origin, ServerProof},
     event::{Event, Observer},
     interaction::{NoUser, UserInterface},
@@ -351,6 +352,8 @@ impl<T: Transport> Device<T> {
         }
         let refreshed = self.account.refreshed(&mut self.state).map_err(DeviceError::Account)?;
         self.account = Arc::new(refreshed);
+        // what came up between sessions goes with this one
+        self.settings.csp.collect(&mut self.state, now);
         let session_id = self.next_session_id(cause, random);
         let mut unit = Unit::open(
             Arc::clone(&self.account),
@@ -388,6 +391,11 @@ impl<T: Transport> Device<T> {
                     && about == UNENROL
                 {
                     Leaving::answered(&mut self.state, *code);
+                }
+                if let Event::AlertAnswered { about, code } = event
+                    && about == recovery::NODE
+                {
+                    RecoveryProvider::answered(&mut self.state, *code);
                 }
             }
             let step = match step {

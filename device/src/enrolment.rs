@@ -14,6 +14,7 @@ use std::{fmt, fs, path::Path, sync::Arc};
 use postern_wire::{
     auth::user_password_hash,
     enrol::RequestCode,
+    recovery::EscrowKey,
     terms::{AuthType, EnrolmentId, UtcMillis},
 };
 use rustls_pki_types::CertificateDer;
@@ -75,6 +76,9 @@ pub struct Enrolment {
     /// The CAs that a renewed certificate may come from; without them, the issuers in `certificate_pem`.
     #[serde(default)]
     pub device_ca_pem: Option<String>,
+    /// The key that recovery passwords are sealed to; without it the device makes none until an order brings one.
+    #[serde(default)]
+    pub escrow_key: Option<EscrowKey>,
     /// Which one-time password brought it, where one did.
     #[serde(default)]
     pub request: Option<RequestCode>,

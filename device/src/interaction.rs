@@ -13,6 +13,7 @@ use crate::codes::Code;
 pub use options::{Echo, Input, Options};
 pub use scripted::Scripted;
 pub use terminal::Terminal;
+pub(crate) use terminal::without_echo;
 
 /// Octets of a text or a choice that is shown; beyond that the alert is 416.
 pub const MOST_OCTETS: usize = 4_096;

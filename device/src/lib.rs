@@ -1,7 +1,8 @@
 //! Our OMA DM client and the simulated fleet.
 //!
 //! A [`device::Device`] checks in over a [`transport::Transport`]; the [`unit`] speaks the session, the [`manager`]
-//! guards the tree, the providers of [`csp`] own its parts, and [`state`] keeps it all.
+//! guards the tree, the providers of [`csp`] own its parts, and [`state`] keeps it all. [`recovery`] is the device's own password, and
+//! the recovery password that opens it without a network.
 #![forbid(unsafe_code)]
 
 pub mod bearer;
@@ -18,6 +19,7 @@ pub mod interaction;
 pub mod keys;
 pub mod manager;
 pub mod origin;
+pub mod recovery;
 pub mod router;
 pub mod state;
 pub mod transport;

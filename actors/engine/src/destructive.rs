@@ -73,6 +73,7 @@ const CLASSIC: &[Rule] = &[
     ("vendor/postern/lock", Protected::Lock),
     ("vendor/postern/unenrol", Protected::Unenrol),
     ("vendor/postern/certificate", Protected::Account),
+    ("vendor/postern/recovery", Protected::Escrow),
 ];
 
 /// The CSPs of Windows 10 and 11 (windows-mdm.md 7), under ./Device, ./User or neither.

@@ -118,6 +118,8 @@ pub enum Effect {
         correlator: Option<String>,
         /// One event for each Item.
         items: Vec<AlertItem>,
+        /// How its message was proved.
+        class: ProofClass,
         /// When.
         at: UtcMillis,
     },

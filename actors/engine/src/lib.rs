@@ -20,6 +20,7 @@ pub mod policy;
 pub mod probe;
 pub mod profiles;
 pub mod queue;
+pub mod recovery;
 pub mod safety;
 pub mod schedule;
 pub mod session;

@@ -8,6 +8,7 @@ pub mod identity;
 pub mod inventory;
 pub mod policy;
 pub mod raw;
+pub mod recovery;
 
 use postern_wire::{
     syncml::Data,
@@ -69,7 +70,8 @@ pub fn planner(kind: OperationKind) -> Option<&'static dyn Planner> {
         OperationKind::Inventory => Some(&inventory::Inventory),
         OperationKind::Certificate => Some(&identity::Identity),
         OperationKind::Account => Some(&account::Account),
-        OperationKind::Wipe | OperationKind::Lock | OperationKind::Recovery | OperationKind::Software => None,
+        OperationKind::Recovery => Some(&recovery::Recovery),
+        OperationKind::Wipe | OperationKind::Lock | OperationKind::Software => None,
     }
 }
 
@@ -299,10 +301,8 @@ mod tests {
     #[test]
     fn kinds_without_a_planner_say_so() {
         for &kind in OperationKind::ALL {
-            let planned = !matches!(
-                kind,
-                OperationKind::Wipe | OperationKind::Lock | OperationKind::Recovery | OperationKind::Software
-            );
+            let planned =
+                !matches!(kind, OperationKind::Wipe | OperationKind::Lock | OperationKind::Software);
             assert_eq!(planner(kind).map(Planner::kind), planned.then_some(kind));
         }
     }

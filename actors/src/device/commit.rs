@@ -6,6 +6,7 @@ use postern_engine::{
     command::{Cause, Event, is_pending},
     effect::{AlertItem, Effect, ItemStatus, RefusedReason, ResultItem},
     enrolment::leaving,
+    recovery as rules,
     safety::limits::Sendable,
 };
 use postern_store::{
@@ -33,6 +34,7 @@ use crate::{
     enrolment,
     later::Note,
     payload,
+    recovery::{self, Arrived},
     safety::send::{self, Guarded},
     schedule::Waiting,
     shared::Shared,
@@ -80,6 +82,8 @@ enum Write {
     Seen(ProofClass),
     /// The device said that it leaves.
     Leaves(String, UtcMillis),
+    /// The device brought a sealed recovery password.
+    Recovery(Arrived),
     /// It proved itself with its next certificate.
     Promote,
     /// Its work is done: managed from now on, which shows at once.
@@ -260,10 +264,15 @@ impl Commit {
             Effect::ProofClassRose { class } => self.steps.push(Write::Proof(class)),
             Effect::Resynchronised { .. } => self.steps.push(Write::Resynchronised),
             Effect::CredentialTurned { .. } => self.steps.push(Write::Turned),
-            Effect::AlertReceived { code, items, at, .. } => {
+            Effect::AlertReceived { code, items, class: proof, at, .. } => {
                 self.steps.push(Write::Facts(alert_facts(self.enrolment, code, &items, at)));
                 if let Some(item) = items.iter().find(|item| code == 1226 && leaving::leaves(&item.type_)) {
                     self.steps.push(Write::Leaves(format!("alert 1226 of type {}", item.type_), at));
+                }
+                let brought = items.iter().filter(|item| code == 1226 && rules::brings(&item.type_));
+                for item in brought {
+                    let text = String::from_utf8_lossy(&octets(item.data.clone())).into_owned();
+                    self.steps.push(Write::Recovery(Arrived { text, proof, at }));
                 }
             }
             // Not durable by the engine's own word; losing one costs a repeat.
@@ -336,7 +345,9 @@ impl Commit {
                 Write::Seen(class) => enrolments::authenticated(tx, self.enrolment, *class)?,
                 Write::Managed => {
                     enrolments::managed(tx, self.enrolment)?;
+                    recovery::await_first(tx, self.enrolment)?;
                 }
+                Write::Recovery(arrived) => recovery::arrived(tx, self.enrolment, arrived)?,
                 Write::Leaves(why, at) => enrolment::leave::asked(tx, self.enrolment, why, *at)?,
                 Write::Promote => blocked.extend(enrolment::renew::promote(tx, self.enrolment)?),
                 Write::HalfDone(command) => {
@@ -431,10 +442,11 @@ fn read_facts(enrolment: EnrolmentId, results: &[ResultItem], at: UtcMillis) -> 
         .collect()
 }
 
-/// The newest alert of each type and source stands as a fact.
+/// The newest alert of each type and source stands as a fact; a sealed password has rows of its own.
 fn alert_facts(enrolment: EnrolmentId, code: u32, items: &[AlertItem], at: UtcMillis) -> Vec<Fact> {
     items
         .iter()
+        .filter(|item| !rules::brings(&item.type_))
         .map(|item| Fact {
             enrolment,
             key: format!("alert/{code}/{}/{}", item.type_, item.source),

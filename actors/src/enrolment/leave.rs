@@ -126,7 +126,7 @@ fn order_it(
 }
 
 /// Whether a device's model has our own nodes.
-pub(super) fn can(tx: &mut Tx, row: &Enrolment) -> Result<bool, StoreError> {
+pub(crate) fn can(tx: &mut Tx, row: &Enrolment) -> Result<bool, StoreError> {
     let man = facts::of(tx, row.id)?.into_iter().find(|fact| fact.key == MANUFACTURER);
     Ok(schedule::can(row.dialect, man.as_ref().map(|fact| fact.value.as_str())))
 }

@@ -127,7 +127,23 @@ impl SignIns {
             .retry_after(wait))
     }
 
-    fn failed(&self, address: IpAddr, now: UtcMillis) {
+    /// Whether this address may give a password once more.
+    pub(crate) fn may_reauthenticate(
+        &self,
+        address: IpAddr,
+        now: UtcMillis,
+        most: u32,
+    ) -> Result<(), Refused> {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = failures.get(&key(address)).filter(|failed| now.since(failed.since) < WINDOW_MS);
+        if failed.is_some_and(|failed| failed.count >= most) {
+            let why = format!("too many wrong passwords from {address}");
+            return Err(Refused::new(Slug::RateLimited, why).retry_after(60));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn failed(&self, address: IpAddr, now: UtcMillis) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= ADDRESSES {
             failures.retain(|_, failed| now.since(failed.since) < WINDOW_MS);

@@ -13,7 +13,7 @@ use postern_api::{
     groups::GroupRef,
     problem::Slug,
 };
-use postern_store::{Reader, StoreError, enrolments, facts, groups, lives};
+use postern_store::{Reader, StoreError, enrolments, facts, groups, lives, recovery};
 use postern_wire::terms::{AuthType, Dialect, EnrolmentId, EnrolmentState, ProofClass, UtcMillis};
 use secrecy::SecretString;
 use serde_json::json;
@@ -322,6 +322,9 @@ async fn by_hand(inside: &Inside, body: EnrolDevice, caller: &Caller, renews: Op
         })
         .await?;
     known_to_gateways(&active).await;
+    // without it the device has its first escrow key from an order
+    let escrow_key = inside.store.read(recovery::current_key).await.ok().flatten();
+    let escrow_key = escrow_key.and_then(|key| key.key().ok()).map(|key| key.to_base64());
     let enrolment = EnrolmentFile {
         server_uri: format!("{}{}", inside.config.devices.url, enrolled.route.path()),
         enrolment: enrolled.enrolment,
@@ -336,6 +339,7 @@ async fn by_hand(inside: &Inside, body: EnrolDevice, caller: &Caller, renews: Op
         ca_pem,
         message_key_pem: inside.message_public_pem.clone(),
         order_key_pem: inside.order_public_pem.clone(),
+        escrow_key,
     };
     // The credentials are committed and shown nowhere else: from here on nothing may keep the answer back but
     // the loss of the database itself.

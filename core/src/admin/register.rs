@@ -15,8 +15,8 @@ use postern_api::{
 
 use super::{
     admins, alarms, answer, audit, bootstrap, ca, captures, certificates, commands, devices, enrolment,
-    gateways, groups, guard, mail, notifications, objects, problem::Refused, quirks, recordings, server,
-    sessions, settings, status, support, tokens, trees, why,
+    gateways, groups, guard, mail, notifications, objects, passwords, problem::Refused, quirks, recordings,
+    recovery, server, sessions, settings, status, support, tokens, trees, why,
 };
 use crate::inside::Inside;
 
@@ -62,6 +62,7 @@ pub fn registered() -> Vec<&'static str> {
 
 fn handlers(table: &mut Table) {
     table.on("me.show", admins::me);
+    table.on("me.set_password", passwords::set);
     table.on("openapi.show", openapi);
     table.on("status.show", status::show);
     table.on("alarms.list", alarms::list);
@@ -113,6 +114,12 @@ fn handlers(table: &mut Table) {
     table.on("objects.show", objects::show);
     table.on("objects.delete", objects::delete);
     table.on("objects.complete", objects::complete);
+    table.on("recovery.status", recovery::status);
+    table.on("recovery.rotate_all", recovery::rotate_all);
+    table.on("recovery.roll_key", recovery::roll_key);
+    table.on("recovery.device", recovery::device);
+    table.on("recovery.show", recovery::show);
+    table.on("recovery.rotate", recovery::rotate);
     table.on("quirks.list", quirks::list);
     table.on("quirks.add", quirks::add);
     table.on("quirks.show", quirks::show);

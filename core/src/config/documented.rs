@@ -99,6 +99,11 @@ pub const KEYS: &[Key] = &[
     key("keys.order", "The key that signs destructive orders, PEM. Default keys/order.key."),
     key("keys.message", "The key that signs messages to `signed` devices, PEM. Default keys/message.key."),
     key(
+        "keys.escrow",
+        "The folder of the keys that open recovery passwords, one PEM file each (docs/RECOVERY.md). Default keys/escrow. Lost with it: \
+         every recovery password, until devices have sealed new ones.",
+    ),
+    key(
         "audit.anchor",
         "The file that signed heads are written to, one JSON line each. Default audit-heads.jsonl.",
     ),

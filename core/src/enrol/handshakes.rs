@@ -90,6 +90,7 @@ mod tests {
             message_key: der(),
             order_key: der(),
             key_type: KeyType::EcdsaP256,
+            escrow_key: None,
         };
         responder.welcome(&welcome).unwrap().0
     }

@@ -10,6 +10,7 @@ use crate::kit::{Client, Kit};
 const MATRIX: &str = "
 operation                   help supp dev  sec  gate aud
 me.show                     x    x    x    x    x    x
+me.set_password             x    x    x    x    x    x
 openapi.show                x    x    x    x    x    x
 status.show                 x    x    x    x    x    x
 alarms.list                 x    x    x    x    x    x
@@ -61,6 +62,12 @@ objects.import              -    -    x    -    -    -
 objects.show                x    x    x    -    -    x
 objects.delete              -    -    x    -    -    -
 objects.complete            x    x    x    -    -    x
+recovery.status             x    x    x    -    -    x
+recovery.device             x    x    x    -    -    x
+recovery.show               -    x    x    -    -    -
+recovery.rotate             -    x    x    -    -    -
+recovery.rotate_all         -    x    x    -    -    -
+recovery.roll_key           -    -    -    x    -    -
 quirks.list                 x    x    x    -    -    x
 quirks.add                  -    -    x    -    -    -
 quirks.show                 x    x    x    -    -    x

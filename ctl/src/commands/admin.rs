@@ -1,13 +1,21 @@
 //! `posternctl admin …` and `posternctl role …`: who may do what. Nobody changes their own roles.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
-use postern_api::admins::{Admin, CreateAdmin, Me, RoleInfo, UpdateAdmin};
+use postern_api::{
+    admins::{Admin, CreateAdmin, Me, RoleInfo, UpdateAdmin},
+    recovery::SetPassword,
+};
 use postern_wire::terms::Role;
 use reqwest::Method;
+use secrecy::ExposeSecret as _;
 
 use crate::{
     client::Client,
+    commands::recovery::asked,
     failure::{Exit, Failure},
+    files,
     output::{self, Output},
     text, time,
 };
@@ -24,6 +32,15 @@ pub enum Action {
     },
     /// Show who the token in use belongs to and what it may do.
     Me,
+    /// Set your own password, which is asked for before a secret is shown.
+    Password {
+        /// A file that holds the new one; without it the terminal is asked.
+        #[arg(long)]
+        new_file: Option<PathBuf>,
+        /// A file that holds the one that is set, where there is one.
+        #[arg(long)]
+        current_file: Option<PathBuf>,
+    },
     /// Make an admin.
     Create {
         /// Its name.
@@ -84,6 +101,19 @@ impl Action {
             Self::Show { admin } => {
                 let admin: Admin = client.get(&["admins", &admin], &()).await?;
                 output.answer(&admin, shown)?;
+            }
+            Self::Password { new_file, current_file } => {
+                let new = match &new_file {
+                    Some(file) => files::secret(file)?,
+                    None => asked("New password")?,
+                };
+                let current = current_file.as_deref().map(files::secret).transpose()?;
+                let body = SetPassword {
+                    password: new.expose_secret().to_owned(),
+                    current: current.map(|current| current.expose_secret().to_owned()),
+                };
+                client.put_nothing(&["me", "password"], &body).await?;
+                output.answer(&serde_json::json!({ "set": true }), |_| "your password is set".to_owned())?;
             }
             Self::Me => {
                 let me: Me = client.get(&["me"], &()).await?;

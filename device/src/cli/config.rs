@@ -14,6 +14,9 @@
 //!
 //! [lock]                        # programs that ./LAWMO runs, by their arguments
 //! fully_lock = ["/usr/bin/loginctl", "lock-sessions"]
+//!
+//! [password]                    # the device's own password, of `postern-device password`
+//! apply = ["/usr/local/sbin/set-password"] # told the new one, one line on its standard input
 //! ```
 
 use std::{
@@ -39,6 +42,13 @@ pub(super) struct Config {
     host: Option<Host>,
     software: Software,
     lock: Programs,
+    password: PasswordProgram,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PasswordProgram {
+    apply: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -81,6 +91,11 @@ impl Config {
             host.allow.check().map_err(|why| Failure::invalid(format!("{}: {why}", file.display())))?;
         }
         Ok(config)
+    }
+
+    /// The program that tells the machine its new password; none where there is none to be told.
+    pub(super) fn password_program(&self) -> &[String] {
+        &self.password.apply
     }
 
     /// What the device says it is.

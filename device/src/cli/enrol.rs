@@ -14,9 +14,14 @@ use clap::Args;
 use postern_wire::enrol::{EnrolError, OneTimePassword};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Failure, Output, print, run::observer, setup::hardware_id, with_causes};
+use super::{
+    Failure, Output, print,
+    run::observer,
+    setup::{hardware_id, recovery},
+    with_causes,
+};
 use crate::{
-    csp::Hardware,
+    csp::{Hardware, Providers},
     device::{Device, DeviceError, Settings},
     edge,
     enrolment::{
@@ -258,7 +263,9 @@ fn device(
     let tls = ClientTls::new(TlsOptions::default()).config(enrolment, None);
     let tls = tls.map_err(|error| Failure::invalid(with_causes(&error)))?;
     let transport = Https::new(tls, Arc::clone(&options));
-    let device = Device::new(Arc::new(account), Settings::default(), storage, transport)
+    let csp = Arc::new(Providers::default().with(recovery(state, enrolment)));
+    let settings = Settings { csp, ..Settings::default() };
+    let device = Device::new(Arc::new(account), settings, storage, transport)
         .map_err(|error| Failure::of_session(&error))?;
     Ok(device.renewed_by(KeptIdentity::new(enrolment.clone(), Some(folder.clone()), options)))
 }

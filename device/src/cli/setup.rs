@@ -12,9 +12,11 @@ use secrecy::SecretString;
 
 use super::{Failure, Output, config::Config, run::observer, with_causes};
 use crate::{
+    csp::RecoveryProvider,
     device::Settings,
     enrolment::{Account, Enrolment, EnrolmentFolder, FolderError, KeptIdentity, key_made_by_hand},
     event::Event,
+    recovery::{Of, Recovery},
     transport::{ClientTls, Https, HttpsOptions, TlsOptions},
 };
 
@@ -106,15 +108,18 @@ impl Identity {
     /// What the machine is and what its servers may do with it.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
         let config = Config::read(self.config.as_deref())?;
-        let ca_pem = match self.enrolled()? {
-            Some((enrolment, _)) => enrolment.ca_pem,
+        let enrolled = self.enrolled()?.map(|(enrolment, _)| enrolment);
+        let ca_pem = match &enrolled {
+            Some(enrolment) => enrolment.ca_pem.clone(),
             None => self.authorities()?,
         };
-        Ok(Settings {
-            hardware: Arc::new(config.hardware()),
-            csp: Arc::new(config.providers(&self.state, &ca_pem)?),
-            ..Settings::default()
-        })
+        let hardware = Arc::new(config.hardware());
+        let csp = config.providers(&self.state, &ca_pem)?;
+        let csp = match &enrolled {
+            Some(enrolment) => csp.with(recovery(&self.state, enrolment)),
+            None => csp,
+        };
+        Ok(Settings { hardware, csp: Arc::new(csp), ..Settings::default() })
     }
 
     /// The authorities of the servers that bootstraps name.
@@ -144,6 +149,12 @@ impl Identity {
         }
         Ok(())
     }
+}
+
+/// The recovery password of an enrolment that rests in this folder.
+pub(super) fn recovery(state: &Path, enrolment: &Enrolment) -> RecoveryProvider {
+    let of = Of { enrolment: enrolment.enrolment, generation: enrolment.generation };
+    RecoveryProvider::new(Recovery::at(state), of, &enrolment.server_id, enrolment.escrow_key.clone())
 }
 
 /// What names this machine for ever and tells nobody its machine id: a digest of it, as machine-id(5) asks for.

@@ -15,6 +15,7 @@ use postern_wire::{
         Admitted, Application, DISCOVER_PATH, Der, Discovery, FINISH_PATH, Hello, Initiator, KeyType, Psk,
         RequestCode, START_PATH, Welcome,
     },
+    recovery::EscrowKey,
     terms::UtcMillis,
 };
 use rustls_pki_types::CertificateDer;
@@ -211,6 +212,7 @@ fn account(
         key_pem: Some(SecretString::from(key.key_pem.as_str())),
         ca_pem: pem(&welcome.server_cas),
         device_ca_pem: Some(pem(&welcome.device_cas)),
+        escrow_key: welcome.escrow_key.as_ref().and_then(|key| EscrowKey::from_der(key.0.clone()).ok()),
         message_key_pem: Some(check::pem("PUBLIC KEY", &welcome.message_key.0)),
         order_key_pem: Some(check::pem("PUBLIC KEY", &welcome.order_key.0)),
         request: Some(code),

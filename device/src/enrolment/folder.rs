@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 use super::{Enrolment, EnrolmentError, NextIdentity};
 use crate::{
     keys::{KeyError, NewRequest},
+    recovery,
     state::{self, private_file},
 };
 
@@ -151,7 +152,7 @@ impl EnrolmentFolder {
     /// [`FolderError::Io`].
     pub fn erase(&self) -> Result<(), FolderError> {
         let all = [NEXT, ENROLMENT, IDENTITY, KEY];
-        for name in all.into_iter().chain(BY_HAND).chain(state::FILES) {
+        for name in all.into_iter().chain(BY_HAND).chain(state::FILES).chain(recovery::FILES) {
             self.remove(name)?;
         }
         self.sync()

@@ -108,7 +108,7 @@ fn show(prompt: &Prompt) {
 }
 
 /// Asks with the terminal's echo off; where it cannot be switched off, with it on.
-fn without_echo<T>(ask: impl FnOnce() -> T) -> T {
+pub(crate) fn without_echo<T>(ask: impl FnOnce() -> T) -> T {
     let switch = |how: &str| {
         let stty = Command::new("stty").arg(how).stdin(Stdio::inherit()).stderr(Stdio::null()).status();
         stty.is_ok_and(|status| status.success())

@@ -123,6 +123,7 @@ fn account(server_id: &str, order_key_pem: Option<String>) -> Account {
         message_key_pem: None,
         order_key_pem,
         device_ca_pem: None,
+        escrow_key: None,
         request: None,
         renew_from: None,
     };

@@ -186,6 +186,7 @@ impl Core {
             message_key: key(),
             order_key: key(),
             key_type: KeyType::EcdsaP256,
+            escrow_key: None,
         }
     }
 

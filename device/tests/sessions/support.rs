@@ -179,6 +179,7 @@ impl Rig {
             message_key_pem: None,
             order_key_pem: None,
             device_ca_pem: None,
+            escrow_key: None,
             request: None,
             renew_from: None,
         };

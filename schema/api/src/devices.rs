@@ -101,6 +101,9 @@ pub struct EnrolmentFile {
     pub message_key_pem: String,
     /// The key that signs destructive orders.
     pub order_key_pem: String,
+    /// The key that recovery passwords are sealed to: SubjectPublicKeyInfo in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escrow_key: Option<String>,
 }
 
 /// A device.

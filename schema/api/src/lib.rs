@@ -23,6 +23,7 @@ pub mod page;
 pub mod permissions;
 pub mod problem;
 pub mod quirks;
+pub mod recovery;
 pub mod routes;
 pub mod schema;
 pub mod server;

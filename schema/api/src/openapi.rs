@@ -16,7 +16,7 @@ use utoipa::{
 
 use crate::{
     admins, alarms, audit, ca, captures, commands, devices, enrolment, gateways, groups, mail, notifications,
-    objects, problem, quirks,
+    objects, problem, quirks, recovery,
     routes::{self, Answer, Method, RouteSpec},
     server, sessions, settings, status, tokens, trees, why,
 };
@@ -60,6 +60,12 @@ use crate::{
     objects::Completions,
     quirks::QuirkProfile,
     quirks::AddQuirks,
+    recovery::DeviceRecovery,
+    recovery::ShowRecovery,
+    recovery::ShownRecovery,
+    recovery::RecoveryReason,
+    recovery::RecoverySummary,
+    recovery::SetPassword,
     groups::Group,
     groups::GroupDetail,
     groups::CreateGroup,

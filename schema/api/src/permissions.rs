@@ -92,6 +92,12 @@ permissions! {
     CaRoll = "ca.roll",
     /// Finish or abort a roll-over although there are stragglers, beside `ca.roll`.
     CaForce = "ca.force",
+    /// Read a device's recovery password.
+    RecoveryShow = "recovery.show",
+    /// Have devices make new recovery passwords.
+    RecoveryRotate = "recovery.rotate",
+    /// Roll the escrow key over.
+    RecoveryRollKey = "recovery.roll_key",
     /// See alarms.
     AlarmsRead = "alarms.read",
     /// Acknowledge and close alarms.
@@ -117,9 +123,19 @@ permissions! {
 pub const fn granted(role: Role) -> &'static [Permission] {
     use Permission as P;
     match role {
-        Role::Helpdesk | Role::Support => {
+        Role::Helpdesk => {
             &[P::SignedIn, P::DevicesRead, P::GroupsRead, P::SettingsRead, P::StatusRead, P::AlarmsRead]
         }
+        Role::Support => &[
+            P::SignedIn,
+            P::DevicesRead,
+            P::GroupsRead,
+            P::SettingsRead,
+            P::StatusRead,
+            P::AlarmsRead,
+            P::RecoveryShow,
+            P::RecoveryRotate,
+        ],
         Role::DeviceAdmin => &[
             P::SignedIn,
             P::DevicesRead,
@@ -137,6 +153,8 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::GroupsWrite,
             P::SessionsWatch,
             P::SessionsRecord,
+            P::RecoveryShow,
+            P::RecoveryRotate,
             P::SettingsRead,
             P::SettingsWrite,
             P::GatewaysRead,
@@ -160,6 +178,7 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::AdminsRead,
             P::AdminsWrite,
             P::TokensWrite,
+            P::RecoveryRollKey,
             P::AuditRead,
             P::StatusRead,
             P::AlarmsRead,

@@ -92,6 +92,10 @@ slugs! {
     Forbidden = "forbidden", 403, "Not permitted";
     /// An admin tried to change its own roles.
     OwnRoles = "own-roles", 403, "Nobody changes their own roles";
+    /// The caller's own password is asked for once more, and was not given, is wrong or was never set.
+    Reauthenticate = "reauthenticate", 403, "Your own password is needed";
+    /// The escrow key that opens it is not at hand; the detail says what is wrong with its file.
+    EscrowKey = "escrow-key", 503, "The escrow key cannot be used";
     /// A destructive or identity-changing URI in a raw command.
     ReservedUri = "reserved-uri", 403, "This URI goes through its own operation";
     /// No such thing, or none that the caller may see.

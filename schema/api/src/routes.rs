@@ -14,6 +14,7 @@ mod groups;
 mod mail;
 mod objects;
 mod quirks;
+mod recovery;
 mod server;
 mod sessions;
 mod settings;
@@ -194,6 +195,7 @@ const TABLES: &[&[RouteSpec]] = &[
     quirks::ROUTES,
     commands::ROUTES,
     groups::ROUTES,
+    recovery::ROUTES,
     sessions::ROUTES,
     settings::ROUTES,
     gateways::ROUTES,

@@ -42,6 +42,8 @@ term_schema! {
     CaState: "Where one generation of a CA stands.",
     RevocationReason: "Why a certificate was revoked (RFC 5280 5.3.1).",
     AuthType: "How an enrolment's device proves itself.",
+    RecoveryKind: "What a device escrows.",
+    RecoveryCause: "Why a device made a new recovery password.",
     ProofClass: "How strongly a session or a result was proved to the core; in order of strength.",
     Dialect: "Which family of clients a device belongs to.",
     EnrolmentState: "Where an enrolment stands.",

@@ -315,6 +315,30 @@ pub const TABLE: &[Row] = &[
         acts: false,
         doc: "How often policies are computed anew.",
     },
+    Row {
+        name: "RecoveryReauthenticate",
+        unit: Unit::Switch,
+        least: 0,
+        most: 1,
+        default: 1,
+        scopes: GLOBAL,
+        source: Source::Postern,
+        configuration: None,
+        acts: true,
+        doc: "Whether an admin gives its own password once more before a recovery password is shown.",
+    },
+    Row {
+        name: "RecoveryRenewAfterShown",
+        unit: Unit::Duration,
+        least: 0,
+        most: 30 * DAY,
+        default: HOUR,
+        scopes: GLOBAL,
+        source: Source::Postern,
+        configuration: None,
+        acts: true,
+        doc: "How long after a recovery password was shown its device is asked for a new one.",
+    },
 ];
 
 /// The row of this name, in any case.

@@ -14,7 +14,7 @@ use diesel::{
 use postern_wire::terms::{
     AuthType, CaRole, CaState, Channel, CommandId, CommandState, DeliveryState, Dialect, DmSessionId,
     EnrolmentId, EnrolmentState, EventKind, Lane, NotificationState, OperationId, OperationKind, ProofClass,
-    Redelivery, RequestState, RevocationReason, Role, UtcMillis, Verb,
+    RecoveryCause, RecoveryKind, Redelivery, RequestState, RevocationReason, Role, UtcMillis, Verb,
 };
 use uuid::Uuid;
 
@@ -239,6 +239,8 @@ terms!(
     NotificationState,
     OperationKind,
     ProofClass,
+    RecoveryCause,
+    RecoveryKind,
     Redelivery,
     RequestState,
     RevocationReason,

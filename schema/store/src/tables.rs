@@ -704,11 +704,45 @@ diesel::table! {
 }
 diesel::table! { safety_limits (name) { name -> Text, value -> BigInt, set_by -> Text, at -> BigInt, } }
 
+diesel::table! { recovery_keys (id) { id -> Text, number -> BigInt, public -> Binary, replaces -> Nullable<Text>, change -> Nullable<Text>, made_at -> BigInt, made_by -> Text, } }
+diesel::table! {
+    recovery_devices (enrolment) {
+        enrolment -> Binary,
+        generation -> BigInt,
+        state -> Text,
+        cause -> Text,
+        since -> BigInt,
+        due_at -> Nullable<BigInt>,
+        operation -> Nullable<Binary>,
+        key -> Nullable<Text>,
+        tries -> BigInt,
+        revision -> BigInt,
+    }
+}
+diesel::table! {
+    recovery_passwords (enrolment, kind, generation, number) {
+        enrolment -> Binary,
+        kind -> Text,
+        generation -> BigInt,
+        number -> BigInt,
+        key -> Text,
+        sealed -> Text,
+        cause -> Text,
+        proof -> Text,
+        made_at -> BigInt,
+        received_at -> BigInt,
+        shown -> BigInt,
+        shown_at -> Nullable<BigInt>,
+        shown_by -> Nullable<Text>,
+    }
+}
+
 diesel::joinable!(group_devices -> groups (group_id));
 diesel::allow_tables_to_appear_in_same_query!(groups, group_devices, group_groups, enrolments);
 diesel::allow_tables_to_appear_in_same_query!(commands_pending, commands_done, timeline);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, schedules, lives);
 diesel::allow_tables_to_appear_in_same_query!(captures, capture_devices);
+diesel::allow_tables_to_appear_in_same_query!(enrolments, recovery_devices, recovery_passwords);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, certificates, server_trust);
 diesel::allow_tables_to_appear_in_same_query!(push_addresses, enrolments, notifications, commands_pending);
 diesel::allow_tables_to_appear_in_same_query!(outbox, deliveries);

@@ -33,6 +33,7 @@ pub mod operations;
 pub mod outbox;
 pub mod quirks;
 pub mod recordings;
+pub mod recovery;
 pub mod refusals;
 pub mod requests;
 pub mod results;

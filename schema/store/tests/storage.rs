@@ -35,6 +35,9 @@ on_both! {
     epochs: a_second_core_takes_over_and_the_first_can_write_no_more, a_standby_writes_nothing,
         a_core_that_stops_in_order_is_followed_at_once, a_holder_that_renews_is_not_taken_over_from,
         a_write_of_a_core_that_was_taken_over_from_is_rolled_back;
+    recovery: a_sealed_password_is_kept_once_and_the_last_few_stay,
+        an_escrow_key_follows_the_one_in_use_and_no_other,
+        devices_are_found_by_what_is_wanted_of_them;
     captures: a_gateway_in_other_hands_is_declared_once_with_the_devices_that_it_carried,
         a_gateways_devices_are_counted_by_who_came_and_who_fell_silent;
     enrolments: a_check_in_finds_everything_in_one_row, a_route_is_never_used_twice,

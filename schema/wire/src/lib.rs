@@ -17,6 +17,7 @@
 //! - [`push`]: the framings that carry a push: WSP, short messages, PAP, SMPP.
 //! - [`enrol`]: how a device without any trust beforehand is enrolled by a one-time password.
 //! - [`bootstrap`]: the first account on a device, by OMA CP or by the DM profile.
+//! - [`recovery`]: a device's recovery password, sealed to an escrow key.
 //! - [`problem`]: refusals as RFC 9457 problem details.
 //!
 //! Promise: every input has a limit, every failure is a typed error with its place, and nothing here panics
@@ -34,6 +35,7 @@ pub mod notification;
 pub mod order;
 pub mod problem;
 pub mod push;
+pub mod recovery;
 pub mod route;
 pub mod signature;
 pub mod syncml;

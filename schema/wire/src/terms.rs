@@ -436,6 +436,18 @@ terms! {
 }
 
 terms! {
+    /// What a device escrows, so that its person can be let in again.
+    RecoveryKind {
+        /// The recovery password of our own device: 20 digits that it made.
+        DevicePassword = "device-password",
+        /// The recovery key of an encrypted Windows volume (BitLocker CSP); its place is here, nothing reads it yet.
+        BitLocker = "bitlocker",
+        /// The password of a Windows PC's local administrator (LAPS CSP); its place is here, nothing reads it yet.
+        Laps = "laps",
+    }
+}
+
+terms! {
     /// A way in which events go out.
     Channel {
         /// E-mail over SMTP.
@@ -460,6 +472,20 @@ terms! {
         Delivered = "delivered",
         /// It is tried no more until a person says so.
         Parked = "parked",
+    }
+}
+
+terms! {
+    /// Why a device made a new recovery password.
+    RecoveryCause {
+        /// It had none yet.
+        First = "first",
+        /// The server wanted a new one.
+        Ordered = "ordered",
+        /// The one before was used at the device.
+        Used = "used",
+        /// The escrow key was replaced.
+        Key = "key",
     }
 }
 

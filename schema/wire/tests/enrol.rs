@@ -47,6 +47,7 @@ fn welcome() -> Welcome {
         message_key: Der(vec![4; 91]),
         order_key: Der(vec![5; 91]),
         key_type: KeyType::EcdsaP256,
+        escrow_key: None,
     }
 }
 

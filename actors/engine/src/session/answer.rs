@@ -2,8 +2,9 @@
 //! (OMA-TS-DM_Protocol 1.2.1, 8.3 to 8.7; REP 6.5).
 
 use postern_wire::{
+    recovery::Sealed,
     syncml::{Alert, Command, Item, Request, Status},
-    terms::{CommandId, CommandState, Verb},
+    terms::{CommandId, CommandState, ProofClass, Verb},
 };
 
 use super::{
@@ -17,6 +18,7 @@ use crate::{
     effect::{AlertItem, DeviceInfo, Effect, ResultItem},
     profiles::Model,
     queue::{Note, Queue},
+    recovery,
 };
 
 /// Leaves of DevInfo that are kept, and octets of each.
@@ -102,7 +104,7 @@ fn alert(
         }
         1224 | 1226 if alert.items.is_empty() => 412,
         1224 => {
-            note_alert(alert, None, turn);
+            note_alert(alert, None, open.class, turn);
             200
         }
         1226 if alert.items.iter().any(|item| type_of(item).is_empty()) => 412,
@@ -124,7 +126,13 @@ fn generic(
     if command.is_none() && !alert.items.iter().all(known) {
         return 415;
     }
-    note_alert(alert, command, turn);
+    // A sealed password that cannot be read is refused at once: the device keeps the one before it.
+    let unreadable =
+        |item: &&Item| recovery::brings(type_of(item)) && Sealed::parse(text(item.data.as_ref())).is_err();
+    if alert.items.iter().any(|item| unreadable(&item)) {
+        return 415;
+    }
+    note_alert(alert, command, open.class, turn);
     let Some(id) = command else { return 200 };
     let good = alert.items.iter().all(|item| is_success(text(item.data.as_ref())));
     let results: Vec<_> = alert.items.iter().map(result).collect();
@@ -179,7 +187,7 @@ fn type_of(item: &Item) -> &str {
         .trim()
 }
 
-fn note_alert(alert: &Alert, command: Option<CommandId>, turn: &mut Turn<'_>) {
+fn note_alert(alert: &Alert, command: Option<CommandId>, class: ProofClass, turn: &mut Turn<'_>) {
     let items = alert.items.iter().map(|item| AlertItem {
         source: item.source.as_ref().map_or_else(String::new, |source| source.uri.clone()),
         type_: type_of(item).to_owned(),
@@ -192,6 +200,7 @@ fn note_alert(alert: &Alert, command: Option<CommandId>, turn: &mut Turn<'_>) {
         command,
         correlator: alert.correlator.clone(),
         items: items.collect(),
+        class,
         at: turn.now,
     });
 }

@@ -248,3 +248,18 @@ fn srv_64_a_request_of_the_device_for_an_update_is_taken() {
     let answer = world.post(&Say::package1(1).basic().generic("./FUMO", type_, "", None).0);
     assert_eq!(answer.codes()[3].2, 200);
 }
+
+#[test]
+fn a_sealed_recovery_password_that_cannot_be_read_is_refused_so_that_the_device_keeps_the_one_before() {
+    for data in ["", "no sealed text", "a.b.c.d.e"] {
+        let mut world = open();
+        let generic = Say::package1(1).basic().generic(
+            "./Vendor/Postern/Recovery",
+            Some("com.postern:recovery-password"),
+            data,
+            None,
+        );
+        assert_eq!(world.post(&generic.0).codes()[3].2, 415, "{data}");
+        assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::AlertReceived { .. })));
+    }
+}

@@ -1,17 +1,24 @@
 //! Whether what a proved core says can be used at all: its anchors are certificates, its keys are keys.
 
-use postern_wire::enrol::{Der, Welcome};
+use postern_wire::{
+    enrol::{Der, Welcome},
+    recovery::EscrowKey,
+};
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 
 use super::AirError;
-use crate::keys::VerifyingKey;
+use crate::{keys::VerifyingKey, recovery};
 
 pub(super) fn welcome(welcome: &Welcome) -> Result<(), AirError> {
     anchors("server CA", &welcome.server_cas)?;
     anchors("device CA", &welcome.device_cas)?;
     for (what, key) in [("message key", &welcome.message_key), ("order key", &welcome.order_key)] {
         VerifyingKey::from_pem(&pem("PUBLIC KEY", &key.0), what).map_err(|_| AirError::Unusable(what))?;
+    }
+    if let Some(key) = &welcome.escrow_key {
+        let key = EscrowKey::from_der(key.0.clone()).ok();
+        key.filter(recovery::can_seal).ok_or(AirError::Unusable("escrow key"))?;
     }
     Ok(())
 }

@@ -67,3 +67,11 @@ pub fn set_disabled(tx: &mut Tx, id: Uuid, disabled: bool) -> Result<(), StoreEr
         .execute(c))?;
     if changed == 1 { Ok(()) } else { Err(StoreError::NotFound("admin")) }
 }
+
+/// Sets an admin's password, as its hash.
+pub fn set_password(tx: &mut Tx, id: Uuid, hash: &str) -> Result<(), StoreError> {
+    let changed = each!(tx.conn, c => diesel::update(t::admins.filter(t::id.eq(db(id))))
+        .set((t::password.eq(Some(hash)), t::revision.eq(t::revision + 1)))
+        .execute(c))?;
+    if changed == 1 { Ok(()) } else { Err(StoreError::NotFound("admin")) }
+}

@@ -9,7 +9,7 @@ use super::{
     alarms::{self, Severity},
     audit,
     commands::{self, Command, Finish},
-    meta,
+    meta, recovery,
 };
 use crate::{
     column::{Db, db},
@@ -100,6 +100,8 @@ pub fn settle(tx: &mut Tx) -> Result<bool, StoreError> {
         commands::finish(tx, &ends)?;
         return Ok(false);
     }
+    // What devices escrowed since is not in the backup.
+    recovery::renew_all(tx)?;
     let waiting = waiting(tx)?;
     let parked = super::outbox::doubt(tx)?;
     let restored = UtcMillis(held.backup_at);

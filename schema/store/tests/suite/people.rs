@@ -36,7 +36,7 @@ fn token(admin: Uuid, secret: &[u8]) -> tokens::Token {
         revoked_at: None,
         last_used_at: None,
         last_used_from: None,
-        may_approve_from: UtcMillis(0),
+        may_approve_from: now(),
     }
 }
 

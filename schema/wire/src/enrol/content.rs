@@ -57,6 +57,9 @@ pub struct Welcome {
     pub order_key: Der,
     /// What the device's key has to be.
     pub key_type: KeyType,
+    /// The key that the device's recovery password is sealed to (SubjectPublicKeyInfo of RSA), where the core escrows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escrow_key: Option<Der>,
 }
 
 /// What the device asks for, and who it says it is.
@@ -177,7 +180,8 @@ impl Welcome {
         certificates("server_cas", &self.server_cas)?;
         certificates("device_cas", &self.device_cas)?;
         der("message_key", &self.message_key)?;
-        der("order_key", &self.order_key)
+        der("order_key", &self.order_key)?;
+        self.escrow_key.as_ref().map_or(Ok(()), |key| der("escrow_key", key))
     }
 }
 
