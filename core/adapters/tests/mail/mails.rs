@@ -64,7 +64,8 @@ async fn an_event_reaches_its_people_once_each_over_tls_with_auth() {
     let mails = exim.mails(3);
     let mut ids = exim.taken();
     let mut known: Vec<String> = rig.rows().await.into_iter().map(|(row, _)| row.message_id).collect();
-    (ids.sort(), known.sort());
+    ids.sort();
+    known.sort();
     assert_eq!(ids, known, "each was taken once, under its own Message-ID");
     for to in ["ada", "grace", "security"] {
         let mail = mails.iter().find(|mail| mail.contains(&format!("\nTo: {to}@corp.example\n"))).expect(to);
