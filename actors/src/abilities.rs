@@ -14,7 +14,7 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom as AwsRandom};
 use postern_engine::schedule::Interval;
 use postern_store::{Reader, StoreError};
 use postern_wire::{
-    link::BlockedEntry,
+    link::{BlockedEntry, BlockedSubject},
     route::RouteHash,
     terms::{EnrolmentId, UtcMillis},
 };
@@ -55,6 +55,8 @@ pub trait Announce: Send + Sync + 'static {
     fn gone(&self, route: RouteHash);
     /// A certificate or route is blocked, or blocked otherwise than before.
     fn blocked(&self, entry: BlockedEntry);
+    /// A certificate or route is not blocked any more.
+    fn freed(&self, subject: BlockedSubject);
 }
 
 /// Reaches devices that listen at the gateways.
@@ -76,6 +78,7 @@ impl Announce for AnnounceNothing {
     fn live(&self, _: RouteHash) {}
     fn gone(&self, _: RouteHash) {}
     fn blocked(&self, _: BlockedEntry) {}
+    fn freed(&self, _: BlockedSubject) {}
 }
 
 /// Says what the settings mean to a device; asked inside the transaction that acts on it.

@@ -7,6 +7,7 @@
 //! - [`Devices`] is the handle: `check_in` for devices, `submit`, `cancel`, `retire` and `enrol` for people.
 //! - `shard` owns the device actors of its routes; `device` is one of them, with its rows, session and queue.
 //! - `orders` are transactions on the rows; active devices read them again afterwards.
+//! - [`wipe`] takes wipes from the order to the evidence that they were carried out.
 //! - [`enrolment`] lets devices in, keeps them enrolled and lets them go.
 //! - [`recovery`] keeps devices' recovery passwords, sealed, and has them renewed.
 //! - `notification` asks devices to come: package 0 by the bearers, until a session answers it.
@@ -44,6 +45,7 @@ pub mod trees;
 mod upkeep;
 mod watch;
 mod wheel;
+pub mod wipe;
 
 pub use abilities::{
     Anchors, Announce, AnnounceNothing, Authority, AuthorityError, BuiltInTemplates, Carrier, CarryError,

@@ -505,6 +505,9 @@ pub enum RetireError {
     /// The limits of destructive operations do not let it through.
     #[error(transparent)]
     Held(#[from] crate::safety::Held),
+    /// It has a wipe that is not over: without its enrolment nothing could reach it.
+    #[error("the device's wipe {0} is not over: take it back or disarm it first")]
+    Wiping(uuid::Uuid),
     /// Too much work at hand; try again after so many seconds.
     #[error("overloaded, try again in {0} s")]
     Overloaded(u32),

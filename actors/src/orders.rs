@@ -112,7 +112,7 @@ fn queue_of(tx: &mut Tx, device: EnrolmentId, cap: usize) -> Result<Queue, Store
 }
 
 /// The blocked list's entry for a route: the link contract's subject as JSON.
-fn blocked_route(hash: RouteHash) -> String {
+pub(crate) fn blocked_route(hash: RouteHash) -> String {
     serde_json::to_string(&BlockedSubject::Route(hash)).expect("a hash always becomes JSON")
 }
 

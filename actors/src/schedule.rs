@@ -79,6 +79,7 @@ impl Standing {
 pub(crate) struct Waiting {
     intervals: Vec<(CommandId, OperationId)>,
     readings: Vec<CommandId>,
+    wipes: Vec<(CommandId, OperationId)>,
 }
 
 impl Waiting {
@@ -90,7 +91,13 @@ impl Waiting {
                 .map(|command| (command.id, command.operation))
                 .collect(),
             readings: of_kind(OperationKind::Inventory).map(|command| command.id).collect(),
+            wipes: of_kind(OperationKind::Wipe).map(|command| (command.id, command.operation)).collect(),
         }
+    }
+
+    /// The commands of a wipe.
+    pub(crate) fn wipes(&self) -> &[(CommandId, OperationId)] {
+        &self.wipes
     }
 
     /// Whether a first session has nothing more to do.

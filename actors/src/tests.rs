@@ -11,6 +11,7 @@ mod restarts;
 mod safety;
 mod schedule;
 mod trees;
+mod wipes;
 
 /// A body that begins so makes its device's actor panic.
 pub(crate) const POISON: &[u8] = b"!poison";

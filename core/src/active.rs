@@ -9,12 +9,13 @@ use postern_actors::{
     gcm::{Gcm, GcmParts},
     recovery::Recovery,
     trees::Trees,
+    wipe::{WipeParts, Wipes},
 };
 use postern_adapters::anchor::FileAnchor;
 use postern_store::{
     Activity, StoreError, Tx, WriteError, admins, audit, gateways, held, recordings, roles, tokens,
 };
-use postern_wire::terms::Role;
+use postern_wire::terms::{Role, UtcMillis};
 use serde_json::json;
 use tokio::{
     sync::{mpsc, watch},
@@ -28,7 +29,7 @@ use crate::{
     device::{self, Blocked, DeviceEndpoint, KnownCertificates, MessageKey},
     enrol::{self, EnrolEndpoint},
     escrow, files,
-    gateways::{LinkFleet, Reports, Signer, Told, keep_joining},
+    gateways::{Holders, LinkFleet, Reports, Signer, Told, keep_joining},
     inside::{Active, Inside},
     links::{LinkFiles, Links, LinksConfig, Lists},
     mail, quirks, settings, signer, upkeep,
@@ -159,9 +160,17 @@ async fn begin(
     let (bearers, results) = start_notifications(inside, &devices, gateways);
     let mail = mail::set_up(inside);
     mail::warn_of_local(inside).await?;
+    let wipes = wipes(inside, &devices, &fleet, &lists);
+    if let Some(held) = inside.store.read(held::of).await? {
+        let doubtful = wipes.restored(UtcMillis(held.since)).await?;
+        if doubtful > 0 {
+            tracing::error!(wipes = doubtful, "wipes of the backup are in doubt: nothing of them is sent");
+        }
+    }
     let active = Arc::new(Active {
         devices,
         enrolments: enrolments.clone(),
+        wipes: wipes.clone(),
         trees: trees.clone(),
         links,
         told,
@@ -184,6 +193,7 @@ async fn begin(
         actix_rt::spawn(trees.keep_reading()),
         actix_rt::spawn(enrolments.keep_watch()),
         actix_rt::spawn(recovery.keep_watch()),
+        actix_rt::spawn(wipes.keep_watch()),
         actix_rt::spawn(gcm.clone().keep_up()),
         actix_rt::spawn(keep_joining(gcm)),
         actix_rt::spawn(mail.keep_sending()),
@@ -201,6 +211,18 @@ fn enrolments(inside: &Inside, devices: &Devices) -> Enrolments {
             signer: Arc::clone(&inside.order_key) as Arc<dyn OrderSigner>,
             rules: Arc::new(settings::CoreEnrolmentRules(config.clone())),
             site: Site { url: config.devices.url.clone(), server_id: config.devices.server_id.clone() },
+        },
+    )
+}
+
+/// How devices are wiped.
+fn wipes(inside: &Inside, devices: &Devices, fleet: &Arc<LinkFleet>, lists: &Arc<Lists>) -> Wipes {
+    Wipes::new(
+        devices.clone(),
+        WipeParts {
+            signer: Arc::clone(&inside.order_key) as Arc<dyn OrderSigner>,
+            rules: Arc::new(settings::CoreWipeRules(inside.config.clone())),
+            perimeter: Arc::new(Holders { fleet: Arc::clone(fleet), lists: Arc::clone(lists) }),
         },
     )
 }

@@ -6,7 +6,7 @@
 //! transaction. Refusals are RFC 9457 problems.
 //!
 //! - `guard` is the middleware; `auth` knows tokens; `write` is the transaction of a change.
-//! - `alarms`, `captures`, `devices`, `enrolment`, `commands`, `groups`, `gateways`, `mail`, `admins`, `tokens`, `audit`, `settings`, `status`, `why`: one resource each.
+//! - `alarms`, `captures`, `devices`, `enrolment`, `commands`, `groups`, `gateways`, `mail`, `admins`, `tokens`, `audit`, `settings`, `status`, `why`, `wipes`: one resource each.
 
 mod admins;
 mod alarms;
@@ -41,6 +41,7 @@ mod syncml;
 mod tokens;
 mod trees;
 mod why;
+mod wipes;
 mod write;
 
 pub(crate) use devices::known_to_gateways;

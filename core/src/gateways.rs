@@ -32,7 +32,7 @@ use crate::{
     links::{self, GatewayReports, Lists},
 };
 
-pub(crate) use fleet::LinkFleet;
+pub(crate) use fleet::{Holders, LinkFleet};
 pub(crate) use join::keep_joining;
 pub(crate) use signer::Signer;
 
@@ -120,6 +120,10 @@ impl Announce for Told {
 
     fn blocked(&self, entry: BlockedEntry) {
         self.block(vec![entry], Vec::new());
+    }
+
+    fn freed(&self, subject: BlockedSubject) {
+        self.block(Vec::new(), vec![subject]);
     }
 }
 

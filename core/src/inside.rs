@@ -13,6 +13,7 @@ use postern_actors::{
     mail::Mail,
     objects::Objects,
     trees::Trees,
+    wipe::Wipes,
 };
 use postern_store::{Sealer, Store};
 use postern_wire::terms::UtcMillis;
@@ -75,6 +76,8 @@ pub struct Active {
     pub devices: Devices,
     /// How they come in, and go out.
     pub enrolments: Enrolments,
+    /// Their wipes.
+    pub wipes: Wipes,
     /// The readings of their trees.
     pub trees: Trees,
     /// The links.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use postern_actors::{
     DeviceRules, InForce, Interval, Rules,
     enrolment::{EnrolmentRules, EnrolmentSettings, silence},
+    wipe::{WipeRules, WipeSettings, rules as wipe},
 };
 use postern_api::settings::{self, Row, Scope, Set};
 use postern_store::{
@@ -113,6 +114,35 @@ impl EnrolmentRules for CoreEnrolmentRules {
             },
             overdue: everything.overdue(UtcMillis(0)),
             certificate_ms: i64::from(self.0.devices.certificate_days).saturating_mul(DAY_MS),
+        })
+    }
+}
+
+/// The settings as the wipe supervisor asks for them.
+pub(crate) struct CoreWipeRules(pub(crate) Config);
+
+impl WipeRules for CoreWipeRules {
+    fn of_device(&self, r: &mut Reader, device: EnrolmentId) -> Result<WipeSettings, StoreError> {
+        let layers = rows::layers(r, device)?;
+        let value = |name| resolve(row(name), &layers, &self.0).value;
+        let on = |name| value(name) != 0;
+        let ms = |name| value(name).saturating_mul(1000);
+        Ok(WipeSettings {
+            settings: wipe::Settings {
+                retries: u32::try_from(value("WipeRetry")).unwrap_or(0),
+                retry_wait_ms: ms("WipeRetryWait"),
+                expires_after_ms: on("WipeEnableExpiration").then(|| ms("WipeExpirationInterval")),
+                unsuccessful: wipe::Unsuccessful::of(on("WipeStaysArmed"), on("DisenrollUnsuccessful")),
+                silence_ms: ms("WipeSilence"),
+                completion_ms: ms("WipeCompletion"),
+            },
+            allowed: wipe::Allowed {
+                full: on("WipeAllowFull"),
+                keep_user_data: on("WipeAllowKeepUserData"),
+                keep_provisioning: on("WipeAllowKeepProvisioning"),
+                protected: on("WipeAllowProtected"),
+                selective: on("WipeAllowSelective"),
+            },
         })
     }
 }

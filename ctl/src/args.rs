@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     admin, alarm, audit, ca, command, conformance, device, enrolment, gateway, group, mail, mo, quirks,
-    recovery, server, session, settings, token,
+    recovery, server, session, settings, token, wipe,
 };
 use crate::{bootstrap, notification, policy, syncml};
 
@@ -72,6 +72,9 @@ pub enum Command {
     /// Requests for enrolments over the air and their one-time passwords; the log of attempts.
     #[command(subcommand)]
     Enrolment(enrolment::Action),
+    /// Wipes: ask for one, follow it, agree, take it back, let a device off, prove it.
+    #[command(subcommand)]
+    Wipe(wipe::Action),
     /// Show, watch and cancel queued commands.
     #[command(subcommand)]
     Command(command::Action),
@@ -147,6 +150,9 @@ pub enum Command {
     /// The conformance cases of OMA DM, against a server, a client or the codec.
     #[command(subcommand)]
     Conformance(conformance::Action),
+    /// The rules behind it all, offline: the transitions of a machine.
+    #[command(subcommand)]
+    Engine(wipe::Engine),
     /// Write a completion script for a shell to stdout.
     Completions {
         /// The shell.

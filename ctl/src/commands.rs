@@ -26,3 +26,4 @@ pub mod status;
 pub mod token;
 pub mod tree;
 pub mod why;
+pub mod wipe;

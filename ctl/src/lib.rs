@@ -67,6 +67,7 @@ fn dispatch(command: Command, connection: &Connection, output: &mut Output<'_>) 
         Command::Syncml(action) => return action.run(output),
         Command::Session(session::Action::Replay { files }) => return recording::replay(&files, output),
         Command::Notification(action) => return action.run(output),
+        Command::Engine(action) => return action.run(output),
         Command::Bootstrap(bootstrap::Action::Decode(decode)) => return decode.run(output),
         Command::Policy(action) => return action.run(output),
         Command::Conformance(action) => return action.run(connection, output),
@@ -84,6 +85,7 @@ async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Resu
     match command {
         Command::Device(action) => action.run(client, output).await,
         Command::Enrolment(action) => action.run(client, output).await,
+        Command::Wipe(action) => action.run(client, output).await,
         Command::Command(action) => action.run(client, output).await,
         Command::Mo(action) => action.run(client, output).await,
         Command::Bootstrap(bootstrap::Action::Make(make)) => make.run(client, output).await,
@@ -110,6 +112,7 @@ async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Resu
         Command::Syncml(_)
         | Command::Notification(_)
         | Command::Policy(_)
+        | Command::Engine(_)
         | Command::Bootstrap(bootstrap::Action::Decode(_))
         | Command::Conformance(_)
         | Command::Completions { .. } => Ok(Exit::Done), // done before: they need no core

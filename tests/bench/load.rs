@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use postern_wire::auth;
+use postern_wire::{auth, route::LISTEN};
 use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -190,6 +190,56 @@ async fn session(
     Ok(bodies)
 }
 
+/// A device that listens at the gateway: ready when this returns, woken when [`Listener::woken`] does.
+pub(crate) struct Listener {
+    connection: Connection,
+}
+
+impl Listener {
+    /// Connects and asks to be told.
+    ///
+    /// # Errors
+    /// The gateway does not take it.
+    pub(crate) async fn begin(address: SocketAddr, host: &str, player: &Player) -> anyhow::Result<Self> {
+        let mut connection = Connection::open(address, host, player.tls.clone()).await?;
+        let head = format!("GET {}{LISTEN} HTTP/1.1\r\nHost: {host}\r\n\r\n", player.path);
+        connection.stream.write_all(head.as_bytes()).await?;
+        connection.stream.flush().await?;
+        Ok(Self { connection })
+    }
+
+    /// Waits until package 0 has come.
+    ///
+    /// # Errors
+    /// The gateway answered something else.
+    pub(crate) async fn woken(mut self) -> anyhow::Result<()> {
+        let answer = self.connection.answer().await?;
+        if answer.is_empty() {
+            bail!("the gateway answered nothing to a listener");
+        }
+        self.connection.close().await;
+        Ok(())
+    }
+}
+
+/// One session that has to bring an Exec; the moment at which it stood in a reply.
+///
+/// # Errors
+/// It brought none.
+pub(crate) async fn until_exec(
+    address: SocketAddr,
+    host: &str,
+    player: &Player,
+) -> anyhow::Result<std::time::Instant> {
+    let bodies = session(address, host, player, Kind::Idle, 0).await?;
+    let at = clock::now();
+    let last = bodies.last().map(|(_, reply)| String::from_utf8_lossy(reply).into_owned());
+    match last {
+        Some(text) if text.contains("<Exec>") => Ok(at),
+        other => bail!("no Exec in {other:?}"),
+    }
+}
+
 fn header(player: &Player, host: &str, session: &str, message: u32, cred: &str) -> String {
     format!(
         "<SyncML xmlns=\"SYNCML:SYNCML1.2\"><SyncHdr><VerDTD>1.2</VerDTD><VerProto>DM/1.2</VerProto><SessionID>{session}</SessionID><MsgID>{message}</MsgID><Target><LocURI>https://{host}{}</LocURI></Target><Source><LocURI>{}</LocURI><LocName>{}</LocName></Source>{cred}<Meta><MaxMsgSize xmlns=\"syncml:metinf\">65536</MaxMsgSize></Meta></SyncHdr>",
@@ -276,6 +326,11 @@ impl Connection {
         self.buffer.extend_from_slice(body);
         self.stream.write_all(&self.buffer).await?;
         self.stream.flush().await?;
+        self.answer().await
+    }
+
+    /// Reads one answer of 200 and gives its body.
+    async fn answer(&mut self) -> anyhow::Result<Vec<u8>> {
         self.buffer.clear();
         let head = loop {
             if let Some(at) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {

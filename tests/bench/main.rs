@@ -16,6 +16,7 @@ mod scale;
 mod sessions;
 mod site;
 mod table;
+mod wipes;
 
 use std::path::PathBuf;
 
@@ -64,6 +65,8 @@ enum Section {
     Policy,
     /// A flood of connections: what refusing costs, and what it costs those who are served.
     Refusals,
+    /// From the 202 of a wipe to its Exec at a device that listens, with 10,000 others checking in.
+    Wipes,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -104,6 +107,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted(Section::Refusals) {
         section("Connections refused", refusals::run(arguments.quick))?;
+    }
+    if wanted(Section::Wipes) {
+        section("Urgent delivery of wipes", wipes::run(arguments.quick))?;
     }
     Ok(())
 }

@@ -124,6 +124,19 @@ impl Site {
     /// # Errors
     /// The store refused.
     pub(crate) fn enrol(&self, count: usize, players: usize) -> anyhow::Result<Vec<Player>> {
+        self.enrol_with(count, players, None)
+    }
+
+    /// The same with a password of the server's, so that the devices can be notified.
+    ///
+    /// # Errors
+    /// The store refused.
+    pub(crate) fn enrol_with(
+        &self,
+        count: usize,
+        players: usize,
+        server_password: Option<&str>,
+    ) -> anyhow::Result<Vec<Player>> {
         let state = self.state();
         let key = MasterKey::load(&state.join("keys/master.key"))?;
         let sealer = Sealer::new(&key, &[])?;
@@ -154,8 +167,8 @@ impl Site {
             let credentials = Credentials {
                 user: device_id.clone(),
                 password: Some(password.clone().into()),
-                server_id: String::new(),
-                server_password: None,
+                server_id: server_password.map(|_| "postern".to_owned()).unwrap_or_default(),
+                server_password: server_password.map(Into::into),
             };
             row.credentials = Some(credentials.seal(&sealer, id)?);
             if number < players {

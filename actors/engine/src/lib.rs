@@ -27,3 +27,4 @@ pub mod session;
 pub mod spool;
 pub mod transcript;
 pub mod user;
+pub mod wipe;

@@ -9,6 +9,7 @@ pub mod inventory;
 pub mod policy;
 pub mod raw;
 pub mod recovery;
+pub mod wipe;
 
 use postern_wire::{
     syncml::Data,
@@ -71,7 +72,8 @@ pub fn planner(kind: OperationKind) -> Option<&'static dyn Planner> {
         OperationKind::Certificate => Some(&identity::Identity),
         OperationKind::Account => Some(&account::Account),
         OperationKind::Recovery => Some(&recovery::Recovery),
-        OperationKind::Wipe | OperationKind::Lock | OperationKind::Software => None,
+        OperationKind::Wipe => Some(&wipe::Wipe),
+        OperationKind::Lock | OperationKind::Software => None,
     }
 }
 
@@ -301,8 +303,7 @@ mod tests {
     #[test]
     fn kinds_without_a_planner_say_so() {
         for &kind in OperationKind::ALL {
-            let planned =
-                !matches!(kind, OperationKind::Wipe | OperationKind::Lock | OperationKind::Software);
+            let planned = !matches!(kind, OperationKind::Lock | OperationKind::Software);
             assert_eq!(planner(kind).map(Planner::kind), planned.then_some(kind));
         }
     }

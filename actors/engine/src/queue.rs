@@ -204,6 +204,8 @@ pub struct SentAs {
 pub struct Queue {
     commands: Vec<PendingCommand>,
     limit: usize,
+    /// A wipe was in it, or one waits for its next try: nothing else goes until the rows are read again.
+    alone: bool,
 }
 
 /// Pending commands that a device may have, unless the operator says otherwise.
@@ -222,7 +224,7 @@ impl Queue {
     /// An empty queue that takes `limit` commands, and [`URGENT_RESERVE`] wipes and locks more.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
-        Self { commands: Vec::new(), limit }
+        Self { commands: Vec::new(), limit, alone: false }
     }
 
     /// The queue as the store has it; rows above the limit stay.
@@ -230,7 +232,12 @@ impl Queue {
     pub fn load(mut commands: Vec<PendingCommand>, limit: usize) -> Self {
         commands.retain(|command| command::is_pending(command.state));
         commands.sort_by_key(PendingCommand::rank);
-        Self { commands, limit }
+        Self { commands, limit, alone: false }
+    }
+
+    /// A wipe waits for its next try: until then nothing else goes either.
+    pub const fn suspend(&mut self) {
+        self.alone = true;
     }
 
     /// Whether `count` commands of `kind` may still be queued.
@@ -278,10 +285,11 @@ impl Queue {
         self.commands.iter().find(|command| command.id == id)
     }
 
-    /// Whether a pending wipe suspends every other command.
+    /// Whether a wipe suspends every other command: one that is pending, one that waits for its next try, and one that
+    /// has just ended, because a device that was wiped a moment ago is not sent the rest.
     #[must_use]
     pub fn is_suspended_by_wipe(&self) -> bool {
-        self.commands.iter().any(|command| command.kind == OperationKind::Wipe)
+        self.alone || self.commands.iter().any(|command| command.kind == OperationKind::Wipe)
     }
 
     /// Takes a command back. One that was sent before and may have been executed ends in doubt instead.
@@ -351,6 +359,7 @@ impl Queue {
             _ => {}
         }
         if !command::is_pending(state) {
+            self.alone |= command.kind == OperationKind::Wipe;
             self.commands.remove(index);
         }
         let Note { cause, code, items, results, class } = note;

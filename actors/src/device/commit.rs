@@ -27,6 +27,8 @@ use postern_wire::{
     terms::{CommandId, CommandState, DmSessionId, EnrolmentId, OperationId, ProofClass, UtcMillis},
 };
 
+use sha2::{Digest as _, Sha256};
+
 use super::{live::Live, record::OpenRecord};
 use crate::{
     CheckIn,
@@ -38,6 +40,10 @@ use crate::{
     safety::send::{self, Guarded},
     schedule::Waiting,
     shared::Shared,
+    wipe::{
+        follow::{self, Part},
+        moves::After,
+    },
 };
 
 /// Results of a command that was accepted first stand behind those that came with the acceptance.
@@ -65,6 +71,10 @@ pub(crate) struct Commit {
     sent: i64,
     /// The operations of the destructive commands that it records as sent.
     guarded: Vec<OperationId>,
+    /// The commands of a wipe that are among them.
+    wipes: Vec<Part>,
+    /// SHA-256 over the exchange, where a wipe is part of it.
+    exchange: Option<[u8; 32]>,
 }
 
 #[derive(Debug)]
@@ -111,6 +121,8 @@ impl Commit {
             ended: Vec::new(),
             sent: 0,
             guarded: Vec::new(),
+            wipes: waiting.wipes().to_vec(),
+            exchange: None,
         };
         for effect in effects {
             commit.note(&effect, waiting);
@@ -132,6 +144,20 @@ impl Commit {
                 self.steps.push(Write::Facts(facts));
             }
         }
+    }
+
+    /// What was said, where a wipe is part of it: its steps bear the digest.
+    pub(crate) fn heard(&mut self, request: &[u8], reply: &[u8]) {
+        if self.wipes.is_empty() {
+            return;
+        }
+        let mut hash = Sha256::new();
+        hash.update(b"postern-wipe-exchange-1");
+        for part in [request, reply] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        self.exchange = Some(hash.finalize().into());
     }
 
     /// The device proved itself for the first time.
@@ -167,12 +193,13 @@ impl Commit {
         self.sent
     }
 
-    /// Commits, and tells the watchers of the commands that changed.
-    pub(crate) async fn write(self, shared: &Shared) -> Result<(), WriteError> {
+    /// Commits, and tells the watchers of the commands that changed. Whether a wipe moved with it, so that what else
+    /// is known of the device has to be read again.
+    pub(crate) async fn write(self, shared: &Shared) -> Result<bool, WriteError> {
         let commit = Arc::new(self);
         let writing = commit.clone();
-        let blocked = match shared.store.write(move |tx| writing.apply(tx)).await {
-            Ok(blocked) => blocked,
+        let (blocked, wiped) = match shared.store.write(move |tx| writing.apply(tx)).await {
+            Ok(done) => done,
             Err(cause) => {
                 commit.freeze_where_due(shared).await;
                 return Err(cause);
@@ -183,7 +210,9 @@ impl Commit {
         for state in &commit.ended {
             Counters::command_finished(*state);
         }
-        Ok(())
+        let moved = !wiped.routes.is_empty();
+        wiped.tell(shared);
+        Ok(moved)
     }
 
     /// What was too much to be sent freezes the fleet; the transaction that found out was taken back with the sending.
@@ -313,14 +342,16 @@ impl Commit {
         }
     }
 
-    /// Gives what joined the blocked list.
-    fn apply(&self, tx: &mut Tx) -> Result<Vec<BlockedEntry>, StoreError> {
+    /// Gives what joined the blocked list, and what the steps of a wipe mean to others.
+    fn apply(&self, tx: &mut Tx) -> Result<(Vec<BlockedEntry>, After), StoreError> {
         let mut blocked = Vec::new();
         for operation in &self.guarded {
             if send::leaves(tx, self.enrolment, *operation)? != Sendable::Yes {
                 return Err(StoreError::Conflict("something destructive may not be sent now".into()));
             }
         }
+        let mut wiped = After::default();
+        let wipes = self.wipes.as_slice();
         for step in &self.steps {
             match step {
                 Write::Send(sending) => {
@@ -330,10 +361,20 @@ impl Commit {
                             "a command was taken back while it was being sent".into(),
                         ));
                     }
+                    if !wipes.is_empty() {
+                        let (ids, session) = (&sending.ids, sending.session);
+                        wiped.extend(follow::sent(tx, wipes, ids, session, self.exchange)?);
+                    }
                 }
-                Write::Step(step) => commands::step(tx, step)?,
+                Write::Step(step) => {
+                    commands::step(tx, step)?;
+                    wiped.extend(follow::stepped(tx, wipes, step, self.exchange)?);
+                }
                 Write::Finish(ends) => {
                     commands::finish(tx, ends)?;
+                    for end in ends {
+                        wiped.extend(follow::finished(tx, wipes, end, self.exchange)?);
+                    }
                 }
                 Write::Results(rows) => results::insert(tx, rows)?,
                 Write::Proof(class) => enrolments::authenticated(tx, self.enrolment, *class)?,
@@ -362,7 +403,7 @@ impl Commit {
                 }
             }
         }
-        Ok(blocked)
+        Ok((blocked, wiped))
     }
 }
 

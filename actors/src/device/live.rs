@@ -17,6 +17,7 @@ use postern_store::{
     commands::{self, Command},
     credentials::Credentials,
     enrolments::{self, Enrolment},
+    wipes::Wipe,
 };
 use postern_wire::{
     auth,
@@ -32,6 +33,7 @@ use crate::{
     safety::send::{self, Guarded},
     schedule::Waiting,
     shared::Shared,
+    wipe,
 };
 
 /// What the shard's index keeps of a device while it is idle: 32 octets with its route. Devices that have not been
@@ -74,6 +76,8 @@ pub(crate) struct Rows {
     pub(crate) commands: Vec<Command>,
     /// Of these, destructive ones that may not go now.
     kept: Vec<CommandId>,
+    /// The wipe that suspends everything else.
+    pub(crate) wipe: Option<Wipe>,
 }
 
 impl Rows {
@@ -95,7 +99,11 @@ impl Rows {
                 .filter_map(|row| pending(row).ok())
                 .collect();
             let kept = send::kept(reader, enrolment.id, &destructive, now)?;
-            Ok(Some(Self { enrolment, commands, kept }))
+            let wipe = match commands.is_empty() {
+                true => None,
+                false => wipe::suspends(reader, enrolment.id)?,
+            };
+            Ok(Some(Self { enrolment, commands, kept, wipe }))
         });
         read.await.map_err(|cause| shared.unread(&cause))
     }
@@ -113,7 +121,8 @@ impl Rows {
             .commands
             .iter()
             .filter(|row| !held || !postern_store::held::waits(row))
-            .filter(|row| !self.kept.contains(&row.id));
+            .filter(|row| !self.kept.contains(&row.id))
+            .filter(|row| row.kind != OperationKind::Wipe || self.is_ours(shared, row));
         let pending = may_leave.filter_map(|row| match pending(row) {
             Ok(command) if command.kind == OperationKind::Account => match &secret {
                 Some(secret) => {
@@ -134,7 +143,21 @@ impl Rows {
         let pending: Vec<PendingCommand> = pending.collect();
         let mut guarded = Guarded::default();
         pending.iter().for_each(|command| guarded.note(command));
-        (Queue::load(pending, shared.settings.pending_cap), guarded)
+        let mut queue = Queue::load(pending, shared.settings.pending_cap);
+        if self.wipe.is_some() {
+            queue.suspend();
+        }
+        (queue, guarded)
+    }
+
+    /// Whether a wipe stands behind this command, and this server made the row.
+    fn is_ours(&self, shared: &Shared, row: &Command) -> bool {
+        let wanted = self.wipe.as_ref().is_some_and(|wipe| wipe.operation == Some(row.operation));
+        let ours = wanted && wipe::seal::command_holds(&shared.sealer, row);
+        if !ours {
+            tracing::error!(command = %row.id, "no wipe of this server stands behind this row: it is not sent");
+        }
+        ours
     }
 }
 

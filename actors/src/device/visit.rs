@@ -159,8 +159,12 @@ async fn receive(
         commit.managed();
     }
     let sent = commit.sent();
+    if let Reply::Message { body, .. } = &reply {
+        commit.heard(&request.body, body);
+    }
     if !commit.is_empty() {
-        commit.write(shared).await?;
+        // After a step of its wipe nothing that is held here may be right any more.
+        live.stale |= commit.write(shared).await?;
     }
     if shown.is_some() && shows(request) == shown {
         live.fingerprint = live.next.take();

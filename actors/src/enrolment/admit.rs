@@ -398,6 +398,7 @@ fn enrol(tx: &mut Tx, plan: &Plan, request: &Request, state: EnrolmentState) -> 
 /// A new generation: nothing of the old queue, the old route buried, the old certificate revoked.
 fn renew(tx: &mut Tx, plan: &Plan, request: &Request, done: &mut Done) -> Result<(), StoreError> {
     let old = enrolments::get(tx, plan.id)?;
+    crate::wipe::follow::ended(tx, plan.id, false, "the device was enrolled anew")?;
     done.dropped = drop_pending(tx, plan.id, Cause::Superseded)?;
     let route = RouteId::from_bytes(old.route);
     done.blocked = rows::revoke(tx, old.certificate_serial.as_deref(), rows::Because::Superseded)?;

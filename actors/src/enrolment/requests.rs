@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::{EnrolmentError, EnrolmentRules, Enrolments, Terms, name_fits};
 use crate::{
-    AuditActor, AuditActorKind,
+    AuditActor,
     orders::{Unwritten, audit},
     safety::{self, Admitted, Ask, Class},
     shared::Shared,
@@ -331,9 +331,5 @@ pub(super) fn take(row: &mut Request, step: Step, by: &str, cause: &str, now: Ut
 
 /// Who acts, as rows name them.
 pub(super) fn who(actor: &AuditActor) -> String {
-    let kind = match actor.kind {
-        AuditActorKind::Admin => "admin",
-        AuditActorKind::Service => "service",
-    };
-    format!("{kind}:{}", actor.name)
+    actor.said()
 }

@@ -19,6 +19,7 @@ use crate::{
     AuditActor, CertificateFacts, Devices, IssuedDevice,
     orders::{audit, drop_pending, retire::bury},
     shared::Shared,
+    wipe,
 };
 
 /// The alarm of hardware that came twice.
@@ -54,6 +55,8 @@ pub(crate) fn end(
     action: &str,
     reason: &str,
 ) -> Result<Ended, StoreError> {
+    let leaves = lives::find(tx, row.id)?.is_some_and(|life| life.leaving.is_some());
+    wipe::follow::ended(tx, row.id, leaves, reason)?;
     let dropped = drop_pending(tx, row.id, Cause::Retired)?;
     enrolments::retire(tx, row.id, reason)?;
     let route = RouteId::from_bytes(row.route);
@@ -79,14 +82,19 @@ pub(crate) fn end(
 impl Ended {
     /// Tells the gateways and whoever waits.
     pub(crate) fn tell(self, devices: &Devices) -> u32 {
-        let shared = devices.shared();
         let count = u32::try_from(self.dropped.len()).unwrap_or(u32::MAX);
+        let route = self.route;
+        self.tell_shared(devices.shared());
+        devices.tell_retired(route);
+        count
+    }
+
+    /// The same but for the device's actor, which is told by itself.
+    pub(crate) fn tell_shared(self, shared: &Shared) {
         shared.watches.tell(self.dropped);
         shared.announce.gone(self.route.hash());
         announce(shared, self.blocked);
-        devices.tell_retired(self.route);
         shared.notices.retired(self.id);
-        count
     }
 }
 

@@ -3,8 +3,8 @@
 //! Promise: who is overdue is computed, as everywhere; only a step of the rules is written, with its row in the audit log.
 
 use postern_engine::enrolment::silence::{self, Silent, Standing, Step};
-use postern_store::{Reader, StoreError, Tx, commands, enrolments, lives, schedules};
-use postern_wire::terms::{EnrolmentId, EnrolmentState, OperationKind, UtcMillis};
+use postern_store::{Reader, StoreError, Tx, enrolments, lives, schedules};
+use postern_wire::terms::{EnrolmentId, EnrolmentState, UtcMillis};
 use serde_json::json;
 
 use super::{
@@ -15,12 +15,11 @@ use crate::{
     AuditActor,
     orders::{Unwritten, audit},
     safety::{self, Admitted, Ask, Class},
+    wipe,
 };
 
 /// Devices that are looked at in one transaction.
 const PAGE: i64 = 200;
-/// Commands among which a wipe is looked for; wipes come first.
-const PENDING: i64 = 16;
 
 /// Looks at all who are overdue, and at all who were.
 pub(super) async fn look(enrolments: &Enrolments) -> Result<(), EnrolmentError> {
@@ -105,8 +104,7 @@ fn one(
         return Ok(None);
     }
     let life = rows::life(tx, &row)?;
-    let wipe_pending = row.pending > 0
-        && commands::pending_of(tx, id, PENDING)?.iter().any(|one| one.kind == OperationKind::Wipe);
+    let wipe_pending = wipe::suspends(tx, id)?.is_some();
     let device = Silent {
         standing: Standing::parse(&life.standing),
         since: life.standing_since,

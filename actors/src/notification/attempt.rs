@@ -111,6 +111,9 @@ async fn hand_over(desk: &Desk, row: &Notification, facts: Facts, package0: Vec<
     let Some(name) = ways.choose(row.attempts) else {
         return finish(desk, row, Event::Impossible, None, None).await;
     };
+    if row.urgent && row.forced.is_none() {
+        by_the_others(desk, row, &facts, &ways.order(), name, &package0);
+    }
     if name == LISTEN {
         let route = RouteId::from_bytes(facts.enrolment.route).hash();
         desk.gateways.wake(route, facts.enrolment.certificate_fingerprint, &package0);
@@ -143,6 +146,41 @@ async fn hand_over(desk: &Desk, row: &Notification, facts: Facts, package0: Vec<
             let event = Event::Refused { others: ways.order().len() > 1 };
             finish(desk, row, event, Some(name), None).await;
         }
+    }
+}
+
+/// What is urgent goes by every channel at once: the one whose turn it is moves the job, the others only help.
+fn by_the_others(desk: &Desk, row: &Notification, facts: &Facts, all: &[&str], turn: &str, package0: &[u8]) {
+    for name in all.iter().filter(|name| **name != turn) {
+        if *name == LISTEN {
+            let route = RouteId::from_bytes(facts.enrolment.route).hash();
+            desk.gateways.wake(route, facts.enrolment.certificate_fingerprint, package0);
+            continue;
+        }
+        let bearer = desk.bearers.iter().find(|bearer| bearer.name() == *name).cloned();
+        let number = facts.address.as_ref().and_then(|address| address.address.clone());
+        let (Some(bearer), Some(to)) = (bearer, number) else { continue };
+        if !desk.may_push() {
+            continue;
+        }
+        let order = PushOrder {
+            id: desk.shared.random.id(desk.shared.now()),
+            to,
+            content: Push::notification(package0.to_vec()),
+            valid_until: row.expires_at,
+        };
+        let id = row.id;
+        tokio::task::spawn_local(async move {
+            match tokio::time::timeout(LIMIT, bearer.push(order)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(cause)) => {
+                    tracing::info!(bearer = bearer.name(), notification = %id, ?cause, "an urgent push was not taken");
+                }
+                Err(_) => {
+                    tracing::info!(bearer = bearer.name(), notification = %id, "an urgent push got no answer")
+                }
+            }
+        });
     }
 }
 

@@ -103,7 +103,8 @@ impl Desk {
         Ok(())
     }
 
-    /// Makes or joins a job for each of these devices that has an address and something queued.
+    /// Makes or joins a job for each of these devices that has an address and something queued; what is urgent needs no
+    /// address, for the device may be listening at a gateway.
     pub(super) async fn want(&self, devices: HashMap<EnrolmentId, bool>) {
         let wanted: Vec<_> = devices.into_iter().collect();
         let known = self
@@ -112,7 +113,7 @@ impl Desk {
             .read(move |r| {
                 let mut known = Vec::new();
                 for (device, urgent) in &wanted {
-                    if notifications::address(r, *device)?.is_some() {
+                    if *urgent || notifications::address(r, *device)?.is_some() {
                         known.push((*device, *urgent));
                     }
                 }

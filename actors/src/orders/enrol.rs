@@ -21,6 +21,7 @@ use crate::{
     enrolment::rows,
     safety::{self, Admitted, Ask, Class},
     shared::Shared,
+    wipe,
 };
 
 /// Octets that a name of any kind may have.
@@ -114,6 +115,7 @@ fn decide(
             Admitted::NeedsApproval(request) => return Ok(Err(EnrolError::NeedsApproval(request))),
             Admitted::Held(held) => return Ok(Err(held.into())),
         }
+        wipe::follow::ended(tx, device.id, false, "the device was enrolled anew")?;
         let dropped = drop_pending(tx, device.id, Cause::Superseded)?;
         let old_route = RouteId::from_bytes(old.route);
         let row = enrolments::next_generation(

@@ -15,6 +15,7 @@ use crate::{
     enrolment::rows::{Ended, end},
     safety::{self, Admitted, Ask, Class},
     shared::Shared,
+    wipe,
 };
 
 pub(crate) async fn retire(
@@ -41,6 +42,9 @@ fn decide(
     let Some(row) = enrolments::find(tx, id)? else { return Ok(Err(RetireError::Unknown(id))) };
     if row.state == EnrolmentState::Retired {
         return Ok(Err(RetireError::Already(id)));
+    }
+    if let Some(open) = wipe::suspends(tx, id)? {
+        return Ok(Err(RetireError::Wiping(open.id)));
     }
     let ask = Ask {
         kind: safety::RETIRE,

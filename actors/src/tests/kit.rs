@@ -58,7 +58,8 @@ pub(crate) struct Core {
     pub(crate) devices: Devices,
     pub(crate) store: Store,
     pub(crate) clock: TestClock,
-    settings: Settings,
+    pub(crate) settings: Settings,
+    pub(crate) sealer: Arc<Sealer>,
     folder: Arc<TempDir>,
     rules: Arc<dyn Rules>,
 }
@@ -101,14 +102,14 @@ impl Core {
         let sealer = Arc::new(Sealer::new(&MasterKey::from_octets([7; 32]), &[]).unwrap());
         let devices = Devices::start(Parts {
             store: store.clone(),
-            sealer,
+            sealer: sealer.clone(),
             settings: settings.clone(),
             clock: Arc::new(clock.clone()),
             random: Arc::new(SystemRandom::default()),
             announce: Arc::new(AnnounceNothing),
             rules: rules.clone(),
         });
-        Self { devices, store, clock, settings, folder, rules }
+        Self { devices, store, clock, settings, sealer, folder, rules }
     }
 
     /// Stops in order.

@@ -37,7 +37,8 @@ pub(super) async fn list(inside: web::Data<Inside>, query: web::Query<AuditQuery
     answer::ok(&window.page(LIST, rows, |row| row.seq.to_string(), row))
 }
 
-fn row(entry: audit::Entry) -> AuditRow {
+/// A row as the API shows it.
+pub(super) fn row(entry: audit::Entry) -> AuditRow {
     AuditRow {
         seq: u64::try_from(entry.seq).unwrap_or(0),
         at: Time(entry.at),

@@ -220,7 +220,7 @@ impl From<RetireError> for Refused {
         let detail = error.to_string();
         match error {
             RetireError::Unknown(id) => Self::not_found("device", id),
-            RetireError::Already(_) => Self::new(Slug::WrongState, detail),
+            RetireError::Already(_) | RetireError::Wiping(_) => Self::new(Slug::WrongState, detail),
             RetireError::NeedsApproval(request) => needs_approval(request),
             RetireError::Held(held) => held.into(),
             RetireError::Overloaded(seconds) => Self::new(Slug::Unavailable, detail).retry_after(seconds),

@@ -16,7 +16,7 @@ use postern_api::{
 use super::{
     admins, alarms, answer, audit, bootstrap, ca, captures, certificates, commands, devices, enrolment,
     gateways, groups, guard, mail, notifications, objects, passwords, problem::Refused, quirks, recordings,
-    recovery, server, sessions, settings, status, support, tokens, trees, why,
+    recovery, server, sessions, settings, status, support, tokens, trees, why, wipes,
 };
 use crate::inside::Inside;
 
@@ -96,6 +96,14 @@ fn handlers(table: &mut Table) {
     table.on("devices.release", enrolment::release);
     table.on("devices.reject", enrolment::reject);
     table.on("devices.re_enrol", devices::re_enrol);
+    table.on("wipes.list", wipes::list);
+    table.on("wipes.request", wipes::request);
+    table.on("wipes.show", wipes::show);
+    table.on("wipes.explain", wipes::explain);
+    table.on("wipes.proof", wipes::proof);
+    table.on("wipes.cancel", wipes::cancel);
+    table.on("wipes.approve", wipes::approve);
+    table.on("wipes.disarm", wipes::disarm);
     table.on("notifications.list", notifications::list);
     table.on("notifications.send", notifications::send);
     table.on("devices.put_address", notifications::put_address);

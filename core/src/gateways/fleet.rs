@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use postern_actors::{DialedGateway, Fleet, Published};
+use postern_actors::{DialedGateway, Fleet, Published, wipe::Perimeter};
 use postern_wire::link::WatchLine;
 
 use crate::links::{GatewayTarget, Links, Lists};
@@ -56,5 +56,24 @@ impl Fleet for LinkFleet {
         if let Some(links) = self.links.get() {
             links.refuse_certificates(serials);
         }
+    }
+}
+
+/// What the gateways that are dialed hold.
+pub(crate) struct Holders {
+    pub(crate) fleet: Arc<LinkFleet>,
+    pub(crate) lists: Arc<Lists>,
+}
+
+impl Perimeter for Holders {
+    fn holders(&self) -> Vec<(String, bool)> {
+        let (blocked, _) = self.lists.versions();
+        let status = self.fleet.links.get().map(Links::status).unwrap_or_default();
+        // One that is not connected serves nobody before it has the list; it has not shown yet that it does.
+        let has = |name: &str, watching: bool| watching && self.lists.at(name).blocked >= blocked;
+        status
+            .into_iter()
+            .map(|gateway| (gateway.name.clone(), has(&gateway.name, gateway.watching)))
+            .collect()
     }
 }

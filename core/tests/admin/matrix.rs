@@ -51,6 +51,14 @@ devices.unenrol             -    -    x    -    -    -
 devices.release             -    -    x    -    -    -
 devices.reject              -    -    x    -    -    -
 devices.re_enrol            -    -    x    -    -    -
+wipes.list                  x    x    x    -    -    x
+wipes.request               -    x    x    -    -    -
+wipes.show                  x    x    x    -    -    x
+wipes.explain               x    x    x    -    -    x
+wipes.proof                 -    -    -    x    -    x
+wipes.cancel                -    x    x    -    -    -
+wipes.approve               -    -    x    x    -    -
+wipes.disarm                -    -    x    x    -    -
 trees.show                  x    x    x    -    -    x
 trees.read                  -    -    x    -    -    -
 trees.reading               x    x    x    -    -    x

@@ -1,11 +1,12 @@
 //! ./Vendor/Postern/Wipe: the remote wipe of our own device.
 //!
 //! Promise: it fails closed. `Run` obeys only a signed order, once. The device then clears its settings and records
-//! the wipe; `LastOrder` shows it to a server.
+//! the wipe; `LastOrder` shows it to a server. The last order once more, because its answer was lost, is answered as the
+//! first time and does nothing.
 
 use postern_wire::terms::{UtcMillis, Verb};
 
-use super::{Exec, Executed, Ground, Provider, obey, path};
+use super::{Exec, Executed, Ground, Provider, authority::obey_or_repeat, path};
 use crate::{
     codes::Code,
     event::Event,
@@ -38,7 +39,11 @@ impl Provider for WipeProvider {
     }
 
     fn exec(&self, state: &mut State, exec: &Exec<'_>, events: &mut Vec<Event>) -> Result<Executed, Code> {
-        let order = obey(state, exec, events)?;
+        let last = state.wipes().last().map(|wipe| wipe.order);
+        let order = obey_or_repeat(state, exec, events, last)?;
+        if last == Some(order.order) {
+            return Ok(Executed::Done(Code::OK));
+        }
         state.wipe(order.order, exec.now);
         show_last(state)?;
         events.push(Event::Wiped { order: order.order });

@@ -237,7 +237,7 @@ fn fault_of_head(head: &AuditHead, rows: &[AuditRow], key: Option<&[u8]>) -> Opt
 }
 
 /// The point of a P-256 key in SubjectPublicKeyInfo PEM: its last 65 octets.
-fn public_key(pem: &str) -> Option<Vec<u8>> {
+pub(crate) fn public_key(pem: &str) -> Option<Vec<u8>> {
     let body: String = pem.lines().filter(|line| !line.starts_with("-----")).flat_map(str::chars).collect();
     let der = data_encoding::BASE64.decode(body.trim().as_bytes()).ok()?;
     let point = der.len().checked_sub(65)?;

@@ -34,6 +34,7 @@ pub mod time;
 pub mod tokens;
 pub mod trees;
 pub mod why;
+pub mod wipes;
 
 pub use page::Page;
 pub use permissions::Permission;

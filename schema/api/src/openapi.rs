@@ -18,7 +18,7 @@ use crate::{
     admins, alarms, audit, ca, captures, commands, devices, enrolment, gateways, groups, mail, notifications,
     objects, problem, quirks, recovery,
     routes::{self, Answer, Method, RouteSpec},
-    server, sessions, settings, status, tokens, trees, why,
+    server, sessions, settings, status, tokens, trees, why, wipes,
 };
 
 /// The schemas that a route names; what they hold comes along.
@@ -78,6 +78,12 @@ use crate::{
     enrolment::EnrolmentAttempt,
     enrolment::UnenrolDevice,
     enrolment::DecideQuarantine,
+    wipes::RequestWipe,
+    wipes::RequestedWipes,
+    wipes::Wipe,
+    wipes::WipeExplanation,
+    wipes::WipeProof,
+    wipes::DecideWipe,
     captures::DeclareCompromised,
     captures::Compromised,
     captures::CompromisedDevice,

@@ -44,6 +44,12 @@ permissions! {
     DevicesBootstrap = "devices.bootstrap",
     /// Revoke a device.
     DevicesRetire = "devices.retire",
+    /// Ask for a wipe, and take one back.
+    WipeRequest = "wipe.request",
+    /// Agree to a wipe that somebody else asked for.
+    WipeApprove = "wipe.approve",
+    /// Be one of the two persons who let a device off whose wipe is armed.
+    WipeDisarm = "wipe.disarm",
     /// Queue and cancel raw Add, Replace, Get, Delete and Copy.
     CommandsQueue = "commands.queue",
     /// Queue raw Exec, beside `commands.queue`.
@@ -129,6 +135,7 @@ pub const fn granted(role: Role) -> &'static [Permission] {
         Role::Support => &[
             P::SignedIn,
             P::DevicesRead,
+            P::WipeRequest,
             P::GroupsRead,
             P::SettingsRead,
             P::StatusRead,
@@ -144,6 +151,9 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::DevicesNotify,
             P::DevicesBootstrap,
             P::DevicesRetire,
+            P::WipeRequest,
+            P::WipeApprove,
+            P::WipeDisarm,
             P::CommandsQueue,
             P::CommandsExec,
             P::CommandsForce,
@@ -170,6 +180,8 @@ pub const fn granted(role: Role) -> &'static [Permission] {
         ],
         Role::SecurityAdmin => &[
             P::SignedIn,
+            P::WipeApprove,
+            P::WipeDisarm,
             P::CaRead,
             P::CaIssue,
             P::CaRevoke,

@@ -120,6 +120,12 @@ slugs! {
     BreakGlassClosed = "break-glass-closed", 403, "Break-glass is not open";
     /// A decision does not count; the detail says why.
     ApprovalRefused = "approval-refused", 409, "This decision does not count";
+    /// The device has a wipe that is not over.
+    WipeOutstanding = "wipe-outstanding", 409, "The device has a wipe already";
+    /// The device's model, or the settings of its groups, do not allow this wipe.
+    WipeImpossible = "wipe-impossible", 422, "This wipe is not possible for the device";
+    /// The one who asked cannot be the one who agrees.
+    SamePerson = "same-person", 403, "Another person has to agree";
     /// A group would contain itself.
     GroupCycle = "group-cycle", 409, "A group cannot contain itself";
     /// Idempotency-Key was used before with another request.

@@ -20,6 +20,7 @@ mod sessions;
 mod settings;
 mod system;
 mod trees;
+mod wipes;
 
 use std::fmt;
 
@@ -190,6 +191,7 @@ const TABLES: &[&[RouteSpec]] = &[
     server::ROUTES,
     devices::ROUTES,
     enrolment::ROUTES,
+    wipes::ROUTES,
     trees::ROUTES,
     objects::ROUTES,
     quirks::ROUTES,

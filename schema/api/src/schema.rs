@@ -58,4 +58,7 @@ term_schema! {
     Channel: "A way in which events go out.",
     DeliveryState: "Where one delivery of an event stands.",
     Role: "A role that an admin can hold.",
+    WipeState: "The life of a wipe.",
+    WipeKind: "What a wipe takes away.",
+    WipeEvidence: "What a wipe was counted as done on.",
 }

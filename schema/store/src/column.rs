@@ -15,6 +15,7 @@ use postern_wire::terms::{
     AuthType, CaRole, CaState, Channel, CommandId, CommandState, DeliveryState, Dialect, DmSessionId,
     EnrolmentId, EnrolmentState, EventKind, Lane, NotificationState, OperationId, OperationKind, ProofClass,
     RecoveryCause, RecoveryKind, Redelivery, RequestState, RevocationReason, Role, UtcMillis, Verb,
+    WipeEvidence, WipeKind, WipeState,
 };
 use uuid::Uuid;
 
@@ -245,7 +246,10 @@ terms!(
     RequestState,
     RevocationReason,
     Role,
-    Verb
+    Verb,
+    WipeEvidence,
+    WipeKind,
+    WipeState
 );
 
 /// Declares a row: a public struct whose fields are columns of the same name. One that stands for several tables

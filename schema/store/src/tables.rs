@@ -737,6 +737,58 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    wipes (id) {
+        id -> Binary,
+        enrolment -> Binary,
+        generation -> BigInt,
+        device_id -> Text,
+        route -> Binary,
+        state -> Text,
+        kind -> Text,
+        way -> Text,
+        asked_for -> Text,
+        reason -> Text,
+        lost -> Bool,
+        requested_by -> Text,
+        requester -> Nullable<Binary>,
+        requested_at -> BigInt,
+        settings -> Text,
+        approval -> Nullable<Binary>,
+        armed_at -> Nullable<BigInt>,
+        expires_at -> Nullable<BigInt>,
+        next_at -> Nullable<BigInt>,
+        operation -> Nullable<Binary>,
+        command -> Nullable<Binary>,
+        tries -> BigInt,
+        accepted_at -> Nullable<BigInt>,
+        finished_at -> Nullable<BigInt>,
+        status -> Nullable<BigInt>,
+        evidence -> Nullable<Text>,
+        proof -> Nullable<Text>,
+        cause -> Text,
+        perimeter -> Nullable<Text>,
+        disarm_by -> Nullable<Text>,
+        mark -> Binary,
+        revision -> BigInt,
+    }
+}
+diesel::table! {
+    wipe_steps (wipe, revision) {
+        wipe -> Binary,
+        revision -> BigInt,
+        state -> Text,
+        event -> Text,
+        cause -> Text,
+        actor -> Text,
+        status -> Nullable<BigInt>,
+        session -> Nullable<Binary>,
+        exchange -> Nullable<Binary>,
+        audit -> BigInt,
+        at -> BigInt,
+    }
+}
+
 diesel::joinable!(group_devices -> groups (group_id));
 diesel::allow_tables_to_appear_in_same_query!(groups, group_devices, group_groups, enrolments);
 diesel::allow_tables_to_appear_in_same_query!(commands_pending, commands_done, timeline);

@@ -44,3 +44,4 @@ pub mod settings;
 pub mod timeline;
 pub mod tokens;
 pub mod trees;
+pub mod wipes;

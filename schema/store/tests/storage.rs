@@ -79,6 +79,9 @@ on_both! {
     trees: an_imported_description_takes_the_place_of_the_one_with_its_name,
         snapshots_of_a_device_are_bounded_by_number_and_by_octets, a_reading_takes_each_step_once,
         readings_of_a_device_are_bounded;
+    wipes: a_device_has_one_outstanding_wipe_at_most,
+        a_wipe_changed_in_between_is_a_conflict_and_its_steps_tell_its_life,
+        wipes_that_are_due_come_the_longest_due_first;
     alarms: an_alarm_is_one_row_while_it_lasts, an_alarm_that_is_over_may_come_back,
         a_flood_of_alarms_becomes_one, alarms_that_are_over_or_seen_are_purged_by_age,
         alarms_come_in_pages_the_newest_first;

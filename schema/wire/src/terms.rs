@@ -489,6 +489,83 @@ terms! {
     }
 }
 
+terms! {
+    /// The life of a wipe. `Requested` never rests: what takes a request decides in the same transaction.
+    WipeState {
+        /// Asked for, nothing decided.
+        Requested = "requested",
+        /// A second person has to agree.
+        AwaitingApproval = "awaiting-approval",
+        /// Stored, not delivered to the device.
+        Pending = "pending",
+        /// Recorded as sent before its bytes left; no answer yet.
+        Sent = "sent",
+        /// The device acknowledged it, and what counts as its evidence has not come.
+        Accepted = "accepted",
+        /// A try failed; it goes again after a wait.
+        Retrying = "retrying",
+        /// The evidence that counts for this kind has come.
+        Succeeded = "succeeded",
+        /// The device reported failure and no try is left.
+        Failed = "failed",
+        /// Not delivered in time.
+        Expired = "expired",
+        /// Not proved done: the device reaches nothing but this wipe, until it is done or two persons disarm it.
+        Armed = "armed",
+        /// Taken back.
+        Cancelled = "cancelled",
+        /// The device may have got it, and nobody will be told.
+        InDoubt = "in-doubt",
+    }
+}
+
+impl WipeState {
+    /// Whether it stands in the way of another wipe for the same device.
+    #[must_use]
+    pub const fn is_outstanding(self) -> bool {
+        matches!(
+            self,
+            Self::Requested
+                | Self::AwaitingApproval
+                | Self::Pending
+                | Self::Sent
+                | Self::Accepted
+                | Self::Retrying
+                | Self::Armed
+        )
+    }
+}
+
+terms! {
+    /// What a wipe takes away.
+    WipeKind {
+        /// Everything: factory defaults.
+        Full = "full",
+        /// Everything but the user's data.
+        KeepUserData = "keep-user-data",
+        /// The data; what the device was provisioned with stays.
+        KeepProvisioning = "keep-provisioning",
+        /// Everything, resumed after each power cycle: for a device in a thief's hands.
+        Protected = "protected",
+        /// What the organisation put there: the device leaves its enrolment.
+        Selective = "selective",
+    }
+}
+
+terms! {
+    /// What a wipe was counted as done on.
+    WipeEvidence {
+        /// The device's Status to the Exec said that it was done.
+        Acknowledged = "acknowledged",
+        /// The device's later alert said so.
+        Result = "result",
+        /// The device acknowledged it and was not seen for the set time after that. Nobody saw the erasure.
+        Silent = "silent",
+        /// The device said that it leaves its enrolment.
+        Left = "left",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -275,6 +275,14 @@ pub fn insert(tx: &mut Tx, commands: Vec<Command>) -> Result<(), StoreError> {
     timeline::add(tx, events)
 }
 
+/// Marks a pending command as one that this server made ([`Command::mac`]).
+pub fn set_mac(tx: &mut Tx, id: CommandId, mac: &[u8]) -> Result<(), StoreError> {
+    let marked = each!(tx.conn, c => diesel::update(pending::table.filter(pending::id.eq(db(id))))
+        .set(pending::mac.eq(Some(mac)))
+        .execute(c))?;
+    if marked == 1 { Ok(()) } else { Err(StoreError::NotFound("pending command")) }
+}
+
 /// Records that commands are sent, before their bytes leave. Gives the ids that were pending; others (cancelled
 /// meanwhile) must not leave.
 pub fn sending(tx: &mut Tx, sending: &Sending) -> Result<Vec<CommandId>, StoreError> {

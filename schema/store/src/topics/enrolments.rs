@@ -209,6 +209,21 @@ pub fn named(r: &mut Reader, text: &str) -> Result<Vec<Enrolment>, StoreError> {
         .load(c))?)
 }
 
+/// The same, and those whose owner this is: by any identity that a person may know. Retired ones come last.
+pub fn identified(r: &mut Reader, text: &str) -> Result<Vec<Enrolment>, StoreError> {
+    let mut all = named(r, text)?;
+    if all.is_empty() {
+        all = each!(r.conn, c => t::enrolments
+            .filter(t::owner.eq(Some(text)).assume_not_null())
+            .order(t::id)
+            .limit(20)
+            .select(Enrolment::as_select())
+            .load(c))?;
+    }
+    all.sort_by_key(|row: &Enrolment| row.state == EnrolmentState::Retired);
+    Ok(all)
+}
+
 /// An enrolment that is not retired and has this DevId or this mark of the hardware: who enrols it anew has to
 /// know.
 pub fn live_twin(

@@ -19,6 +19,7 @@ pub(crate) mod secrets;
 pub(crate) mod settings;
 pub(crate) mod texts;
 pub(crate) mod trees;
+pub(crate) mod wipes;
 pub(crate) mod writes;
 
 use std::time::Duration;
