@@ -397,6 +397,9 @@ pub enum CancelError {
     /// It has ended already.
     #[error("the command has ended: {0}")]
     Ended(CommandState),
+    /// It is part of a wipe, which is taken back as a whole.
+    #[error("it is part of a wipe: take that back (`wipe cancel`)")]
+    Wipe,
     /// Too much work at hand; try again after so many seconds.
     #[error("overloaded, try again in {0} s")]
     Overloaded(u32),

@@ -30,6 +30,7 @@ use crate::{
     AuditActor, Order, Settings,
     orders::{Unwritten, audit, submit},
     safety::{self, Admitted, Ask, Class},
+    wipe,
 };
 
 /// How long an order to leave is worth sending, in milliseconds.
@@ -89,6 +90,10 @@ fn order_it(
     let Some(row) = enrolments::find(tx, id)?.filter(|row| row.state != EnrolmentState::Retired) else {
         return Ok(Err(EnrolmentError::UnknownDevice(id)));
     };
+    if let Some(open) = wipe::suspends(tx, id)? {
+        let why = format!("its wipe {} is not over: take it back or disarm it first", open.id);
+        return Ok(Err(EnrolmentError::Queue(why)));
+    }
     let life = rows::life(tx, &row)?;
     let can = row.state != EnrolmentState::Quarantined && can(tx, &row)?;
     let event = Event::Order { now: at_once || row.state == EnrolmentState::Quarantined, can };

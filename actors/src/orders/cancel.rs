@@ -4,7 +4,7 @@ use postern_engine::queue::Queue;
 use postern_store::{StoreError, Tx, commands, enrolments};
 use postern_wire::{
     route::RouteId,
-    terms::{CommandId, CommandState},
+    terms::{CommandId, CommandState, OperationKind},
 };
 use serde_json::json;
 
@@ -37,6 +37,9 @@ fn decide(
     let Some(row) = commands::find(tx, id)? else { return Ok(Err(CancelError::Unknown(id))) };
     if !matches!(row.state, CommandState::Queued | CommandState::Sent) {
         return Ok(Err(CancelError::Ended(row.state)));
+    }
+    if row.kind == OperationKind::Wipe {
+        return Ok(Err(CancelError::Wipe));
     }
     let mut queue = Queue::load(vec![pending(&row)?], 1);
     let now = tx.now();

@@ -34,8 +34,8 @@ async fn a_refused_order_leaves_nothing() {
     };
     assert!(matches!(core.devices.submit(nobody).await, Err(SubmitError::UnknownDevice(_))));
     assert!(matches!(core.devices.submit(order(&device, vec![])).await, Err(SubmitError::Invalid(_))));
-    let wipe = crate::Order { kind: OperationKind::Wipe, ..order(&device, vec![]) };
-    assert!(matches!(core.devices.submit(wipe).await, Err(SubmitError::NotServed(_))));
+    let software = crate::Order { kind: OperationKind::Software, ..order(&device, vec![]) };
+    assert!(matches!(core.devices.submit(software).await, Err(SubmitError::NotServed(_))));
     let id = device.enrolled.enrolment;
     let row = core.store.read(move |reader| enrolments::get(reader, id)).await.unwrap();
     assert_eq!(row.pending, 0);

@@ -208,7 +208,9 @@ impl From<CancelError> for Refused {
         let detail = error.to_string();
         match error {
             CancelError::Unknown(id) => Self::not_found("command", id),
-            CancelError::Sent | CancelError::Ended(_) => Self::new(Slug::WrongState, detail),
+            CancelError::Sent | CancelError::Ended(_) | CancelError::Wipe => {
+                Self::new(Slug::WrongState, detail)
+            }
             CancelError::Overloaded(seconds) => Self::new(Slug::Unavailable, detail).retry_after(seconds),
             CancelError::Unavailable(_) => Self::new(Slug::Unavailable, detail),
         }
