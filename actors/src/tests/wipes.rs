@@ -392,6 +392,7 @@ async fn a_lawmo_device_that_accepts_and_comes_back_was_not_wiped_and_one_that_s
     })
     .await;
 
+    wipes.look_now().await.unwrap();
     let reply = device.open(&core).await;
     assert_eq!(uris(&reply.commands()), ["./LAWMO/Operations/FactoryReset"], "again");
     device.answer(&core, &reply, 202).await.unwrap();
