@@ -32,8 +32,11 @@ use crate::{
 const FOR_EVER_MS: i64 = 10 * 365 * 86_400_000;
 /// A device that could not be given the command is tried again after so long, in milliseconds.
 const AGAIN_MS: i64 = 30_000;
-/// How often a device whose wipe waits is asked to come, in milliseconds.
-pub(super) const WAKE_MS: i64 = 60_000;
+/// How soon a device whose wipe waits is asked to come again, in milliseconds; a quarter of the time that it has waited, from this
+/// on.
+const WAKE_MS: i64 = 60_000;
+/// And at least so often, in milliseconds: every six hours.
+const WAKE_LATEST_MS: i64 = 6 * 3_600_000;
 /// Commands of one try.
 const COMMANDS: i64 = 128;
 /// Where the manufacturer stands among what a device says of itself.
@@ -184,7 +187,8 @@ fn let_pass(
 
 /// When the device is to be asked again, or the wipe expires.
 pub(super) fn wakes_at(wipe: &Wipe, now: UtcMillis) -> UtcMillis {
-    let wake = now.plus(WAKE_MS);
+    let waited = now.since(wipe.armed_at.unwrap_or(wipe.requested_at));
+    let wake = now.plus((waited / 4).clamp(WAKE_MS, WAKE_LATEST_MS));
     let expires = wipe.expires_at.filter(|_| wipe.armed_at.is_none());
     expires.map_or(wake, |expires| expires.min(wake))
 }
