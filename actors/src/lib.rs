@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod abilities;
+pub mod approvals;
 mod captures;
 mod counters;
 mod device;
@@ -24,6 +25,7 @@ pub mod gcm;
 mod inspector;
 mod job;
 mod later;
+pub mod locks;
 pub mod mail;
 mod messages;
 mod notification;

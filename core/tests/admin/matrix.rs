@@ -22,6 +22,17 @@ mail.preview                -    -    x    x    -    x
 mail.test                   -    -    x    x    -    -
 mail.addresses              -    -    x    x    -    x
 mail.put_address            -    -    -    x    -    -
+safety.show                 x    x    x    x    x    x
+safety.freeze               x    x    x    x    x    -
+safety.thaw                 -    -    x    x    -    -
+safety.limits               x    x    x    x    x    x
+safety.set_limits           -    -    -    x    -    -
+safety.break_glass          -    -    x    x    -    -
+approvals.list              x    x    x    x    -    x
+approvals.show              x    x    x    x    -    x
+approvals.approve           -    -    x    x    -    -
+approvals.reject            x    x    x    x    -    x
+locks.order                 x    x    x    -    -    -
 servers.list                -    -    x    x    x    x
 server.doctor               -    -    x    x    x    x
 server.release              -    -    -    x    -    -
