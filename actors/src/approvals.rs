@@ -284,6 +284,11 @@ fn approve(
     let Some(row) = rows::find(tx, id)? else { return Ok(Err(DecideError::Unknown(id))) };
     let content = read(&row)?;
     let now = tx.now();
+    if destroys(&content)
+        && let Some(held) = frozen(tx)?
+    {
+        return Ok(Err(held.into()));
+    }
     let Some(from) = approves_from(tx, by)? else { return Ok(Err(DecideError::NoApprover)) };
     let decider = Decider { name: &by.name, from, second: safety::second(tx, &row.requester, now)?, hash };
     match approval::approve(&request(&row, &content), &decider, now) {
@@ -325,9 +330,8 @@ fn carry_out(
     reason: &str,
 ) -> Result<Result<Decided, DecideError>, StoreError> {
     if destroys(content)
-        && let Some(stands) = freezes::current(tx)?
+        && let Some(held) = frozen(tx)?
     {
-        let held = Held::Frozen { since: stands.since, reason: stands.reason };
         return Ok(Err(held.into()));
     }
     if let Some(why) = changed(tx, content)? {
@@ -365,6 +369,11 @@ fn carry_out(
 fn destroys(content: &Content) -> bool {
     let class = content.settings.get("class").and_then(serde_json::Value::as_str);
     class.and_then(Class::parse).is_some()
+}
+
+fn frozen(tx: &mut Tx) -> Result<Option<Held>, StoreError> {
+    let stands = freezes::current(tx)?;
+    Ok(stands.map(|freeze| Held::Frozen { since: freeze.since, reason: freeze.reason }))
 }
 
 /// What is not as it was asked for.

@@ -57,7 +57,9 @@ impl Scene {
         let edge = Edge { clock: Arc::new(clock.clone()), random: Arc::new(SystemRandom::default()) };
         let kit = Kit::at(edge, |config| {
             if kind == DatabaseKind::Postgres {
-                let place = Cluster::shared().database().expect("a database");
+                // It has a runtime of its own.
+                let made = std::thread::spawn(|| Cluster::shared().database().expect("a database"));
+                let place = made.join().unwrap();
                 let file = config.folder.join("postgres.url");
                 std::fs::write(&file, place.url.expose_secret()).unwrap();
                 config.database.kind = kind;
