@@ -380,6 +380,14 @@ impl Devices {
         self.inner.shared.notices.queued(waiting.into_iter().map(|(device, _)| device).collect(), true);
     }
 
+    /// A freeze was lifted: these devices, whose orders waited, are asked to come.
+    pub(crate) fn thawed(&self, waiting: Vec<(EnrolmentId, [u8; 16])>) {
+        for (_, route) in &waiting {
+            self.tell(RouteId::from_bytes(*route), Work::Changed);
+        }
+        self.inner.shared.notices.queued(waiting.into_iter().map(|(device, _)| device).collect(), true);
+    }
+
     /// Whether the wall clock can be trusted: while it is in doubt, nobody is overdue.
     #[must_use]
     pub fn clock_is_steady(&self) -> bool {

@@ -182,7 +182,23 @@ pub enum Left {
     Retired,
 }
 
+/// Carries an approved un-enrolment out.
+pub(crate) struct Unenrol(pub(crate) Enrolments);
+
+/// Whether a device of ours obeys signed orders.
+pub(crate) fn can_obey(
+    tx: &mut postern_store::Tx,
+    row: &postern_store::enrolments::Enrolment,
+) -> Result<bool, postern_store::StoreError> {
+    leave::can(tx, row)
+}
+
 impl Enrolments {
+    /// What signs orders to devices.
+    pub(crate) fn signer(&self) -> Arc<dyn OrderSigner> {
+        Arc::clone(&self.inner.parts.signer)
+    }
+
     /// Enrolments of these devices.
     #[must_use]
     pub fn new(devices: Devices, parts: EnrolmentParts) -> Self {

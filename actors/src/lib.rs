@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod abilities;
+pub mod approvals;
 mod captures;
 mod counters;
 mod device;
@@ -25,6 +26,7 @@ pub mod gcm;
 mod inspector;
 mod job;
 mod later;
+pub mod locks;
 pub mod mail;
 mod messages;
 mod notification;

@@ -5,29 +5,38 @@
 //! request came by; what was not admitted is not sent ([`send`]). What is refused here leaves its trace: a request for
 //! approval, a freeze, an alarm; so a caller that was refused commits all the same. The rules are the engine's.
 
+mod loud;
+mod requests;
 pub(crate) mod send;
 
 use std::collections::BTreeSet;
 
 use postern_engine::safety::{
     Approver, HOUR_MS,
-    approval::{Content, NEWCOMER_MS, State},
+    approval::NEWCOMER_MS,
     has_second,
     limits::{By, Figures, Verdict, judge},
 };
-pub use postern_engine::safety::{Class, limits::Limits};
+pub use postern_engine::safety::{Class, approval::Content, limits::Limits};
 use postern_store::{
     Reader, StoreError, Tx, admins,
     alarms::{self, Severity},
-    approvals::{self, Approval},
+    approvals::Approval,
     destructive::{self, DestructiveAct, SetLimit, Whose},
     enrolments, freezes, roles,
 };
-use postern_wire::terms::{EnrolmentId, OperationId, Role, UtcMillis};
+use postern_wire::terms::{EnrolmentId, EventKind, OperationId, Role, UtcMillis};
 use serde_json::json;
 use uuid::Uuid;
 
-pub use self::send::may_send;
+pub(crate) use self::{
+    loud::{loud, tell},
+    requests::wait_for,
+};
+pub use self::{
+    requests::{ask_consent, consent},
+    send::may_send,
+};
 use crate::{AuditActor, AuditActorKind, orders::audit};
 
 /// The kind of request that retires a device.
@@ -36,6 +45,10 @@ pub const RETIRE: &str = "retire";
 pub const UNENROL: &str = "unenrol";
 /// The kind of request that makes a new generation of one.
 pub const RE_ENROL: &str = "re-enrol";
+/// The kind of request that changes admins, their roles, and who may approve.
+pub const ADMINS: &str = "admins";
+/// The kind of request that revokes devices' certificates.
+pub const CERTIFICATE: &str = "certificate";
 /// The roles that may approve. `postern-core` holds them to the permission.
 pub const APPROVING: [Role; 2] = [Role::DeviceAdmin, Role::SecurityAdmin];
 /// The alarm that stands while everything destructive is frozen; its subject is [`FLEET`].
@@ -150,13 +163,13 @@ pub fn admit(tx: &mut Tx, ask: &Ask<'_>) -> Result<Admitted, StoreError> {
     let left = glass.as_ref().map(|open| u64::try_from(open.devices - open.spent).unwrap_or(0));
     let limits = limits(tx)?;
     let figures = figures(tx, ask.by, &targets, left)?;
-    if let Some(granted) = granted(tx, ask, &targets, &figures)? {
+    if let Some(granted) = requests::granted(tx, ask, &targets, &figures)? {
         return Ok(Admitted::Go(granted));
     }
     match judge(&limits, &figures) {
         Verdict::Go { alone } => {
             if alone {
-                loud_alone(tx, ask, &figures)?;
+                loud::loud_alone(tx, ask, &figures)?;
             }
             note(tx, ask.class, ask.by, &targets, None, false).map(Admitted::Go)
         }
@@ -165,10 +178,10 @@ pub fn admit(tx: &mut Tx, ask: &Ask<'_>) -> Result<Admitted, StoreError> {
             if let Some(open) = glass {
                 freezes::spend(tx, open.id, i64::try_from(targets.len()).unwrap_or(i64::MAX))?;
             }
-            loud_glass(tx, ask)?;
+            loud::loud_glass(tx, ask)?;
             Ok(Admitted::Go(admission))
         }
-        Verdict::Approve { cooling_ms } => request(tx, ask, targets, &limits, cooling_ms),
+        Verdict::Approve { cooling_ms } => requests::request(tx, ask, targets, &limits, cooling_ms),
         Verdict::Freeze => {
             let most = limits.fleet(figures.fleet);
             let reason = format!(
@@ -290,6 +303,8 @@ pub fn freeze(
     audit(tx, by, "safety.freeze", FLEET.to_owned(), &json!({ "reason": reason, "automatic": automatic }))?;
     let text = format!("nothing destructive is accepted or sent: {reason}");
     alarms::raise(tx, Severity::Critical, FROZEN, FLEET, &text)?;
+    let data = json!({ "who": by.said(), "reason": reason, "automatic": automatic });
+    tell(tx, EventKind::Frozen, format!("freeze:{}", frozen.id), by, data)?;
     Ok(frozen)
 }
 
@@ -375,156 +390,6 @@ fn note(
         .collect();
     destructive::insert(tx, acts)?;
     Ok(Admission(admission))
-}
-
-/// What an approval lets this very request do, once: for kinds that whoever asked carries out.
-fn granted(
-    tx: &mut Tx,
-    ask: &Ask<'_>,
-    targets: &[(EnrolmentId, i64)],
-    figures: &Figures,
-) -> Result<Option<Admission>, StoreError> {
-    if figures.frozen || figures.glass.is_some() || figures.by == By::Service {
-        return Ok(None);
-    }
-    let hash = content(ask, targets.to_vec()).hash();
-    let Some(ticket) = approvals::granted(tx, &ask.by.name, hash)? else { return Ok(None) };
-    let now = tx.now();
-    if ticket.expires_at <= now {
-        return Ok(None);
-    }
-    let admission = note(tx, ask.class, ask.by, targets, Some(ticket.id), false)?;
-    let used = Approval {
-        state: State::Approved.as_str().to_owned(),
-        decided_at: Some(now),
-        because: "carried out by who asked".to_owned(),
-        ..ticket
-    };
-    approvals::set(tx, &used)?;
-    Ok(Some(admission))
-}
-
-fn content(ask: &Ask<'_>, targets: Vec<(EnrolmentId, i64)>) -> Content {
-    let settings = json!({ "class": ask.class.as_str(), "what": ask.settings });
-    Content::new(ask.kind, targets, settings)
-}
-
-/// Puts a request for approval into the database, or gives the open one for the very same.
-fn request(
-    tx: &mut Tx,
-    ask: &Ask<'_>,
-    targets: Vec<(EnrolmentId, i64)>,
-    limits: &Limits,
-    cooling_ms: i64,
-) -> Result<Admitted, StoreError> {
-    let content = content(ask, targets);
-    match wait_for(tx, ask.by, &content, ask.reason, limits, cooling_ms, None)? {
-        Some(id) => Ok(Admitted::NeedsApproval(id)),
-        None => Ok(Admitted::Held(Held::TooManyOpen)),
-    }
-}
-
-/// Puts what has to be approved into the database, with its audit row and its alarm. None where this person has too many
-/// open.
-///
-/// # Errors
-/// The database's.
-pub(crate) fn wait_for(
-    tx: &mut Tx,
-    by: &AuditActor,
-    content: &Content,
-    reason: &str,
-    limits: &Limits,
-    cooling_ms: i64,
-    alone_from: Option<UtcMillis>,
-) -> Result<Option<Uuid>, StoreError> {
-    let hash = content.hash();
-    if let Some(same) = approvals::same(tx, &by.name, hash)? {
-        return Ok(Some(same.id));
-    }
-    if approvals::open_of(tx, &by.name)? >= OPEN_REQUESTS {
-        return Ok(None);
-    }
-    let (id, now) = (tx.fresh_id(), tx.now());
-    let expires_at = now.max(alone_from.unwrap_or(now)).plus(limits.approval_ms());
-    approvals::insert(
-        tx,
-        Approval {
-            id,
-            kind: content.kind.clone(),
-            state: approvals::WAITING.to_owned(),
-            requester: by.name.clone(),
-            token: by.token,
-            reason: reason.to_owned(),
-            content: content.to_text(),
-            hash,
-            targets: i64::try_from(content.targets.len()).unwrap_or(i64::MAX),
-            created_at: now,
-            expires_at,
-            cooling_ms,
-            alone_from,
-            agreed_at: None,
-            agreed_by: None,
-            decided_at: None,
-            decided_by: None,
-            because: String::new(),
-            revision: 1,
-        },
-    )?;
-    let detail = json!({
-        "kind": content.kind,
-        "devices": content.targets.iter().take(20).collect::<Vec<_>>(),
-        "device_count": content.targets.len(),
-        "settings": content.settings,
-        "hash": data_encoding::HEXLOWER.encode(&hash),
-        "reason": reason,
-    });
-    audit(tx, by, "approval.requested", format!("approval:{id}"), &detail)?;
-    let text = format!(
-        "{} asks for a {} of {} devices: `posternctl approval show {id}`",
-        by.said(),
-        content.kind,
-        content.targets.len()
-    );
-    alarms::raise(tx, Severity::Notice, WAITING, &format!("approval:{id}"), &text)?;
-    Ok(Some(id))
-}
-
-fn loud_alone(tx: &mut Tx, ask: &Ask<'_>, figures: &Figures) -> Result<(), StoreError> {
-    let detail = json!({
-        "class": ask.class.as_str(),
-        "devices": ask.targets.iter().take(20).collect::<Vec<_>>(),
-        "device_count": ask.targets.len(),
-        "hit_in_the_last_hour": figures.mine,
-        "reason": ask.reason,
-    });
-    audit(tx, ask.by, "safety.alone", FLEET.to_owned(), &detail)?;
-    let text = format!(
-        "{} did a {} of {} devices alone, above the limit of one person: there is no second approver",
-        ask.by.said(),
-        ask.class,
-        ask.targets.len()
-    );
-    alarms::raise(tx, Severity::Warning, ALONE, &ask.by.said(), &text).map(|_| ())
-}
-
-fn loud_glass(tx: &mut Tx, ask: &Ask<'_>) -> Result<(), StoreError> {
-    let detail = json!({
-        "class": ask.class.as_str(),
-        "devices": ask.targets.iter().take(20).collect::<Vec<_>>(),
-        "device_count": ask.targets.len(),
-        "reason": ask.reason,
-    });
-    audit(tx, ask.by, "safety.break_glass.used", FLEET.to_owned(), &detail)?;
-    let text =
-        format!("{} did a {} of {} devices by break-glass", ask.by.said(), ask.class, ask.targets.len());
-    tracing::error!(
-        who = ask.by.said(),
-        class = ask.class.as_str(),
-        devices = ask.targets.len(),
-        "break-glass"
-    );
-    alarms::raise(tx, Severity::Critical, GLASS, &ask.by.said(), &text).map(|_| ())
 }
 
 fn shown(reason: &str) -> String {

@@ -5,8 +5,10 @@ use std::{sync::Arc, time::Duration};
 use actix_web::{dev::ServerHandle, web};
 use postern_actors::{
     Announce, Authority, Devices, DialedGateway, Fleet, Notifications, Parts, PushBearer, Settings, Wake,
+    approvals::Approvals,
     enrolment::{EnrolmentParts, Enrolments, OrderSigner, Site},
     gcm::{Gcm, GcmParts},
+    locks::Locks,
     recovery::Recovery,
     trees::Trees,
     wipe::{WipeParts, Wipes},
@@ -127,6 +129,8 @@ async fn begin(
     let gateways = Arc::clone(&told) as Arc<dyn Wake>;
     let enrolments = enrolments(inside, &devices);
     let recovery = Recovery::new(devices.clone(), Arc::clone(&inside.order_key) as Arc<dyn OrderSigner>);
+    let locks = Locks::new(devices.clone(), &enrolments);
+    let approvals = Approvals::new(devices.clone(), &enrolments, locks.handlers());
     let enrolling = web::Data::new(EnrolEndpoint::new(Arc::clone(inside), enrolments.clone()));
     let endpoint = web::Data::new(DeviceEndpoint {
         devices: devices.clone(),
@@ -171,6 +175,8 @@ async fn begin(
         devices,
         enrolments: enrolments.clone(),
         wipes: wipes.clone(),
+        approvals: approvals.clone(),
+        locks,
         trees: trees.clone(),
         links,
         told,
@@ -194,6 +200,7 @@ async fn begin(
         actix_rt::spawn(enrolments.keep_watch()),
         actix_rt::spawn(recovery.keep_watch()),
         actix_rt::spawn(wipes.keep_watch()),
+        actix_rt::spawn(approvals.keep_up()),
         actix_rt::spawn(gcm.clone().keep_up()),
         actix_rt::spawn(keep_joining(gcm)),
         actix_rt::spawn(mail.keep_sending()),

@@ -198,6 +198,7 @@ pub struct Keys {
     pub order: PathBuf,
     pub message: PathBuf,
     pub escrow: PathBuf,
+    pub break_glass: PathBuf,
 }
 
 /// `[audit]`
@@ -296,6 +297,7 @@ impl Default for Keys {
             order: "keys/order.key".into(),
             message: "keys/message.key".into(),
             escrow: "keys/escrow".into(),
+            break_glass: "keys/break-glass".into(),
         }
     }
 }

@@ -8,8 +8,10 @@ use std::{
 use arc_swap::ArcSwapOption;
 use postern_actors::{
     Clock, Devices, PushBearer, Randomness,
+    approvals::Approvals,
     enrolment::Enrolments,
     gcm::{GatewayBeat, Gcm},
+    locks::Locks,
     mail::Mail,
     objects::Objects,
     trees::Trees,
@@ -78,6 +80,10 @@ pub struct Active {
     pub enrolments: Enrolments,
     /// Their wipes.
     pub wipes: Wipes,
+    /// The requests that somebody else has to agree to.
+    pub approvals: Approvals,
+    /// Lock and unlock.
+    pub locks: Locks,
     /// The readings of their trees.
     pub trees: Trees,
     /// The links.

@@ -26,6 +26,7 @@ mod enrol;
 pub mod escrow;
 pub mod files;
 mod gateways;
+pub mod glass;
 mod hiding;
 pub mod init;
 pub mod inside;

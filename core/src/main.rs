@@ -14,7 +14,7 @@ use postern_api::server::{Doctor, Verdict};
 use postern_core::{
     Config, Edge, InitOptions, NewGateway, backup,
     config::{Database, DatabaseKind},
-    doctor, init, logs,
+    doctor, glass, init, logs,
     run::Ended,
 };
 
@@ -60,6 +60,15 @@ enum Command {
         /// Write JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Make break-glass codes for the safe, in the place of those that there were. They are shown once.
+    BreakGlassCodes {
+        /// The configuration.
+        #[arg(long, value_name = "FILE", env = "POSTERN_CONFIG")]
+        config: PathBuf,
+        /// How many.
+        #[arg(long, default_value_t = 5)]
+        count: u8,
     },
     /// Check the configuration and say what is wrong with it.
     CheckConfig {
@@ -165,6 +174,7 @@ fn main() -> ExitCode {
         Command::Backup { config, output } => back_up(&config, &output),
         Command::Restore(options) => restore(options),
         Command::Doctor { config, json } => look(&config, json),
+        Command::BreakGlassCodes { config, count } => break_glass_codes(&config, count),
         Command::CheckConfig { config } => load(&config).map(|_| {
             println!("{}: good", config.display());
             ExitCode::SUCCESS
@@ -259,6 +269,19 @@ fn add_gateway(options: &AddGateway) -> Result<ExitCode, Refused> {
     )
     .map_err(refused)?;
     println!("gateway folder     {}\nadd to core.toml:\n\n{lines}", folder.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn break_glass_codes(path: &Path, count: u8) -> Result<ExitCode, Refused> {
+    let config = load(path)?;
+    let file = config.at(&config.keys.break_glass);
+    let codes = glass::make(&file, usize::from(count), &SystemRandom::default()).map_err(refused)?;
+    for code in codes {
+        println!("{code}");
+    }
+    eprintln!(
+        "each is good once: print them, put them into the safe, and keep no copy; earlier ones are void"
+    );
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use postern_store::{
     Reader, Store, StoreError, Tx, WriteError,
     alarms::{self, Severity},
-    attempts, commands, gateways, idempotency, notifications, outbox, recordings, sessions, tokens,
+    approvals, attempts, commands, destructive, gateways, idempotency, notifications, outbox, recordings,
+    sessions, tokens,
 };
 use postern_wire::terms::UtcMillis;
 
@@ -25,6 +26,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const HIDING: Duration = Duration::from_secs(300);
 /// How often what follows from a gateway in other hands goes on.
 const CAPTURES: Duration = Duration::from_secs(5);
+/// What was destroyed, and what was approved, is kept for so long beside the audit log, in milliseconds.
+const ACTS_MS: i64 = 400 * DAY_MS;
 /// Rows that one purge takes away in a transaction: few enough that nobody waits for them.
 const PURGED: i64 = 500;
 
@@ -197,6 +200,8 @@ async fn purge_old(inside: &Inside) -> Result<(), WriteError> {
     let yesterday = now.plus(-DAY_MS);
     inside.store.write(move |tx| idempotency::purge(tx, yesterday)).await?;
     by_and_by(&inside.store, now.plus(-RECORDINGS_MS), recordings::purge).await?;
+    let acts = now.plus(-ACTS_MS);
+    inside.store.write(move |tx| Ok(destructive::purge(tx, acts)? + approvals::purge(tx, acts)?)).await?;
     let layers = inside.store.read(settings::global).await.unwrap_or_default();
     let keep = settings::resolve(settings::row("HistoryDuration"), &layers, &inside.config);
     // The configuration file's 0 means for ever, the setting's means not at all.

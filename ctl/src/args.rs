@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    admin, alarm, audit, ca, command, conformance, device, enrolment, gateway, group, mail, mo, quirks,
-    recovery, server, session, settings, token, wipe,
+    admin, alarm, approval, audit, ca, command, conformance, device, enrolment, gateway, group, lock, mail,
+    mo, quirks, recovery, safety, server, session, settings, token, wipe,
 };
 use crate::{bootstrap, notification, policy, syncml};
 
@@ -51,6 +51,10 @@ pub struct Connection {
     /// The CA that the core's certificate must come from, in PEM. Without it: the machine's own trust store.
     #[arg(long, global = true, env = "POSTERN_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
+
+    /// Go by break-glass, which has to be open (`posternctl break-glass`): past limits and freeze, and loud.
+    #[arg(long, global = true)]
+    pub break_glass: bool,
 }
 
 /// How answers are written.
@@ -120,6 +124,53 @@ pub enum Command {
     /// What people and other systems are told of: the outbox, letters, tests, addresses.
     #[command(subcommand)]
     Mail(mail::Action),
+    /// How it stands with destructive operations: freeze, limits, who may approve. Exit code 1 while frozen.
+    Safety,
+    /// Freeze: nothing destructive is accepted or sent, also what was queued.
+    Freeze {
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// End a freeze: two persons ask for it.
+    Thaw {
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Open break-glass with a code from the safe; then give --break-glass with each command.
+    BreakGlass {
+        /// A file that holds the code.
+        #[arg(long, value_name = "FILE")]
+        code_file: PathBuf,
+        /// For how many devices, 1 to 25.
+        #[arg(long, default_value_t = 1)]
+        devices: u64,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// The limits of destructive operations.
+    #[command(subcommand)]
+    Limits(safety::LimitsAction),
+    /// Requests that somebody else has to agree to.
+    #[command(subcommand)]
+    Approval(approval::Action),
+    /// Lock devices.
+    Lock {
+        /// Which, and why.
+        #[command(flatten)]
+        which: lock::Which,
+        /// How far.
+        #[command(flatten)]
+        how: lock::How,
+    },
+    /// Unlock devices.
+    Unlock {
+        /// Which, and why.
+        #[command(flatten)]
+        which: lock::Which,
+    },
     /// The system's own parts: list them, release them after a restore.
     #[command(subcommand)]
     Server(server::Action),

@@ -55,6 +55,13 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none()) // a token is for the core that was named
             .user_agent(concat!("posternctl/", env!("CARGO_PKG_VERSION")));
+        if connection.break_glass {
+            let yes = header::HeaderMap::from_iter([(
+                header::HeaderName::from_static("postern-break-glass"),
+                header::HeaderValue::from_static("yes"),
+            )]);
+            builder = builder.default_headers(yes);
+        }
         if let Some(ca_file) = connection.ca_file.as_deref() {
             builder = builder.tls_certs_only(certificates(ca_file)?);
         }

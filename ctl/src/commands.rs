@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod alarm;
+pub mod approval;
 pub mod audit;
 pub mod bootstrap;
 pub mod ca;
@@ -12,6 +13,7 @@ pub mod device;
 pub mod enrolment;
 pub mod gateway;
 pub mod group;
+pub mod lock;
 pub mod mail;
 pub mod mo;
 pub mod notify;
@@ -19,6 +21,7 @@ pub mod order;
 pub mod quirks;
 pub mod recording;
 pub mod recovery;
+pub mod safety;
 pub mod server;
 pub mod session;
 pub mod settings;

@@ -25,7 +25,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::{
     args::{Cli, Command, Connection},
     client::Client,
-    commands::{device, recording, server, session, status, why},
+    commands::{device, lock, recording, safety, server, session, status, why},
     failure::{Exit, Failure},
     output::Output,
 };
@@ -102,6 +102,16 @@ async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Resu
         Command::Audit(action) => action.run(client, output).await,
         Command::Mail(action) => action.run(client, output).await,
         Command::Alarm(action) => action.run(client, output).await,
+        Command::Safety => safety::show(client, output).await,
+        Command::Freeze { reason } => safety::freeze(reason, client, output).await,
+        Command::Thaw { reason } => safety::thaw(reason, client, output).await,
+        Command::BreakGlass { code_file, devices, reason } => {
+            safety::break_glass(code_file, devices, reason, client, output).await
+        }
+        Command::Limits(action) => action.run(client, output).await,
+        Command::Approval(action) => action.run(client, output).await,
+        Command::Lock { which, how } => lock::run(which, how.action(), client, output).await,
+        Command::Unlock { which } => lock::run(which, "unlock", client, output).await,
         Command::Server(action) => action.run(client, output).await,
         Command::Support(server::SupportAction::Bundle { file, names }) => {
             server::bundle(client, &file, names, output).await

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod identity;
 pub mod inventory;
+pub mod lock;
 pub mod policy;
 pub mod raw;
 pub mod recovery;
@@ -71,9 +72,10 @@ pub fn planner(kind: OperationKind) -> Option<&'static dyn Planner> {
         OperationKind::Inventory => Some(&inventory::Inventory),
         OperationKind::Certificate => Some(&identity::Identity),
         OperationKind::Account => Some(&account::Account),
+        OperationKind::Lock => Some(&lock::Lock),
         OperationKind::Recovery => Some(&recovery::Recovery),
         OperationKind::Wipe => Some(&wipe::Wipe),
-        OperationKind::Lock | OperationKind::Software => None,
+        OperationKind::Software => None,
     }
 }
 
@@ -303,7 +305,7 @@ mod tests {
     #[test]
     fn kinds_without_a_planner_say_so() {
         for &kind in OperationKind::ALL {
-            let planned = !matches!(kind, OperationKind::Lock | OperationKind::Software);
+            let planned = !matches!(kind, OperationKind::Software);
             assert_eq!(planner(kind).map(Planner::kind), planned.then_some(kind));
         }
     }

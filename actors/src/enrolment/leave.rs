@@ -28,8 +28,9 @@ use super::{
 };
 use crate::{
     AuditActor, Order, Settings,
+    approvals::{After, Approved, KindHandler},
     orders::{Unwritten, audit, submit},
-    safety::{self, Admitted, Ask, Class},
+    safety::{self, Admission, Admitted, Ask, Class},
     wipe,
 };
 
@@ -114,19 +115,79 @@ fn order_it(
         Admitted::NeedsApproval(request) => return Ok(Err(EnrolmentError::NeedsApproval(request))),
         Admitted::Held(held) => return Ok(Err(held.into())),
     };
+    carry_out(tx, signer, settings, &row, life, step, admission, actor, reason)
+}
+
+#[expect(clippy::too_many_arguments, reason = "what an admitted un-enrolment is made of")]
+fn carry_out(
+    tx: &mut Tx,
+    signer: &dyn OrderSigner,
+    settings: &Settings,
+    row: &Enrolment,
+    life: Life,
+    step: Step,
+    admission: Admission,
+    actor: &AuditActor,
+    reason: &str,
+) -> Result<Result<Outcome, EnrolmentError>, StoreError> {
     match step {
         Step::Retire => {
             let because = if reason.is_empty() { "un-enrolled by an admin" } else { reason };
-            Ok(Ok(Outcome::Ended(rows::end(tx, &row, actor, "device.unenrol", because)?)))
+            Ok(Ok(Outcome::Ended(rows::end(tx, row, actor, "device.unenrol", because)?)))
         }
         Step::Tell => {
-            let told = tell(tx, signer, settings, &row, life, actor, reason)?;
+            let told = tell(tx, signer, settings, row, life, actor, reason)?;
             if let Ok(Outcome::Told(operation, _)) = &told {
-                admission.bind(tx, Some(id), *operation)?;
+                admission.bind(tx, Some(row.id), *operation)?;
             }
             Ok(told)
         }
         Step::Keep | Step::Become(_) => Ok(Ok(Outcome::Nothing)),
+    }
+}
+
+impl KindHandler for super::Unenrol {
+    fn kind(&self) -> &'static str {
+        safety::UNENROL
+    }
+
+    fn approved(&self, tx: &mut Tx, what: &Approved<'_>) -> Result<Result<After, String>, StoreError> {
+        let at_once = what.what().get("at_once").and_then(serde_json::Value::as_bool).unwrap_or(false);
+        let signer = self.0.signer();
+        let settings = self.0.shared().settings.clone();
+        let (by, reason) = (what.requester(), what.approval.reason.as_str());
+        let admission = safety::admit_approved(tx, Class::Unenrol, what.approval, &what.content.targets)?;
+        let mut done = Vec::new();
+        for (id, _) in &what.content.targets {
+            let row = enrolments::get(tx, *id)?;
+            let life = rows::life(tx, &row)?;
+            let can = row.state != EnrolmentState::Quarantined && can(tx, &row)?;
+            let event = Event::Order { now: at_once || row.state == EnrolmentState::Quarantined, can };
+            let step = match leaving::step(Leaving::parse(life.leaving.as_deref()), event) {
+                Ok(step) => step,
+                Err(refused) => return Ok(Err(refused.to_string())),
+            };
+            let carried =
+                carry_out(tx, signer.as_ref(), &settings, &row, life, step, admission, &by, reason)?;
+            match carried {
+                Ok(outcome) => done.push((*id, outcome)),
+                Err(refused) => return Ok(Err(refused.to_string())),
+            }
+        }
+        Ok(Ok(Box::new(move |devices| {
+            for (id, outcome) in done {
+                match outcome {
+                    Outcome::Ended(ended) => {
+                        ended.tell(devices);
+                    }
+                    Outcome::Told(_, route) => {
+                        devices.changed(route);
+                        devices.shared().notices.queued(vec![id], false);
+                    }
+                    Outcome::Nothing => {}
+                }
+            }
+        })))
     }
 }
 

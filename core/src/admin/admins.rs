@@ -1,6 +1,7 @@
 //! Admins and roles. Nobody changes their own.
 
 use actix_web::{HttpRequest, web};
+use postern_actors::safety::{self, ADMINS, Content};
 use postern_api::{
     Page, Permission, Time,
     admins::{Admin, CreateAdmin, Me, RoleInfo, UpdateAdmin},
@@ -17,7 +18,7 @@ use super::{
     answer::{self, Answer, IfMatch, Window},
     auth::Caller,
     devices::REASON,
-    problem::Refused,
+    problem::{Refused, needs_approval},
     write::{Done, Keep, Stop},
 };
 use crate::{ca::DAY_MS, inside::Inside};
@@ -96,8 +97,14 @@ pub(super) async fn create(
     wanted.sort_unstable();
     wanted.dedup();
     let by = caller.name();
-    let admin = inside
+    // Whoever gives roles gives power over devices, and approvers: another has to agree, where there is one.
+    let content = Content::new(ADMINS, Vec::new(), json!({"create": name, "roles": wanted}));
+    let (consenting, actor) = (content.clone(), caller.actor());
+    let made = inside
         .change_once(&caller, Keep::Plain(201), move |tx| {
+            if !wanted.is_empty() && !safety::consent(tx, &actor, &consenting, "")? {
+                return Err(Refused::new(Slug::NeedsApproval, "another has to agree").into());
+            }
             let now = tx.now();
             let row = admins::Admin {
                 id: tx.fresh_id(),
@@ -123,8 +130,26 @@ pub(super) async fn create(
             let detail = json!({"name": name, "roles": wanted});
             Ok(Done { object: format!("admin:{}", row.id), detail, value: view(tx, row)? })
         })
-        .await?;
+        .await;
+    let admin = asked(&inside, &caller, made, content, "").await?;
     answer::tagged(201, admin.revision, &admin)
+}
+
+/// What another has to agree to is asked for, after the change that was refused was taken back.
+async fn asked(
+    inside: &Inside,
+    caller: &Caller,
+    made: Result<Admin, Refused>,
+    content: Content,
+    reason: &str,
+) -> Result<Admin, Refused> {
+    let refused = match made {
+        Err(refused) if refused.slug() == Slug::NeedsApproval => refused,
+        other => return other,
+    };
+    let (actor, reason) = (caller.actor(), reason.to_owned());
+    let asked = inside.store.write(move |tx| safety::ask_consent(tx, &actor, &content, &reason)).await?;
+    Err(asked.map_or(refused, needs_approval))
 }
 
 fn grant(admin: Uuid, role: Role, by: &str, at: postern_wire::terms::UtcMillis) -> roles::Grant {
@@ -142,7 +167,19 @@ pub(super) async fn update(
     let body = body.into_inner();
     let reason = answer::optional_text("/reason", body.reason.as_deref(), REASON)?;
     let (name, own, by) = (path.into_inner(), caller.admin.id, caller.name());
-    let admin = inside
+    let because = reason.clone().unwrap_or_default();
+    let mut roles_wanted = body.roles.clone();
+    if let Some(roles) = &mut roles_wanted {
+        roles.sort_unstable();
+        roles.dedup();
+    }
+    let content = Content::new(
+        ADMINS,
+        Vec::new(),
+        json!({"change": name, "roles": roles_wanted, "disabled": body.disabled}),
+    );
+    let (consenting, actor) = (content.clone(), caller.actor());
+    let made = inside
         .change(&caller, move |tx| {
             let row = find(tx, &name)?;
             if row.id == own {
@@ -152,6 +189,20 @@ pub(super) async fn update(
             }
             if_match.check(u64::try_from(row.revision).unwrap_or(0))?;
             let before: Vec<Role> = roles::of(tx, row.id)?.into_iter().map(|grant| grant.role).collect();
+            let approves = |roles: &[Role]| roles.iter().any(|role| safety::APPROVING.contains(role));
+            let gives =
+                body.roles.as_ref().is_some_and(|wanted| wanted.iter().any(|role| !before.contains(role)));
+            let takes = approves(&before)
+                && (body.disabled == Some(true)
+                    || body.roles.as_ref().is_some_and(|wanted| !approves(wanted)));
+            let lets_in = body.disabled == Some(false) && row.disabled_at.is_some();
+            // A role more, an approver less, or one who was shut out: another has to agree. To take a role that
+            // approves nothing, or to shut its holder out, is done at once.
+            if (gives || takes || lets_in)
+                && !safety::consent(tx, &actor, &consenting, reason.as_deref().unwrap_or_default())?
+            {
+                return Err(Refused::new(Slug::NeedsApproval, "another has to agree").into());
+            }
             if let Some(wanted) = &body.roles {
                 for role in before.iter().filter(|role| !wanted.contains(role)) {
                     roles::revoke(tx, row.id, *role)?;
@@ -169,6 +220,7 @@ pub(super) async fn update(
                 json!({"before": before, "roles": value.roles, "disabled": value.disabled, "reason": reason});
             Ok(Done { object: format!("admin:{}", value.id), detail, value })
         })
-        .await?;
+        .await;
+    let admin = asked(&inside, &caller, made, content, &because).await?;
     answer::tagged(200, admin.revision, &admin)
 }

@@ -1,7 +1,10 @@
 //! Certificates and CRLs: listed, issued, renewed, revoked, imported.
 
 use actix_web::web;
-use postern_actors::{Announce as _, AuthorityError};
+use postern_actors::{
+    Announce as _, AuditActor, AuthorityError,
+    safety::{self, Admitted, Ask, Class},
+};
 use postern_api::{
     Page, Time,
     ca::{
@@ -11,13 +14,13 @@ use postern_api::{
     problem::Slug,
 };
 use postern_store::{
-    Reader, StoreError,
+    Reader, StoreError, Tx,
     authorities::{self, Authority},
-    certificates, crls,
+    certificates, crls, enrolments,
 };
 use postern_wire::{
     link::{CORE_URI_PREFIX, CertificateName, GATEWAY_URI_PREFIX},
-    terms::{CaRole, CaState, UtcMillis},
+    terms::{CaRole, CaState, EnrolmentId, EnrolmentState, UtcMillis},
 };
 use serde_json::json;
 
@@ -25,7 +28,7 @@ use super::{
     answer::{self, Answer, Window},
     auth::Caller,
     devices::REASON,
-    problem::Refused,
+    problem::{Refused, needs_approval},
     write::{Done, Stop},
 };
 use crate::{
@@ -211,6 +214,10 @@ pub(super) async fn revoke(
     let note = answer::optional_text("/note", body.note.as_deref(), REASON)?;
     let active = inside.active()?;
     let reason = body.reason;
+    // To revoke a device's certificate is to take the device away: it is counted like that.
+    let (named, by) = (serial.clone(), caller.actor());
+    let why = note.clone().unwrap_or_default();
+    inside.store.write(move |tx| admitted(tx, &named, &by, reason.as_str(), &why)).await??;
     let revoked = inside
         .change(&caller, move |tx| {
             find(tx, &serial)?;
@@ -228,6 +235,37 @@ pub(super) async fn revoke(
     }
     inside.certificates_due.notify_one();
     answer::ok(&view(revoked.certificate, inside.now()))
+}
+
+/// Lets the revocation of a live device's certificate through, or says why not. Counted before it is done: a revocation that
+/// fails after it counts all the same.
+fn admitted(
+    tx: &mut Tx,
+    serial: &str,
+    by: &AuditActor,
+    because: &str,
+    reason: &str,
+) -> Result<Result<(), Refused>, StoreError> {
+    let Ok(row) = find(tx, serial) else { return Ok(Ok(())) };
+    let device = row.subject.strip_prefix("postern:device:").and_then(|id| id.parse::<EnrolmentId>().ok());
+    let live = match device {
+        Some(id) => enrolments::find(tx, id)?.filter(|row| row.state != EnrolmentState::Retired),
+        None => None,
+    };
+    let Some(device) = live.filter(|_| row.revoked_at.is_none()) else { return Ok(Ok(())) };
+    let ask = Ask {
+        kind: safety::CERTIFICATE,
+        class: Class::Identity,
+        by,
+        targets: &[device.id],
+        reason,
+        settings: json!({ "serial": serial, "reason": because }),
+    };
+    Ok(match safety::admit(tx, &ask)? {
+        Admitted::Go(_) => Ok(()),
+        Admitted::NeedsApproval(request) => Err(needs_approval(request)),
+        Admitted::Held(held) => Err(held.into()),
+    })
 }
 
 pub(super) async fn crl_list(inside: web::Data<Inside>, _: Caller) -> Answer {

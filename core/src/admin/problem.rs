@@ -4,7 +4,8 @@ use std::fmt;
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use postern_actors::{
-    CancelError, EnrolError, NotifyError, RetireError, SubmitError, enrolment::EnrolmentError, safety::Held,
+    CancelError, EnrolError, NotifyError, RetireError, SubmitError, approvals::DecideError,
+    enrolment::EnrolmentError, locks::LockError, safety::Held,
 };
 use postern_api::problem::{CONTENT_TYPE, Problem, ProblemItem, Slug};
 use postern_store::{ReadError, StoreError, WriteError};
@@ -164,6 +165,38 @@ pub fn needs_approval(request: Uuid) -> Refused {
         format!("somebody else has to approve this first: `posternctl approval show {request}`"),
     )
     .item(request.to_string(), "waits for approval")
+}
+
+impl From<DecideError> for Refused {
+    fn from(error: DecideError) -> Self {
+        let detail = error.to_string();
+        match error {
+            DecideError::Unknown(id) => Self::not_found("request", id),
+            DecideError::Refused(_)
+            | DecideError::NoApprover
+            | DecideError::Stale(_)
+            | DecideError::NoThaw(_) => Self::new(Slug::ApprovalRefused, detail),
+            DecideError::Held(held) => held.into(),
+            DecideError::Overloaded(seconds) => Self::new(Slug::Unavailable, detail).retry_after(seconds),
+            DecideError::Unavailable(_) => Self::new(Slug::Unavailable, detail),
+        }
+    }
+}
+
+impl From<LockError> for Refused {
+    fn from(error: LockError) -> Self {
+        let detail = error.to_string();
+        match error {
+            LockError::UnknownDevice(id) => Self::not_found("device", id),
+            LockError::Cannot(id, _) => {
+                Self::new(Slug::WrongState, detail.clone()).item(id.to_string(), detail)
+            }
+            LockError::NeedsApproval(request) => needs_approval(request),
+            LockError::Held(held) => held.into(),
+            LockError::Overloaded(seconds) => Self::new(Slug::Unavailable, detail).retry_after(seconds),
+            LockError::Unavailable(_) => Self::new(Slug::Unavailable, detail),
+        }
+    }
 }
 
 impl From<SubmitError> for Refused {

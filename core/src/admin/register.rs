@@ -14,9 +14,10 @@ use postern_api::{
 };
 
 use super::{
-    admins, alarms, answer, audit, bootstrap, ca, captures, certificates, commands, devices, enrolment,
-    gateways, groups, guard, mail, notifications, objects, passwords, problem::Refused, quirks, recordings,
-    recovery, server, sessions, settings, status, support, tokens, trees, why, wipes,
+    admins, alarms, answer, approvals, audit, bootstrap, ca, captures, certificates, commands, devices,
+    enrolment, gateways, groups, guard, locks, mail, notifications, objects, passwords, problem::Refused,
+    quirks, recordings, recovery, safety, server, sessions, settings, status, support, tokens, trees, why,
+    wipes,
 };
 use crate::inside::Inside;
 
@@ -74,6 +75,17 @@ fn handlers(table: &mut Table) {
     table.on("mail.test", mail::test);
     table.on("mail.addresses", mail::addresses);
     table.on("mail.put_address", mail::put_address);
+    table.on("safety.show", safety::show);
+    table.on("safety.freeze", safety::freeze);
+    table.on("safety.thaw", safety::thaw);
+    table.on("safety.limits", safety::limits);
+    table.on("safety.set_limits", safety::set_limits);
+    table.on("safety.break_glass", safety::break_glass);
+    table.on("approvals.list", approvals::list);
+    table.on("approvals.show", approvals::show);
+    table.on("approvals.approve", approvals::approve);
+    table.on("approvals.reject", approvals::reject);
+    table.on("locks.order", locks::order);
     table.on("servers.list", server::list);
     table.on("server.doctor", server::doctor);
     table.on("server.release", server::release);

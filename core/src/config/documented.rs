@@ -97,6 +97,10 @@ pub const KEYS: &[Key] = &[
     ),
     key("keys.audit", "The key that signs the audit log's heads, PEM. Default keys/audit.key."),
     key("keys.order", "The key that signs destructive orders, PEM. Default keys/order.key."),
+    key(
+        "keys.break_glass",
+        "The hashes of the break-glass codes, which `postern-core break-glass-codes` makes. Default keys/break-glass.",
+    ),
     key("keys.message", "The key that signs messages to `signed` devices, PEM. Default keys/message.key."),
     key(
         "keys.escrow",

@@ -29,14 +29,18 @@ impl Kit {
 
     /// A fresh core with a changed configuration.
     pub(crate) async fn with(change: impl FnOnce(&mut postern_core::Config)) -> Self {
+        Self::at(Edge::system(), change).await
+    }
+
+    /// The same by another clock.
+    pub(crate) async fn at(edge: Edge, change: impl FnOnce(&mut postern_core::Config)) -> Self {
         provider();
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
-        let edge = Edge::system();
         let made = init::init(&options(state.clone()), edge.clock.as_ref(), edge.random.as_ref()).unwrap();
         let mut config = postern_core::Config::load(&made.config, []).unwrap();
         change(&mut config);
-        let core = start(config).await;
+        let core = start_at(config, edge).await;
         let ca = std::fs::read(&made.ca).unwrap();
         let token = std::fs::read_to_string(&made.token).unwrap().trim().to_owned();
         let admin = Client::new(core.addresses().admin, &ca, &token);
@@ -112,7 +116,11 @@ pub(crate) fn options(state: PathBuf) -> InitOptions {
 }
 
 pub(crate) async fn start(config: postern_core::Config) -> Core {
-    tokio::task::spawn_blocking(move || Core::start(config, Edge::system()).unwrap()).await.unwrap()
+    start_at(config, Edge::system()).await
+}
+
+async fn start_at(config: postern_core::Config, edge: Edge) -> Core {
+    tokio::task::spawn_blocking(move || Core::start(config, edge).unwrap()).await.unwrap()
 }
 
 pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {

@@ -12,6 +12,7 @@ mod mail;
 mod matrix;
 mod notifications;
 mod protocol;
+mod safety;
 mod settings;
 mod start;
 mod trees;

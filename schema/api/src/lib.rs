@@ -7,6 +7,7 @@
 
 pub mod admins;
 pub mod alarms;
+pub mod approvals;
 pub mod audit;
 pub mod ca;
 pub mod captures;
@@ -15,6 +16,7 @@ pub mod devices;
 pub mod enrolment;
 pub mod gateways;
 pub mod groups;
+pub mod locks;
 pub mod mail;
 pub mod notifications;
 pub mod objects;
@@ -25,6 +27,7 @@ pub mod problem;
 pub mod quirks;
 pub mod recovery;
 pub mod routes;
+pub mod safety;
 pub mod schema;
 pub mod server;
 pub mod sessions;

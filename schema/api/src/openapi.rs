@@ -15,10 +15,10 @@ use utoipa::{
 };
 
 use crate::{
-    admins, alarms, audit, ca, captures, commands, devices, enrolment, gateways, groups, mail, notifications,
-    objects, problem, quirks, recovery,
+    admins, alarms, approvals, audit, ca, captures, commands, devices, enrolment, gateways, groups, locks,
+    mail, notifications, objects, problem, quirks, recovery,
     routes::{self, Answer, Method, RouteSpec},
-    server, sessions, settings, status, tokens, trees, why, wipes,
+    safety, server, sessions, settings, status, tokens, trees, why, wipes,
 };
 
 /// The schemas that a route names; what they hold comes along.
@@ -27,13 +27,26 @@ use crate::{
     problem::Problem,
     alarms::Alarm,
     alarms::AcknowledgeAlarm,
+    approvals::Approval,
+    approvals::Approve,
+    approvals::Reject,
+    locks::LockDevices,
+    locks::Locked,
+    mail::Address,
     mail::Delivery,
-    mail::RetryDelivery,
     mail::Preview,
+    mail::PutAddress,
+    mail::RetryDelivery,
     mail::TestMail,
     mail::Told,
-    mail::Address,
-    mail::PutAddress,
+    safety::BreakGlass,
+    safety::Freeze,
+    safety::FreezeOrThaw,
+    safety::OpenBreakGlass,
+    safety::Safety,
+    safety::SafetyChange,
+    safety::SafetyLimits,
+    safety::SetSafetyLimits,
     server::Server,
     server::Doctor,
     server::ReleaseServer,

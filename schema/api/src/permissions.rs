@@ -86,6 +86,22 @@ permissions! {
     AdminsWrite = "admins.write",
     /// Read the audit log, its signed heads, and verify it.
     AuditRead = "audit.read",
+    /// Lock and unlock devices.
+    Lock = "lock",
+    /// Reset a device's PIN, beside `lock`.
+    PinReset = "lock.pin",
+    /// Freeze everything destructive.
+    Freeze = "freeze",
+    /// End a freeze, with a second person.
+    Thaw = "thaw",
+    /// Open break-glass with a code from the safe.
+    BreakGlass = "break-glass",
+    /// See requests for approval.
+    ApprovalsRead = "approvals.read",
+    /// Agree to, and refuse, what others asked for. Whoever holds it is an approver.
+    ApprovalsDecide = "approvals.decide",
+    /// Change the limits of destructive operations.
+    LimitsChange = "limits.change",
     /// See the system's state.
     StatusRead = "status.read",
     /// See CAs, the certificates that they issued, and CRLs.
@@ -129,13 +145,24 @@ permissions! {
 pub const fn granted(role: Role) -> &'static [Permission] {
     use Permission as P;
     match role {
-        Role::Helpdesk => {
-            &[P::SignedIn, P::DevicesRead, P::GroupsRead, P::SettingsRead, P::StatusRead, P::AlarmsRead]
-        }
+        Role::Helpdesk => &[
+            P::SignedIn,
+            P::DevicesRead,
+            P::Lock,
+            P::Freeze,
+            P::ApprovalsRead,
+            P::GroupsRead,
+            P::SettingsRead,
+            P::StatusRead,
+            P::AlarmsRead,
+        ],
         Role::Support => &[
             P::SignedIn,
             P::DevicesRead,
             P::WipeRequest,
+            P::Lock,
+            P::Freeze,
+            P::ApprovalsRead,
             P::GroupsRead,
             P::SettingsRead,
             P::StatusRead,
@@ -169,6 +196,13 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::SettingsWrite,
             P::GatewaysRead,
             P::CaRead,
+            P::Lock,
+            P::PinReset,
+            P::Freeze,
+            P::Thaw,
+            P::BreakGlass,
+            P::ApprovalsRead,
+            P::ApprovalsDecide,
             P::StatusRead,
             P::AlarmsRead,
             P::AlarmsWrite,
@@ -192,6 +226,12 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::TokensWrite,
             P::RecoveryRollKey,
             P::AuditRead,
+            P::Freeze,
+            P::Thaw,
+            P::BreakGlass,
+            P::ApprovalsRead,
+            P::ApprovalsDecide,
+            P::LimitsChange,
             P::StatusRead,
             P::AlarmsRead,
             P::AlarmsWrite,
@@ -208,6 +248,7 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::GatewaysCompromise,
             P::CaRead,
             P::CaIssue,
+            P::Freeze,
             P::StatusRead,
             P::AlarmsRead,
             P::AlarmsWrite,
@@ -222,6 +263,7 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::CaRead,
             P::AdminsRead,
             P::AuditRead,
+            P::ApprovalsRead,
             P::StatusRead,
             P::AlarmsRead,
             P::MailRead,

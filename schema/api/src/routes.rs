@@ -15,6 +15,7 @@ mod mail;
 mod objects;
 mod quirks;
 mod recovery;
+mod safety;
 mod server;
 mod sessions;
 mod settings;
@@ -188,6 +189,7 @@ const TABLES: &[&[RouteSpec]] = &[
     system::ROUTES,
     alarms::ROUTES,
     mail::ROUTES,
+    safety::ROUTES,
     server::ROUTES,
     devices::ROUTES,
     enrolment::ROUTES,

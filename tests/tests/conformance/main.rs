@@ -23,8 +23,12 @@ use posternctl::{
 /// A server under test: the site's core and gateway, with the admin API as operator.
 fn target(site: &Site, run: u64) -> Target {
     let ctl = site.ctl();
-    let connection =
-        Connection { url: Some(ctl.url), token_file: Some(ctl.token_file), ca_file: Some(ctl.ca_file) };
+    let connection = Connection {
+        url: Some(ctl.url),
+        token_file: Some(ctl.token_file),
+        ca_file: Some(ctl.ca_file),
+        break_glass: false,
+    };
     let client = Client::new(&connection).expect("the site's admin API");
     let operator = Postern::new(client).expect("a runtime");
     Target { account: None, operator: Some(Box::new(operator)), run, enrolled: 0 }
