@@ -32,9 +32,10 @@ async fn an_alarm_is_listed_acknowledged_and_closed_with_its_row_in_the_audit() 
     assert!(kit.audit().await.contains("cable"));
     kit.admin.post(&path, json!({"close": true})).await.read::<Alarm>(200);
     kit.admin.post(&path, json!({})).await.refused(409, "wrong-state");
-    let left = kit.admin.get("/api/1/alarms").await.read::<Page<Alarm>>(200).items;
-    assert!(left.is_empty(), "{left:?}");
-    assert_eq!(kit.admin.get("/api/1/alarms?state=all").await.read::<Page<Alarm>>(200).items.len(), 1);
+    // Whoever made the auditor did it alone, which is an alarm of its own.
+    let of_edge = |page: Page<Alarm>| page.items.iter().filter(|one| one.subject == "gateway:edge").count();
+    assert_eq!(of_edge(kit.admin.get("/api/1/alarms").await.read(200)), 0);
+    assert_eq!(of_edge(kit.admin.get("/api/1/alarms?state=all").await.read(200)), 1);
     kit.admin.get("/api/1/alarms?state=odd").await.refused(400, "invalid-request");
     let nothing = "/api/1/alarms/00000000-0000-0000-0000-000000000000/acknowledge";
     kit.admin.post(nothing, json!({})).await.refused(404, "not-found");

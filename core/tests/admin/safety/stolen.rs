@@ -59,19 +59,18 @@ async fn a_stolen_token_reaches_no_further_by_any_way(kind: DatabaseKind) {
 
     // By raw commands: the nodes themselves, above them, below them, in containers, by rights and names.
     for (verb, uri, data) in [
-        ("Exec", "./LAWMO/Operations/Wipe", None),
-        ("Exec", "./LAWMO/Operations/FullyLock", None),
-        ("Exec", "./Vendor/Postern/Wipe/Run", None),
-        ("Exec", "./Vendor/Postern/Unenrol", None),
-        ("Exec", "./Vendor/MSFT/RemoteWipe/doWipe", None),
-        ("Exec", "./Device/Vendor/MSFT/RemoteLock/Lock", None),
-        ("Delete", "./LAWMO", None),
-        ("Delete", "./Vendor", None),
-        ("Delete", ".", None),
-        ("Delete", "./DMAcc", None),
-        ("Replace", "./LAWMO/Operations?prop=ACL", Some("Exec=*")),
-        ("Replace", "./Vendor?prop=Name", Some("Other")),
-        ("Replace", "./DMAcc/x/AppAddr/1/Addr", Some("https://mallory.example")),
+        ("exec", "./LAWMO/Operations/Wipe", None),
+        ("exec", "./LAWMO/Operations/FullyLock", None),
+        ("exec", "./Vendor/Postern/Wipe/Run", None),
+        ("exec", "./Vendor/Postern/Unenrol", None),
+        ("exec", "./Vendor/MSFT/RemoteWipe/doWipe", None),
+        ("exec", "./Device/Vendor/MSFT/RemoteLock/Lock", None),
+        ("delete", "./LAWMO", None),
+        ("delete", "./Vendor", None),
+        ("delete", "./DMAcc", None),
+        ("replace", "./LAWMO/Operations?prop=ACL", Some("Exec=*")),
+        ("replace", "./Vendor?prop=Name", Some("Other")),
+        ("replace", "./DMAcc/x/AppAddr/1/Addr", Some("https://mallory.example")),
     ] {
         let mut command = json!({"verb": verb, "uri": uri});
         if let Some(data) = data {
@@ -80,6 +79,8 @@ async fn a_stolen_token_reaches_no_further_by_any_way(kind: DatabaseKind) {
         let body = json!({"commands": [command], "force": true, "reason": "x"});
         stolen.post("/api/1/devices/d12/commands", body).await.refused(403, "reserved-uri");
     }
+    let root = json!({"commands": [{"verb": "delete", "uri": "."}], "force": true, "reason": "x"});
+    stolen.post("/api/1/devices/d12/commands", root).await.refused(400, "invalid-request");
     let inside = "<Atomic><CmdID>1</CmdID><Exec><CmdID>2</CmdID><Item><Target><LocURI>./LAWMO/Operations/Wipe</LocURI></Target></Item></Exec></Atomic>";
     let hidden = stolen.post("/api/1/devices/d12/commands", json!({"syncml": inside, "reason": "x"})).await;
     assert!((400..500).contains(&hidden.status), "{}", hidden.text);
