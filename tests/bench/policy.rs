@@ -156,7 +156,7 @@ fn gpo_dn(number: usize) -> anyhow::Result<Dn> {
 
 /// Every third is for the pilot group alone, the others for everybody.
 fn gpo(number: usize) -> anyhow::Result<Gpo> {
-    let who = if number % 3 == 0 && number >= 10 {
+    let who = if number.is_multiple_of(3) && number >= 10 {
         Sid::new(5, &[21, 1, 2, 3, 900])
     } else {
         Sid::authenticated_users()
