@@ -17,7 +17,7 @@ const RECOVERY: &str = "recovery.json";
 const PASSWORD: &str = "password.json";
 const LOCK: &str = "recovery.lock";
 /// What goes with the enrolment; the device's own password stays its owner's.
-pub const FILES: [&str; 2] = [RECOVERY, "recovery.json.new"];
+pub const FILES: [&str; 3] = [RECOVERY, "recovery.json.new", LOCK];
 const VERSION: u32 = 1;
 
 /// What rests in `recovery.json`.

@@ -195,14 +195,14 @@ mod tests {
 
     #[test]
     fn a_letter_tells_what_happened_with_all_facts() {
-        let data = json!({"zebra": 1, "reason": "lost", "device": "phone", "nothing": null});
+        let data = json!({"zebra": 1, "reason": "lost", "device": "phone", "absent": null});
         let made = letter(&told(&data), &Templates::default());
         assert_eq!(made.subject, "[Postern] Wipe requested: phone");
         let device = made.text.find("Device: phone").unwrap();
         let reason = made.text.find("Reason: lost").unwrap();
         let zebra = made.text.find("zebra: 1").unwrap();
         assert!(device < reason && reason < zebra, "{}", made.text);
-        assert!(!made.text.contains("nothing"), "{}", made.text);
+        assert!(!made.text.contains("absent"), "{}", made.text);
         assert!(made.html.contains("<td style=\"padding: 0.2em 0\">lost</td>"), "{}", made.html);
         assert!(made.troubles.is_empty());
     }

@@ -111,7 +111,10 @@ fn the_trace_says_what_was_decided_and_why() {
     assert!(
         told(&third, "status")[0].contains("status 405") && told(&third, "status")[0].contains("not-allowed")
     );
-    assert!(told(&third, "send")[0].contains(&wiped.to_string()));
+    assert!(
+        told(&third, "send").is_empty(),
+        "a wipe that was refused waits for its next try, and all the rest with it"
+    );
 }
 
 #[test]

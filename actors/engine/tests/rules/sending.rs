@@ -58,8 +58,9 @@ fn a_pending_wipe_suspends_every_other_command() {
     });
     let answer = world.post(&Say::package1(1).basic().0);
     assert!(matches!(answer.commands()[..], [Command::Exec(_)]));
+    // A device that was wiped a moment ago is not sent the rest either: that is for whoever comes back.
     let answer = world.post(&Say::new(2).hello(1).status(1, 4, "Exec", 200).0);
-    assert!(matches!(answer.commands()[..], [Command::Get(_)]));
+    assert!(answer.commands().is_empty());
 }
 
 #[test]

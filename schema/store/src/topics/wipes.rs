@@ -219,7 +219,9 @@ pub fn steps(r: &mut Reader, wipe: Uuid) -> Result<Vec<WipeStep>, StoreError> {
 
 /// Adds a wipe with its first step. `Conflict` when the device has one outstanding.
 pub fn insert(tx: &mut Tx, wipe: Wipe, step: WipeStep) -> Result<(), StoreError> {
-    if let Some(other) = outstanding(tx, wipe.enrolment)? {
+    if wipe.state.is_outstanding()
+        && let Some(other) = outstanding(tx, wipe.enrolment)?
+    {
         return Err(StoreError::Conflict(format!("the wipe {} of this device is {}", other.id, other.state)));
     }
     each!(tx.conn, c => diesel::insert_into(t::wipes).values(wipe).execute(c))?;
