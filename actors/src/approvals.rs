@@ -310,7 +310,7 @@ fn approve(
 }
 
 /// From when on this admin, by its roles and this token, may approve.
-fn approves_from(tx: &mut Tx, by: &AuditActor) -> Result<Option<UtcMillis>, StoreError> {
+pub(crate) fn approves_from(tx: &mut Tx, by: &AuditActor) -> Result<Option<UtcMillis>, StoreError> {
     let known = safety::approvers(tx)?.into_iter().find(|one| one.name == by.name);
     let Some(known) = known else { return Ok(None) };
     let token = match by.token {
@@ -371,7 +371,8 @@ fn destroys(content: &Content) -> bool {
     class.and_then(Class::parse).is_some()
 }
 
-fn frozen(tx: &mut Tx) -> Result<Option<Held>, StoreError> {
+/// What a freeze holds back.
+pub(crate) fn frozen(tx: &mut Tx) -> Result<Option<Held>, StoreError> {
     let stands = freezes::current(tx)?;
     Ok(stands.map(|freeze| Held::Frozen { since: freeze.since, reason: freeze.reason }))
 }

@@ -82,7 +82,7 @@ pub(super) async fn request(
             reason,
             lost: body.lost,
             dry_run: body.dry_run,
-            break_glass: body.break_glass,
+            break_glass: body.break_glass || caller.break_glass,
             actor: caller.actor(),
             admin: caller.admin.id,
             token: caller.token,

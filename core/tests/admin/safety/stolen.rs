@@ -39,6 +39,12 @@ async fn a_stolen_token_reaches_no_further_by_any_way(kind: DatabaseKind) {
     waits(&stolen.post("/api/1/locks", lock(json!(["d9"]))).await);
     waits(&stolen.post("/api/1/locks", lock(json!(["d9", "d10", "d11"]))).await);
 
+    // A wipe is taken and waits; it is agreed to by nobody whom the thief can be.
+    let wipe = json!({"devices": ["d20", "d21"], "kind": "full", "reason": "x", "lost": true});
+    let wipes: Value = stolen.post("/api/1/wipes", wipe).await.read(202);
+    let of_wipe = wipes["approval"].as_str().unwrap().to_owned();
+    let wipe = format!("/api/1/wipes/{}", wipes["wipes"][0]["id"].as_str().unwrap());
+
     // By a group.
     stolen.post("/api/1/groups", json!({"name": "all"})).await.read::<Value>(201);
     for number in 5..FLEET {
@@ -102,6 +108,11 @@ async fn a_stolen_token_reaches_no_further_by_any_way(kind: DatabaseKind) {
     let bobs: CreatedToken = token("bob").await.read(201);
     let bobs = stolen.with_token(&bobs.secret);
     approve(&bobs, &bulk).await.refused(409, "approval-refused");
+    for client in [stolen, &mine, &bobs] {
+        approve(client, &of_wipe).await.refused(409, "approval-refused");
+        let agreed = client.post(&format!("{wipe}/approve"), json!({"reason": "x"})).await;
+        assert!((400..500).contains(&agreed.status), "{}", agreed.text);
+    }
 
     // By wider limits, more admins, other roles, fewer approvers.
     let wider = json!({"limits": {"per-person": 1000, "per-hour": 10000, "at-least": 1000}, "reason": "x"});
@@ -129,6 +140,8 @@ async fn a_stolen_token_reaches_no_further_by_any_way(kind: DatabaseKind) {
     bobs.post("/api/1/safety/thaw", json!({"reason": "x"})).await.refused(409, "approval-refused");
 
     assert_eq!(scene.left().await, FLEET - 6);
+    let wipe: Value = scene.kit.admin.get(&wipe).await.read(200);
+    assert_eq!(wipe["state"], "awaiting-approval");
     let safety = scene.safety().await;
     assert_eq!((safety.hit_by_all, safety.fleet_limit), (6, 6));
     assert!(safety.frozen.is_some_and(|freeze| freeze.automatic));
