@@ -100,13 +100,16 @@ fn lift(tx: &mut Tx, freeze: Uuid, actor: &AuditActor, by: &str, reason: &str) -
     Ok(Box::new(move |devices| devices.thawed(waiting)))
 }
 
+/// The request that waits for a second person, if one does, and what was decided, if it was.
+type Thawed = (Option<Uuid>, Option<Decided>);
+
 /// A thaw: gives the request that waits, or what is to be told after it is done.
 pub(super) fn thaw(
     tx: &mut Tx,
     handlers: &[Arc<dyn KindHandler>],
     by: &AuditActor,
     reason: &str,
-) -> Result<Result<(Option<Uuid>, Option<Decided>), DecideError>, StoreError> {
+) -> Result<Result<Thawed, DecideError>, StoreError> {
     let now = tx.now();
     let Some(freeze) = freezes::current(tx)? else { return Ok(Err(approval::NoThaw::NotFrozen.into())) };
     let content = Content::new(THAW, Vec::new(), json!({ "what": { "freeze": freeze.id.to_string() } }));
