@@ -94,6 +94,11 @@ pub(crate) fn arrived(tx: &mut Tx, id: EnrolmentId, came: &Arrived) -> Result<()
             let due = Device { operation: None, due_at: Some(now), ..device };
             put(tx, due, next, "it is sealed to an escrow key that was replaced")
         }
+        // Its order is over, and told a key that was replaced since.
+        Ok(Step::Keep) if state == State::Ordered && !newest_key && device.operation.is_none() => {
+            let due = Device { due_at: Some(now), ..device };
+            put(tx, due, State::Due, "it is sealed to an escrow key that was replaced")
+        }
         Ok(Step::Keep | Step::AskNew | Step::TellKey) | Err(_) => table::put(tx, device),
     }
 }

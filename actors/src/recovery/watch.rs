@@ -231,6 +231,11 @@ fn follow(tx: &mut Tx, id: EnrolmentId, _: &Room) -> Result<Option<RouteId>, Sto
     }
     let now = tx.now();
     if rollup.of(CommandState::Succeeded) > 0 {
+        if table::current_key(tx)?.is_some_and(|key| key.made_at >= device.since) {
+            // It obeyed an order that told the key before.
+            let device = Device { operation: None, due_at: Some(now), ..device };
+            return rows::put(tx, device, State::Due, "another escrow key is in use").map(|()| None);
+        }
         // What it made comes with its next message, or is asked for again.
         let due_at = Some(now.plus(rules::AWAITED_MS));
         return table::put(tx, Device { operation: None, due_at, ..device }).map(|()| None);

@@ -103,6 +103,8 @@ fn the_same_hardware_enrolled_anew_never_inherits_an_armed_wipe() {
         "device",
         "re-enrol",
         "IMEI:1",
+        "--device-id",
+        "IMEI:1",
         "--auth",
         "signed",
         "--csr",
