@@ -9,30 +9,30 @@ use postern_tests::{
     wait,
 };
 
-/// Runs the test below in mount namespaces of its own, with a small disk on `$0`.
-const SMALL_DISK: &str = "mount -t tmpfs -o size=32m none \"$0\" && exec \"$1\" --exact the_core_on_a_small_disk --nocapture --ignored";
+/// Where this test's own binary, started again by itself, finds the small disk.
+const SMALL_DISK: &str = "POSTERN_SMALL_DISK";
+
+/// Starts the test again in a mount namespace of its own, with a small disk on `$0`.
+const AGAIN: &str = "mount -t tmpfs -o size=32m none \"$0\" && exec \"$1\" --exact \"$2\" --nocapture";
 
 #[test]
 fn on_a_full_disk_new_orders_get_507_urgent_ones_pass_and_it_recovers_by_itself() {
+    if let Some(disk) = std::env::var_os(SMALL_DISK) {
+        return fill_up_and_recover(Path::new(&disk));
+    }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let this = std::env::current_exe().expect("this test's own binary");
+    let name = std::thread::current().name().expect("the runner names its threads").to_owned();
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "sh", "-c", SMALL_DISK]);
-    let output = command.arg(folder.path()).arg(this).env("POSTERN_SMALL_DISK", folder.path()).output();
+    command.args(["--mount", "--propagation", "private", "sh", "-c", AGAIN]);
+    let output = command.arg(folder.path()).arg(this).arg(name).env(SMALL_DISK, folder.path()).output();
     let output = output.expect("unshare is part of util-linux");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    if err.contains("Operation not permitted") && out.is_empty() {
-        println!("not run: mounting needs root");
-        return;
-    }
+    assert!(!err.contains("Operation not permitted"), "a mount namespace is needed: run the tests as root");
     assert!(output.status.success() && out.contains("1 passed"), "{out}\n{err}");
 }
 
-#[test]
-#[ignore = "needs the small disk that the test above mounts for it"]
-fn the_core_on_a_small_disk() {
-    let disk = std::env::var("POSTERN_SMALL_DISK").expect("set by the test that starts this one");
-    let disk = Path::new(&disk);
+fn fill_up_and_recover(disk: &Path) {
     let database = disk.join("state.sqlite").display().to_string();
     let settings = [("POSTERN_DATABASE_PATH", database.as_str())];
     let site = Site::start(&Plan { core_settings: &settings, ..Plan::default() });
