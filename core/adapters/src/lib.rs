@@ -12,6 +12,7 @@
 
 pub mod anchor;
 mod files;
+mod http;
 pub mod letters;
 pub mod pap;
 pub mod smpp;

@@ -12,13 +12,13 @@ use std::{fmt, path::Path, time::Duration};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use postern_actors::{PushBearer, PushError, PushOrder, PushReceipt};
 use postern_wire::push::pap::{Answer, PushMessage, ResultCode, Submission, Verdict, Version, plmn_address};
-use reqwest::{Certificate, Client, Response, StatusCode, Url, header, redirect::Policy};
+use reqwest::{Client, Response, StatusCode, Url, header};
 use secrecy::{ExposeSecret as _, SecretString};
 
 #[cfg(doc)]
 use postern_wire::push::pap::Code;
 
-use crate::{OpenError, files};
+use crate::{OpenError, files, http};
 pub use config::{KEYS, PapConfig, PapVersion};
 pub use results::{MOST_OCTETS, PapResults, Taken};
 
@@ -26,8 +26,6 @@ pub use results::{MOST_OCTETS, PapResults, Taken};
 const MOST_ANSWER: usize = 65_536;
 /// How long a gateway is left alone that refuses our credentials or does not know the path: somebody has to mend it.
 const MISCONFIGURED: Duration = Duration::from_secs(60);
-/// The longest pause that a Retry-After is believed.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// A push proxy gateway.
 pub struct PapBearer {
@@ -115,7 +113,7 @@ impl PapBearer {
 
     async fn judge(&self, response: Response, push_id: &str) -> Result<(), PushError> {
         let status = response.status();
-        let after = retry_after(&response);
+        let after = http::retry_after(&response);
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
                 let reason =
@@ -149,22 +147,10 @@ impl PushBearer for PapBearer {
 }
 
 fn client(config: &PapConfig, folder: &Path) -> Result<Client, OpenError> {
-    // The first provider that is installed stays; another part of the process may have been first.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let mut builder = Client::builder()
-        .no_proxy()
-        .redirect(Policy::none())
-        .connect_timeout(Duration::from_millis(config.connect_ms))
-        .timeout(Duration::from_millis(config.answer_ms))
-        .user_agent(concat!("Postern/", env!("CARGO_PKG_VERSION")));
-    if let Some(ca) = &config.ca {
-        let path = folder.join(ca);
-        let certificates: Result<Vec<_>, _> =
-            files::certificates(&path)?.iter().map(|der| Certificate::from_der(der)).collect();
-        let certificates = certificates.map_err(|error| OpenError::File { path, why: error.to_string() })?;
-        builder = builder.tls_certs_only(certificates);
-    }
-    builder.build().map_err(|error| OpenError::setting("push.pap", error.to_string()))
+    let PapConfig { connect_ms, answer_ms, ca, .. } = config;
+    let settings = http::Settings { connect_ms: *connect_ms, answer_ms: *answer_ms, ca: ca.as_deref() };
+    let client = http::builder(&settings, folder)?.build();
+    client.map_err(|error| OpenError::setting("push.pap", error.to_string()))
 }
 
 /// The body, as long as it stays within bounds.
@@ -198,26 +184,10 @@ fn by_status(status: StatusCode, after: Option<Duration>) -> PushError {
     }
 }
 
-fn retry_after(response: &Response) -> Option<Duration> {
-    let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
-    let seconds = text.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
-}
-
 fn refused(error: &dyn std::error::Error) -> PushError {
     PushError::refused(error.to_string())
 }
 
-/// reqwest's own text holds the URL, which an operator may have given a secret in its query.
 fn unreachable(error: &reqwest::Error) -> PushError {
-    let what = if error.is_timeout() {
-        "does not answer in time"
-    } else if error.is_connect() {
-        "cannot be reached"
-    } else {
-        "breaks the connection off"
-    };
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    let why = causes.last().map_or_else(String::new, |cause| format!(": {cause}"));
-    PushError::retry(format!("the push proxy gateway {what}{why}"))
+    PushError::retry(format!("the push proxy gateway {}", http::failure(error)))
 }

@@ -15,7 +15,6 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::Path,
     sync::Arc,
-    time::Duration,
 };
 
 use aws_lc_rs::hmac;
@@ -24,22 +23,22 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use postern_actors::{Carrier, CarryError, Parcel, mail::sink};
 use postern_wire::terms::Channel;
 use reqwest::{
-    Certificate, Client, Response, StatusCode, Url,
+    Client, Response, StatusCode, Url,
     dns::{Name, Resolve, Resolving},
     header,
-    redirect::Policy,
 };
 use secrecy::ExposeSecret as _;
 
 pub use config::{KEYS, WebhookConfig};
 pub use places::is_special;
 
-use crate::files::{self, OpenError};
+use crate::{
+    files::{self, OpenError},
+    http,
+};
 
 /// Octets of a secret at least (Standard Webhooks asks for 24 to 64).
 const SECRET: usize = 24;
-/// A receiver that asks for a longer pause than this gets this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// Another system that is told of events.
 pub struct WebhookCarrier {
@@ -179,23 +178,11 @@ impl Carrier for WebhookCarrier {
 }
 
 fn client(config: &WebhookConfig, folder: &Path) -> Result<Client, OpenError> {
-    // The first provider that is installed stays; another part of the process may have been first.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let mut builder = Client::builder()
-        .no_proxy()
-        .redirect(Policy::none())
-        .dns_resolver(Arc::new(Guarded { allow_local: config.allow_local }))
-        .connect_timeout(Duration::from_millis(config.connect_ms))
-        .timeout(Duration::from_millis(config.answer_ms))
-        .user_agent(concat!("Postern/", env!("CARGO_PKG_VERSION")));
-    if let Some(ca) = &config.ca {
-        let path = folder.join(ca);
-        let certificates: Result<Vec<_>, _> =
-            files::certificates(&path)?.iter().map(|der| Certificate::from_der(der)).collect();
-        let certificates = certificates.map_err(|error| OpenError::File { path, why: error.to_string() })?;
-        builder = builder.tls_certs_only(certificates);
-    }
-    builder.build().map_err(|error| OpenError::setting("webhook.url", error.to_string()))
+    let WebhookConfig { connect_ms, answer_ms, ca, allow_local, .. } = config;
+    let settings = http::Settings { connect_ms: *connect_ms, answer_ms: *answer_ms, ca: ca.as_deref() };
+    let guarded = Arc::new(Guarded { allow_local: *allow_local });
+    let client = http::builder(&settings, folder)?.dns_resolver(guarded).build();
+    client.map_err(|error| OpenError::setting("webhook.url", error.to_string()))
 }
 
 /// 2xx is taken; 3xx, 410 and what is wrong with the body itself is never; everything else is later.
@@ -212,23 +199,11 @@ fn judge(answer: &Response) -> Result<String, CarryError> {
     {
         return Err(CarryError::Never(said));
     }
-    let asked = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let after = asked.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
-    Err(CarryError::Later { reason: said, after: after.map(|after| after.min(LONGEST_PAUSE)) })
+    Err(CarryError::Later { reason: said, after: http::retry_after(answer) })
 }
 
-/// reqwest's own text holds the URL, which an operator may have given a secret in its query.
 fn unreachable(error: &reqwest::Error) -> String {
-    let what = if error.is_timeout() {
-        "it does not answer in time"
-    } else if error.is_connect() {
-        "it cannot be reached"
-    } else {
-        "it breaks the connection off"
-    };
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    let why = causes.last().map_or_else(String::new, |cause| format!(": {cause}"));
-    sink::log_line(&format!("{what}{why}"))
+    sink::log_line(&format!("it {}", http::failure(error)))
 }
 
 #[cfg(test)]
