@@ -6,6 +6,7 @@
 
 pub mod directory;
 pub mod dn;
+pub mod documents;
 pub mod fold;
 pub mod gplink;
 pub mod gpo;

@@ -167,6 +167,28 @@ fn converted(row: &Row, text: &str) -> Result<String, Unmapped> {
     pair(&row.reg_map, text).map(str::to_owned).ok_or_else(not_allowed)
 }
 
+impl Row {
+    /// Whether its node takes this text; `Err` says what it takes.
+    pub fn takes(&self, text: &str) -> Result<(), String> {
+        let policy = || text.starts_with("<enabled") || text.starts_with("<disabled");
+        match self.how {
+            How::Admx if policy() => Ok(()),
+            How::Admx => Err("<enabled/> with its data, or <disabled/>".to_owned()),
+            How::Plain if !self.reg_map.is_empty() => {
+                let values: Vec<&str> = self
+                    .reg_map
+                    .split(';')
+                    .filter_map(|pair| pair.split_once('='))
+                    .map(|(_, value)| value)
+                    .collect();
+                if values.contains(&text) { Ok(()) } else { Err(values.join(", ")) }
+            }
+            _ if allows(&self.allowed, text) => Ok(()),
+            _ => Err(self.allowed.clone()),
+        }
+    }
+}
+
 /// `[a-b]`, `a|b|c`; nothing, or an expression, allows anything.
 fn allows(allowed: &str, text: &str) -> bool {
     if let Some((least, most)) = allowed

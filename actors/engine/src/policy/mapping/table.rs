@@ -191,6 +191,13 @@ impl Table {
         own.into_iter().chain(lists).flatten().copied().collect()
     }
 
+    /// The rows whose node this is, also as an entry of a list.
+    pub fn rows_at(&self, uri: &str) -> impl Iterator<Item = &Row> {
+        let entry = uri.rsplit_once('/').map(|(above, _)| format!("{above}/{{name}}"));
+        let entries = entry.and_then(|entry| self.by_uri.get(&entry));
+        self.places_of_uri(uri).iter().chain(entries.into_iter().flatten()).map(|place| &self.rows[*place])
+    }
+
     pub(super) fn places_of_uri(&self, uri: &str) -> &[usize] {
         self.by_uri.get(uri).map_or(&[], Vec::as_slice)
     }
