@@ -14,7 +14,7 @@ impl Planner for Inventory {
     }
 
     fn plan(&self, order: &Order, target: Target) -> Result<Plan, PlanError> {
-        only(order, target, Verb::Get)
+        only(order, target, &[Verb::Get])
     }
 }
 

@@ -1,4 +1,5 @@
-//! Settings that a service of the core puts on a device: Replace of leaves, each safe to send again.
+//! Settings that a service of the core puts on a device, takes from it, or reads back: each safe to send again, because what an answer
+//! that was lost would have said is found out by the next one.
 //!
 //! What it takes is checked like what a person types, so no service reaches a protected URI by this way.
 
@@ -16,13 +17,13 @@ impl Planner for Policy {
     }
 
     fn plan(&self, order: &Order, target: Target) -> Result<Plan, PlanError> {
-        only(order, target, Verb::Replace)
+        only(order, target, &[Verb::Get, Verb::Add, Verb::Replace, Verb::Delete])
     }
 }
 
-/// The order's commands where all are of `verb`: checked as raw ones are, and repeatable.
-pub(super) fn only(order: &Order, target: Target, verb: Verb) -> Result<Plan, PlanError> {
-    if let Some(other) = order.commands.iter().find(|body| body.verb() != verb) {
+/// The order's commands where all are of `verbs`: checked as raw ones are, and repeatable.
+pub(super) fn only(order: &Order, target: Target, verbs: &[Verb]) -> Result<Plan, PlanError> {
+    if let Some(other) = order.commands.iter().find(|body| !verbs.contains(&body.verb())) {
         let uri = other.first_uri().unwrap_or_default().to_owned();
         return Err(PlanError::Shape { verb: other.verb(), uri, problem: "this kind has no such command" });
     }

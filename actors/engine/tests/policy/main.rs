@@ -7,6 +7,8 @@ mod common;
 #[cfg(test)]
 mod corp;
 #[cfg(test)]
+mod desired;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod mapping;

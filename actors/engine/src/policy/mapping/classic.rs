@@ -2,7 +2,7 @@
 
 use super::{
     Dialect,
-    table::{Error, ErrorKind, How, Lines, Row, Table, half_of},
+    table::{Error, ErrorKind, How, Lines, Row, Table, half_of, removal_of},
 };
 use crate::policy::{gpo::Half, registry_pol::value};
 
@@ -137,6 +137,8 @@ fn classic_rows(device: &str) -> Result<Vec<Row>, Error> {
             element: String::new(),
             reg_map: cell("convert")?.to_owned(),
             from: String::new(),
+            removal: removal_of(cells.get("removal").copied().unwrap_or_default())
+                .map_err(|kind| Error { line, kind })?,
         });
     }
     Ok(rows)

@@ -11,7 +11,10 @@ use super::{
     Setting, Unmapped,
     table::{How, Row, Table, knows},
 };
-use crate::policy::registry_pol::value::{self, Value, kind_name, typed};
+use crate::policy::{
+    desired::Removal,
+    registry_pol::value::{self, Value, kind_name, typed},
+};
 
 /// What separates the strings of a list in the Policy CSP.
 const SEPARATOR: char = '\u{f000}';
@@ -39,6 +42,9 @@ pub struct Node {
     /// The places of the settings that it comes from.
     #[serde(skip)]
     pub settings: Vec<usize>,
+    /// What becomes of it when nobody wants it any longer; nothing is the dialect's own rule.
+    #[serde(skip)]
+    pub removal: Option<Removal>,
 }
 
 /// A node that could take settings, and how well it fits: less is better.
@@ -146,7 +152,13 @@ fn single(uri: &str, found: &[(&Row, usize)], settings: &[Setting<'_>]) -> Resul
     let rank = if row.how == How::Native { 1 } else { 2 };
     Ok(Candidate {
         rank,
-        node: Node { uri: uri.to_owned(), format: row.format.clone(), data, settings: places },
+        node: Node {
+            uri: uri.to_owned(),
+            format: row.format.clone(),
+            data,
+            settings: places,
+            removal: row.removal,
+        },
     })
 }
 

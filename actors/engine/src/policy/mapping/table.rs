@@ -6,12 +6,14 @@
 //! `^` repeats the cell above, `#` begins a remark. `value` may be `*`: every value of the key, a list. `how` is `native`
 //! (the node has the setting's own meaning), `admx` (the node takes a policy of an administrative template) or `plain`
 //! (a node of a device's tree; `reg_map` then says what a number becomes, `1=true;0=false`, and `{name}` in `uri` is the
-//! entry's name). `from` are versions, each the least of its branch.
+//! entry's name). `from` are versions, each the least of its branch. A column `removal` may say what becomes of the node when nobody
+//! wants it any longer: `leave`, `delete`, `restore`; an empty one is the dialect's rule.
 
 use std::{collections::BTreeMap, fmt};
 
 use super::Dialect;
 use crate::policy::{
+    desired::Removal,
     fold::fold,
     gpo::Half,
     registry_pol::value::{self, kind_name},
@@ -61,6 +63,8 @@ pub struct Row {
     pub reg_map: String,
     /// The versions that know the node.
     pub from: String,
+    /// What becomes of the node when nobody wants it any longer; nothing is the dialect's own rule.
+    pub removal: Option<Removal>,
 }
 
 /// What a node takes.
@@ -246,7 +250,16 @@ fn row(cells: &BTreeMap<&str, &str>) -> Result<Row, ErrorKind> {
         element: own("element"),
         reg_map: own("reg_map"),
         from: own("from"),
+        removal: removal_of(&own("removal"))?,
     })
+}
+
+/// An empty cell leaves it to the dialect.
+pub(super) fn removal_of(text: &str) -> Result<Option<Removal>, ErrorKind> {
+    match text {
+        "" => Ok(None),
+        word => Removal::parse(word).map(Some).ok_or(ErrorKind::Cell("removal")),
+    }
 }
 
 pub(super) fn half_of(text: &str) -> Result<Half, ErrorKind> {

@@ -82,7 +82,9 @@ pub(super) fn candidate(
     let rank = if (template_on && on && all_on > 1) || (template_off && off && all_off > 1) { 0 } else { 3 };
     used.sort_unstable();
     used.dedup();
-    let node = Node { uri: uri.to_owned(), format: "chr".to_owned(), data: Some(data), settings: used };
+    let removal = rows.iter().find_map(|row| row.removal);
+    let node =
+        Node { uri: uri.to_owned(), format: "chr".to_owned(), data: Some(data), settings: used, removal };
     Ok(Candidate { rank, node })
 }
 
