@@ -5,6 +5,7 @@
 
 pub(crate) mod authority;
 mod carrier;
+mod directory;
 mod gateways;
 mod push;
 
@@ -22,6 +23,9 @@ use uuid::Uuid;
 
 pub use authority::{Anchors, Authority, AuthorityError, DeviceCsr, IssuedDevice};
 pub use carrier::{BuiltInTemplates, Carrier, CarryError, LetterTemplates, Parcel};
+pub use directory::{
+    BindRefusal, DirectoryChanges, DirectoryError, DirectoryMark, DirectoryReader, DirectorySnapshot,
+};
 pub use gateways::{DialedGateway, Fleet, GatewayAnchors, GatewayAuthority, GatewayCertificate, Published};
 pub use push::{PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport, PushReports, masked};
 

@@ -21,6 +21,7 @@ mod captures;
 mod counters;
 mod device;
 mod devices;
+mod directory;
 pub mod enrolment;
 pub mod gcm;
 mod inspector;
@@ -50,19 +51,24 @@ mod wheel;
 pub mod wipe;
 
 pub use abilities::{
-    Anchors, Announce, AnnounceNothing, Authority, AuthorityError, BuiltInTemplates, Carrier, CarryError,
-    Clock, DeviceCsr, DeviceRules, DialedGateway, Fleet, GatewayAnchors, GatewayAuthority,
+    Anchors, Announce, AnnounceNothing, Authority, AuthorityError, BindRefusal, BuiltInTemplates, Carrier,
+    CarryError, Clock, DeviceCsr, DeviceRules, DialedGateway, DirectoryChanges, DirectoryError,
+    DirectoryMark, DirectoryReader, DirectorySnapshot, Fleet, GatewayAnchors, GatewayAuthority,
     GatewayCertificate, IssuedDevice, LetterTemplates, NoRules, Parcel, Published, PushBearer, PushError,
     PushOrder, PushOutcome, PushReceipt, PushReport, PushReports, Randomness, Rules, SystemClock,
     SystemRandom, Wake, masked,
 };
 pub use devices::{Devices, Parts};
+pub use directory::{
+    DirectoryKeeper, DirectoryLook, DirectoryPace, DirectoryStatus, DirectoryTrouble, GoodDirectory,
+};
 pub use inspector::{Exchange, TooManyWatched, Watched};
 pub use messages::*;
 pub use notification::{NotificationFigures, Notifications, NotifyError, WantedNotification};
 pub use payload::{BadPayload, Content};
 pub use postern_engine::{
     notification::{LISTEN, Rules as NotificationRules},
+    policy::{dn::Dn, ldif::Entry as DirectoryEntry},
     profiles::{BadProfiles, Profile, Profiles},
     queue::{Body, BodyItem},
     schedule::Interval,

@@ -18,6 +18,7 @@ pub mod perimeter;
 pub mod process;
 pub mod proxy;
 pub mod raw;
+pub mod samba;
 pub mod site;
 pub mod smsc;
 pub mod stub;

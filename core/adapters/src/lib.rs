@@ -1,6 +1,7 @@
 //! The outside world behind small traits.
 //!
 //! - [`anchor`]: where the audit log's signed heads are kept outside the database.
+//! - [`ldap`]: what an Active Directory holds of policy.
 //! - [`letters`]: an operator's own templates of mails.
 //! - [`pap`]: pushes through a push proxy gateway.
 //! - [`smpp`]: pushes through a short-message centre.
@@ -13,6 +14,7 @@
 pub mod anchor;
 mod files;
 mod http;
+pub mod ldap;
 pub mod letters;
 pub mod pap;
 pub mod smpp;
