@@ -24,7 +24,8 @@ use uuid::Uuid;
 pub use authority::{Anchors, Authority, AuthorityError, DeviceCsr, IssuedDevice};
 pub use carrier::{BuiltInTemplates, Carrier, CarryError, LetterTemplates, Parcel};
 pub use directory::{
-    BindRefusal, DirectoryChanges, DirectoryError, DirectoryMark, DirectoryReader, DirectorySnapshot,
+    BindRefusal, DirectoryChanges, DirectoryError, DirectoryMark, DirectoryPerson, DirectoryReader,
+    DirectorySignIn, DirectorySnapshot,
 };
 pub use gateways::{DialedGateway, Fleet, GatewayAnchors, GatewayAuthority, GatewayCertificate, Published};
 pub use push::{PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport, PushReports, masked};

@@ -2,14 +2,29 @@
 //!
 //! Promise: what [`DirectoryKeeper::snapshot`] gives was whole when it was read; a look that fails changes nothing of
 //! it, and [`DirectoryKeeper::status`] says since when and why. One look at a time.
+//!
+//! - `bindings`: which computer and which user a device and its owner are. - `cache`: the last good reading in the
+//!   store, so that it outlives a restart. - `supervise`: the timer, and what is told of trouble.
+
+mod bindings;
+mod cache;
+mod supervise;
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
+use postern_engine::policy::{
+    binding::Accounts,
+    directory::{AccountKind, Directory, Remark},
+    dn::Dn,
+};
 use postern_wire::terms::UtcMillis;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
+
+pub use bindings::{Bindings, StoredBindings};
+pub use supervise::{DirectoryParts, DirectoryRules, DirectorySupervisor, STALE};
 
 use crate::abilities::{Clock, DirectoryError, DirectoryMark, DirectoryReader, DirectorySnapshot};
 
@@ -46,6 +61,15 @@ pub struct DirectoryStatus {
     pub trouble: Option<DirectoryTrouble>,
 }
 
+impl DirectoryStatus {
+    /// Whether what is in force may not be what the directory holds: the last look failed, or none was taken since
+    /// the start.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.trouble.is_some() || self.good.as_ref().is_none_or(|good| good.restored)
+    }
+}
+
 /// The snapshot in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GoodDirectory {
@@ -57,6 +81,35 @@ pub struct GoodDirectory {
     pub at: UtcMillis,
     /// When all of it was last read.
     pub whole_at: UtcMillis,
+    /// It comes from before the start, and no look has gone well since.
+    pub restored: bool,
+}
+
+/// The directory in force, as policy goes by it.
+#[derive(Clone, Debug)]
+pub struct DirectoryView {
+    /// Counts the readings that differed, from 1.
+    pub generation: u64,
+    /// What was read.
+    pub snapshot: Arc<DirectorySnapshot>,
+    /// The same for the engine.
+    pub directory: Arc<Directory>,
+    /// What was passed over.
+    pub remarks: Arc<[Remark]>,
+    /// Its computers and users by what they are found by.
+    pub accounts: Arc<Accounts>,
+}
+
+impl DirectoryView {
+    /// The one computer, or user, of a name: its distinguished name, `sAMAccountName`, `userPrincipalName` or own name.
+    ///
+    /// # Errors
+    /// Why it is none, for people.
+    pub fn named(&self, is_computer: bool, name: &str) -> Result<Dn, String> {
+        let kind = if is_computer { AccountKind::Computer } else { AccountKind::User };
+        let found = self.directory.account(kind, name);
+        found.map(|account| account.dn.clone()).map_err(|why| why.to_string())
+    }
 }
 
 /// What is wrong with the directory.
@@ -74,17 +127,19 @@ pub struct DirectoryTrouble {
 pub struct DirectoryKeeper {
     reader: Arc<dyn DirectoryReader>,
     clock: Arc<dyn Clock>,
-    pace: DirectoryPace,
+    /// Computers elsewhere are no devices.
+    devices_below: Option<Dn>,
     kept: RwLock<Kept>,
+    generation: watch::Sender<u64>,
     look: Mutex<()>,
 }
 
-#[derive(Default)]
 struct Kept {
-    snapshot: Option<Arc<DirectorySnapshot>>,
+    pace: DirectoryPace,
+    view: Option<DirectoryView>,
     status: DirectoryStatus,
-    /// Monotonic.
-    whole_at: Duration,
+    /// Monotonic; `None`: a whole reading is due.
+    whole_due: Option<Duration>,
 }
 
 impl std::fmt::Debug for DirectoryKeeper {
@@ -97,13 +152,45 @@ impl DirectoryKeeper {
     /// A keeper that has read nothing yet.
     #[must_use]
     pub fn new(reader: Arc<dyn DirectoryReader>, clock: Arc<dyn Clock>, pace: DirectoryPace) -> Self {
-        Self { reader, clock, pace, kept: RwLock::default(), look: Mutex::default() }
+        let kept = Kept { pace, view: None, status: DirectoryStatus::default(), whole_due: None };
+        Self {
+            reader,
+            clock,
+            devices_below: None,
+            kept: RwLock::new(kept),
+            generation: watch::Sender::new(0),
+            look: Mutex::default(),
+        }
+    }
+
+    /// The same; a device is only taken for a computer below this container.
+    #[must_use]
+    pub fn with_devices_below(self, devices_below: Option<Dn>) -> Self {
+        Self { devices_below, ..self }
     }
 
     /// The last good snapshot.
     #[must_use]
     pub fn snapshot(&self) -> Option<Arc<DirectorySnapshot>> {
-        self.kept.read().unwrap_or_else(PoisonError::into_inner).snapshot.clone()
+        self.view().map(|view| view.snapshot)
+    }
+
+    /// The last good snapshot for the engine.
+    #[must_use]
+    pub fn directory(&self) -> Option<Arc<Directory>> {
+        self.view().map(|view| view.directory)
+    }
+
+    /// The last good snapshot with what was made of it.
+    #[must_use]
+    pub fn view(&self) -> Option<DirectoryView> {
+        self.kept.read().unwrap_or_else(PoisonError::into_inner).view.clone()
+    }
+
+    /// The generation of the snapshot in force: 0 while there is none, another number whenever it changed.
+    #[must_use]
+    pub fn generation(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
     }
 
     /// How it is with the directory.
@@ -112,31 +199,67 @@ impl DirectoryKeeper {
         self.kept.read().unwrap_or_else(PoisonError::into_inner).status.clone()
     }
 
+    /// How it is looked at from now on.
+    pub fn set_pace(&self, pace: DirectoryPace) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        if kept.pace != pace {
+            let before = kept.pace.whole_every;
+            kept.whole_due =
+                kept.whole_due.and_then(|due| due.checked_sub(before)).map(|at| at + pace.whole_every);
+            kept.pace = pace;
+        }
+    }
+
+    /// Puts a snapshot of before the start in force, marked as such, unless there is one already.
+    pub async fn restore(&self, snapshot: DirectorySnapshot, at: UtcMillis, whole_at: UtcMillis) {
+        let _one = self.look.lock().await;
+        if self.snapshot().is_some() {
+            return;
+        }
+        let Ok(view) = self.view_of(Arc::new(snapshot)).await else { return };
+        let age = u64::try_from(self.clock.wall().since(whole_at)).unwrap_or(0);
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        let left = kept.pace.whole_every.checked_sub(Duration::from_millis(age));
+        kept.whole_due = left.map(|left| self.clock.monotonic() + left);
+        kept.status.good = Some(GoodDirectory {
+            mark: view.snapshot.mark.clone(),
+            entries: view.snapshot.entries.len(),
+            at,
+            whole_at,
+            restored: true,
+        });
+        self.put(&mut kept, view);
+    }
+
     /// Looks at what changed; reads everything where `whole` wants it, where it is due, and where only that tells.
     ///
     /// # Errors
     /// What is wrong with the directory; the snapshot stays.
     pub async fn refresh(&self, whole: bool) -> Result<DirectoryLook, DirectoryError> {
         let _one = self.look.lock().await;
-        let looked = self.look(whole).await;
+        let looked = match self.look(whole).await {
+            Ok((look, snapshot)) => self.view_of(snapshot).await.map(|view| (look, view)),
+            Err(error) => Err(error),
+        };
         let now = self.clock.wall();
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         match looked {
-            Ok((look, snapshot)) => {
+            Ok((look, view)) => {
                 if look == DirectoryLook::Whole {
-                    kept.whole_at = self.clock.monotonic();
+                    kept.whole_due = Some(self.clock.monotonic() + kept.pace.whole_every);
                 }
                 let before = kept.status.good.take().filter(|_| look != DirectoryLook::Whole);
                 kept.status = DirectoryStatus {
                     good: Some(GoodDirectory {
-                        mark: snapshot.mark.clone(),
-                        entries: snapshot.entries.len(),
+                        mark: view.snapshot.mark.clone(),
+                        entries: view.snapshot.entries.len(),
                         at: now,
                         whole_at: before.map_or(now, |good| good.whole_at),
+                        restored: false,
                     }),
                     trouble: None,
                 };
-                kept.snapshot = Some(snapshot);
+                self.put(&mut kept, view);
                 Ok(look)
             }
             Err(error) => {
@@ -151,12 +274,42 @@ impl DirectoryKeeper {
         }
     }
 
+    /// What is made of a snapshot; that of the last one where its entries are the same.
+    async fn view_of(&self, snapshot: Arc<DirectorySnapshot>) -> Result<DirectoryView, DirectoryError> {
+        let before = self.view();
+        if let Some(before) = &before
+            && before.snapshot.entries == snapshot.entries
+        {
+            return Ok(DirectoryView { snapshot, ..before.clone() });
+        }
+        let generation = before.map_or(1, |before| before.generation + 1);
+        let below = self.devices_below.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            let (directory, remarks) = snapshot.directory();
+            let accounts = Accounts::of(&snapshot.entries, below.as_ref(), postern_store::tokens::hash);
+            DirectoryView {
+                generation,
+                directory: Arc::new(directory),
+                remarks: remarks.into(),
+                accounts: Arc::new(accounts),
+                snapshot,
+            }
+        });
+        made.await.map_err(|error| DirectoryError::Half(format!("it could not be taken in: {error}")))
+    }
+
+    fn put(&self, kept: &mut Kept, view: DirectoryView) {
+        let generation = view.generation;
+        kept.view = Some(view);
+        self.generation.send_if_modified(|known| std::mem::replace(known, generation) != generation);
+    }
+
     async fn look(&self, whole: bool) -> Result<(DirectoryLook, Arc<DirectorySnapshot>), DirectoryError> {
-        let (before, whole_at) = {
+        let (before, due) = {
             let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
-            (kept.snapshot.clone(), kept.whole_at)
+            (kept.view.as_ref().map(|view| Arc::clone(&view.snapshot)), kept.whole_due)
         };
-        let is_due = self.clock.monotonic().saturating_sub(whole_at) >= self.pace.whole_every;
+        let is_due = due.is_none_or(|due| self.clock.monotonic() >= due);
         if let Some(before) = before.filter(|_| !whole && !is_due) {
             let changes = self.reader.changes(before.mark.clone()).await?;
             if let Some(after) = before.after(changes) {
@@ -266,10 +419,35 @@ mod tests {
         assert_eq!(status.trouble, Some(trouble));
         let good = status.good.unwrap();
         assert_eq!((good.at, good.whole_at, good.entries), (UtcMillis(3_000), UtcMillis(1_000), 1));
+        assert_eq!(*keeper.generation().borrow(), 2, "a mark alone is no change");
         at(6);
         assert_eq!(keeper.refresh(false).await, Ok(DirectoryLook::Whole), "nobody can tell what changed");
         assert_eq!(keeper.status().trouble, None);
         at(200);
         assert_eq!(keeper.refresh(false).await, Ok(DirectoryLook::Whole), "one is due");
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_before_a_restart_is_in_force_and_stale_until_a_look_goes_well() {
+        let unit = Entry { dn: "OU=A,DC=x".to_owned(), ..Entry::default() };
+        let entries = BTreeMap::from([(Dn::new("OU=A,DC=x").unwrap(), unit)]);
+        let snapshot = DirectorySnapshot { mark: mark(7), entries };
+        let script = vec![Err(DirectoryError::Slow), Ok(Some(DirectoryChanges::Nothing(mark(7)))), Ok(None)];
+        let clock = Arc::new(Told::default());
+        let reader = Arc::new(Scripted(StdMutex::new(script)));
+        let pace = DirectoryPace { whole_every: Duration::from_secs(100) };
+        let keeper = DirectoryKeeper::new(reader, clock.clone(), pace);
+        *clock.0.lock().unwrap() = Duration::from_secs(1_000);
+
+        keeper.restore(snapshot.clone(), UtcMillis(990_000), UtcMillis(950_000)).await;
+        assert_eq!(keeper.snapshot().as_deref(), Some(&snapshot));
+        assert!(keeper.status().is_stale());
+        assert_eq!(*keeper.generation().borrow(), 1);
+        assert_eq!(keeper.refresh(false).await, Err(DirectoryError::Slow));
+        assert!(keeper.status().good.unwrap().restored);
+        assert_eq!(keeper.refresh(false).await, Ok(DirectoryLook::Same), "its mark still tells what changed");
+        assert!(!keeper.status().is_stale());
+        *clock.0.lock().unwrap() = Duration::from_secs(1_050);
+        assert_eq!(keeper.refresh(false).await, Ok(DirectoryLook::Whole), "the whole reading was 100 s ago");
     }
 }

@@ -53,14 +53,16 @@ pub mod wipe;
 pub use abilities::{
     Anchors, Announce, AnnounceNothing, Authority, AuthorityError, BindRefusal, BuiltInTemplates, Carrier,
     CarryError, Clock, DeviceCsr, DeviceRules, DialedGateway, DirectoryChanges, DirectoryError,
-    DirectoryMark, DirectoryReader, DirectorySnapshot, Fleet, GatewayAnchors, GatewayAuthority,
-    GatewayCertificate, IssuedDevice, LetterTemplates, NoRules, Parcel, Published, PushBearer, PushError,
-    PushOrder, PushOutcome, PushReceipt, PushReport, PushReports, Randomness, Rules, SystemClock,
-    SystemRandom, Wake, masked,
+    DirectoryMark, DirectoryPerson, DirectoryReader, DirectorySignIn, DirectorySnapshot, Fleet,
+    GatewayAnchors, GatewayAuthority, GatewayCertificate, IssuedDevice, LetterTemplates, NoRules, Parcel,
+    Published, PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport, PushReports,
+    Randomness, Rules, SystemClock, SystemRandom, Wake, masked,
 };
 pub use devices::{Devices, Parts};
 pub use directory::{
-    DirectoryKeeper, DirectoryLook, DirectoryPace, DirectoryStatus, DirectoryTrouble, GoodDirectory,
+    Bindings, DirectoryKeeper, DirectoryLook, DirectoryPace, DirectoryParts, DirectoryRules, DirectoryStatus,
+    DirectorySupervisor, DirectoryTrouble, DirectoryView, GoodDirectory, STALE as DIRECTORY_STALE,
+    StoredBindings,
 };
 pub use inspector::{Exchange, TooManyWatched, Watched};
 pub use messages::*;
@@ -68,7 +70,12 @@ pub use notification::{NotificationFigures, Notifications, NotifyError, WantedNo
 pub use payload::{BadPayload, Content};
 pub use postern_engine::{
     notification::{LISTEN, Rules as NotificationRules},
-    policy::{dn::Dn, ldif::Entry as DirectoryEntry},
+    policy::{
+        binding::{Bound, How as BoundBy, Unbound},
+        dn::Dn,
+        ldif::Entry as DirectoryEntry,
+        sid::Sid,
+    },
     profiles::{BadProfiles, Profile, Profiles},
     queue::{Body, BodyItem},
     schedule::Interval,

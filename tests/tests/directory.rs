@@ -106,6 +106,8 @@ fn config(server: &str) -> LdapConfig {
         ca: "ca.pem".into(),
         account: ACCOUNT.to_owned(),
         password_file: "password".into(),
+        look_s: 60,
+        devices_below: None,
         page: 500,
         range: 1_000,
         connect_ms: 20_000,

@@ -4,6 +4,7 @@
 //! has limits and typed refusals. Follows MS-GPOL and MS-GPREG; where Windows was seen to do otherwise than
 //! their text, Windows counts, and the place says so.
 
+pub mod binding;
 pub mod desired;
 pub mod directory;
 pub mod dn;

@@ -13,7 +13,9 @@ use postern_engine::policy::{
     directory::{Directory, Remark},
     dn::Dn,
     ldif::Entry,
+    sid::Sid,
 };
+use secrecy::SecretString;
 
 /// Reads a directory. It bounds its own waits and what it takes.
 pub trait DirectoryReader: Send + Sync + 'static {
@@ -22,6 +24,33 @@ pub trait DirectoryReader: Send + Sync + 'static {
 
     /// What changed since a mark.
     fn changes(&self, since: DirectoryMark) -> BoxFuture<'_, Result<DirectoryChanges, DirectoryError>>;
+}
+
+/// Lets people in by a directory.
+pub trait DirectorySignIn: Send + Sync + 'static {
+    /// Asks the directory, once, whether the password is this person's, and what they are in. A wrong password is
+    /// never tried again.
+    fn sign_in(
+        &self,
+        name: String,
+        password: SecretString,
+    ) -> BoxFuture<'_, Result<DirectoryPerson, DirectoryError>>;
+
+    /// One spelling of all under which a name may be typed, for counting tries.
+    fn normal(&self, name: &str) -> String;
+}
+
+/// Who signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryPerson {
+    /// The SID: stays when the person is renamed.
+    pub sid: Sid,
+    /// `userPrincipalName`, or the logon name with its domain.
+    pub name: String,
+    /// The distinguished name.
+    pub dn: String,
+    /// The SIDs of the person's token: all groups, those in groups included.
+    pub groups: BTreeSet<Sid>,
 }
 
 /// Up to where a directory was read. It counts on the server that gave it only, and only while that server's

@@ -28,7 +28,9 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    pub(crate) fn setting(key: &'static str, why: impl Into<String>) -> Self {
+    /// A key of the configuration whose value cannot work.
+    #[must_use]
+    pub fn setting(key: &'static str, why: impl Into<String>) -> Self {
         Self::Setting { key, why: why.into() }
     }
 }

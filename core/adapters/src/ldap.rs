@@ -15,6 +15,7 @@ mod config;
 mod entry;
 mod relay;
 mod session;
+mod sign_in;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,6 +39,7 @@ use tokio::time::timeout;
 use crate::{OpenError, files};
 pub use config::{KEYS, LdapConfig};
 use session::{Account, Peer, Question, Session};
+pub use sign_in::LdapSignIn;
 
 const LDAPS: u16 = 636;
 const LDAP: u16 = 389;
@@ -60,17 +62,23 @@ struct Limits {
 
 /// Reads a domain of Active Directory.
 pub struct LdapReader {
-    peers: Vec<Peer>,
+    controllers: Controllers,
     account: Account,
-    limits: Limits,
-    /// The controller that answered last.
-    last: AtomicUsize,
 }
 
 impl std::fmt::Debug for LdapReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LdapReader").field("peers", &self.peers).finish_non_exhaustive()
+        f.debug_struct("LdapReader").field("peers", &self.controllers.peers).finish_non_exhaustive()
     }
+}
+
+/// The domain controllers.
+struct Controllers {
+    peers: Vec<Peer>,
+    tls: Arc<ClientConfig>,
+    limits: Limits,
+    /// The one that answered last.
+    last: AtomicUsize,
 }
 
 /// A kind of entry that policy needs.
@@ -106,11 +114,25 @@ const KINDS: &[Kind] = &[
         ],
         security: true,
     },
+    Kind {
+        configuration: false,
+        filter: "(objectClass=computer)",
+        attributes: &[
+            "objectClass",
+            "sAMAccountName",
+            "userPrincipalName",
+            "objectSid",
+            "primaryGroupID",
+            "dNSHostName",
+            "userCertificate",
+        ],
+        security: false,
+    },
     // A computer is a user as well.
     Kind {
         configuration: false,
         filter: "(|(objectClass=domainDNS)(objectClass=organizationalUnit)(objectClass=msWMI-Som)\
-                 (objectClass=user)(objectClass=group))",
+                 (&(objectClass=user)(!(objectClass=computer)))(objectClass=group))",
         attributes: &[
             "objectClass",
             "gPLink",
@@ -122,7 +144,9 @@ const KINDS: &[Kind] = &[
             "userPrincipalName",
             "objectSid",
             "primaryGroupID",
+            "mail",
             "member",
+            "lockoutThreshold",
         ],
         security: false,
     },
@@ -135,20 +159,12 @@ struct Root {
     mark: DirectoryMark,
 }
 
-impl LdapReader {
-    /// A reader; relative paths are taken from `folder`. Nothing is connected to yet.
-    ///
-    /// # Errors
-    /// [`OpenError`]: settings that cannot work, an address without encryption among them.
-    pub fn open(config: &LdapConfig, folder: &Path) -> Result<Self, OpenError> {
+impl Controllers {
+    fn open(config: &LdapConfig, folder: &Path) -> Result<Self, OpenError> {
         let peers: Vec<Peer> =
             config.servers.iter().map(|server| peer(server, config.starttls)).collect::<Result<_, _>>()?;
         if peers.is_empty() {
             return Err(OpenError::setting("directory.servers", "at least one server is needed"));
-        }
-        // A bind without a name is one of nobody.
-        if config.account.trim().is_empty() {
-            return Err(OpenError::setting("directory.account", "an account is needed"));
         }
         let within = |key, value: u32, most: u32| {
             if (1..=most).contains(&value) {
@@ -170,21 +186,26 @@ impl LdapReader {
             page: i32::try_from(page).unwrap_or(1_000),
             range: range as usize,
         };
-        let account = Account {
-            name: config.account.clone(),
-            password: files::secret(&folder.join(&config.password_file))?,
-            tls: tls(&folder.join(&config.ca))?,
-        };
-        Ok(Self { peers, account, limits, last: AtomicUsize::new(0) })
+        Ok(Self { peers, tls: tls(&folder.join(&config.ca))?, limits, last: AtomicUsize::new(0) })
     }
 
-    /// A connection to the first controller that takes one, the one that answered last before the others.
-    async fn session(&self) -> Result<Session, DirectoryError> {
+    /// A connection to the first controller that takes one, the one that answered last before the others. Nobody is
+    /// signed in yet.
+    async fn connect(&self) -> Result<Session, DirectoryError> {
+        self.first(None).await
+    }
+
+    /// The same, signed in. One that refuses the account ends the attempt.
+    async fn session(&self, account: &Account) -> Result<Session, DirectoryError> {
+        self.first(Some(account)).await
+    }
+
+    async fn first(&self, account: Option<&Account>) -> Result<Session, DirectoryError> {
         let last = self.last.load(Ordering::Relaxed);
         let mut first_error = None;
         for turn in 0..self.peers.len() {
             let place = (last + turn) % self.peers.len();
-            match Session::open(&self.peers[place], &self.account, self.limits).await {
+            match self.at(place, account).await {
                 Ok(session) => {
                     self.last.store(place, Ordering::Relaxed);
                     return Ok(session);
@@ -199,12 +220,45 @@ impl LdapReader {
         Err(first_error.unwrap_or_else(|| DirectoryError::Down("no server".to_owned())))
     }
 
+    async fn at(&self, place: usize, account: Option<&Account>) -> Result<Session, DirectoryError> {
+        let mut session = Session::connect(&self.peers[place], &self.tls, self.limits).await?;
+        if let Some(account) = account {
+            session.sign_in(account).await?;
+        }
+        Ok(session)
+    }
+}
+
+/// Who signs in, by the configuration.
+fn account(key: &'static str, name: &str, password_file: &Path) -> Result<Account, OpenError> {
+    // A bind without a name is one of nobody.
+    if name.trim().is_empty() {
+        return Err(OpenError::setting(key, "an account is needed"));
+    }
+    Ok(Account { name: name.to_owned(), password: files::secret(password_file)? })
+}
+
+impl LdapReader {
+    /// A reader; relative paths are taken from `folder`. Nothing is connected to yet.
+    ///
+    /// # Errors
+    /// [`OpenError`]: settings that cannot work, an address without encryption among them.
+    pub fn open(config: &LdapConfig, folder: &Path) -> Result<Self, OpenError> {
+        let controllers = Controllers::open(config, folder)?;
+        let account = account("directory.account", &config.account, &folder.join(&config.password_file))?;
+        Ok(Self { controllers, account })
+    }
+
+    async fn session(&self) -> Result<Session, DirectoryError> {
+        self.controllers.session(&self.account).await
+    }
+
     async fn read_all(&self) -> Result<DirectorySnapshot, DirectoryError> {
         let mut session = self.session().await?;
         let root = Root::read(&mut session).await?;
         let mut entries = BTreeMap::new();
         for kind in KINDS {
-            for entry in kind.read(&mut session, &root, &self.limits, kind.filter).await? {
+            for entry in kind.read(&mut session, &root, &self.controllers.limits, kind.filter).await? {
                 entries.insert(name(&entry)?, entry);
             }
         }
@@ -226,7 +280,7 @@ impl LdapReader {
         let mut present = BTreeSet::new();
         for kind in KINDS {
             let filter = format!("(&(uSNChanged>={}){})", since.usn.saturating_add(1), kind.filter);
-            entries.extend(kind.read(&mut session, &root, &self.limits, &filter).await?);
+            entries.extend(kind.read(&mut session, &root, &self.controllers.limits, &filter).await?);
             let names = Question {
                 base: kind.base(&root),
                 scope: Scope::Subtree,
@@ -246,12 +300,12 @@ impl LdapReader {
 
 impl DirectoryReader for LdapReader {
     fn snapshot(&self) -> BoxFuture<'_, Result<DirectorySnapshot, DirectoryError>> {
-        let reading = timeout(self.limits.pass, self.read_all());
+        let reading = timeout(self.controllers.limits.pass, self.read_all());
         reading.map(|read| read.unwrap_or(Err(DirectoryError::Slow))).boxed()
     }
 
     fn changes(&self, since: DirectoryMark) -> BoxFuture<'_, Result<DirectoryChanges, DirectoryError>> {
-        let reading = async move { timeout(self.limits.pass, self.read_changes(&since)).await };
+        let reading = async move { timeout(self.controllers.limits.pass, self.read_changes(&since)).await };
         reading.map(|read| read.unwrap_or(Err(DirectoryError::Slow))).boxed()
     }
 }

@@ -789,11 +789,64 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    directory_readings (id) {
+        id -> BigInt,
+        pass -> Binary,
+        server -> Text,
+        life -> Text,
+        usn -> BigInt,
+        entries -> BigInt,
+        pieces -> BigInt,
+        good_at -> BigInt,
+        whole_at -> BigInt,
+    }
+}
+diesel::table! { directory_pieces (pass, number) { pass -> Binary, number -> BigInt, octets -> Binary, } }
+diesel::table! {
+    directory_bindings (enrolment) {
+        enrolment -> Binary,
+        computer -> Nullable<Text>,
+        computer_dn -> Nullable<Text>,
+        created -> Bool,
+        person -> Nullable<Text>,
+        person_dn -> Nullable<Text>,
+        set_by -> Text,
+        at -> BigInt,
+    }
+}
+diesel::table! {
+    directory_tasks (id) {
+        id -> Binary,
+        act -> Text,
+        enrolment -> Binary,
+        wipe -> Nullable<Binary>,
+        computer -> Nullable<Text>,
+        computer_dn -> Nullable<Text>,
+        state -> Text,
+        tries -> BigInt,
+        due_at -> Nullable<BigInt>,
+        cause -> Text,
+        made_at -> BigInt,
+        done_at -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    directory_admins (admin) {
+        admin -> Binary,
+        sid -> Text,
+        roles -> Text,
+        roles_since -> BigInt,
+        signed_in_at -> BigInt,
+    }
+}
+
 diesel::joinable!(group_devices -> groups (group_id));
 diesel::allow_tables_to_appear_in_same_query!(groups, group_devices, group_groups, enrolments);
 diesel::allow_tables_to_appear_in_same_query!(commands_pending, commands_done, timeline);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, schedules, lives);
 diesel::allow_tables_to_appear_in_same_query!(captures, capture_devices);
+diesel::allow_tables_to_appear_in_same_query!(wipes, directory_tasks);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, recovery_devices, recovery_passwords);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, certificates, server_trust);
 diesel::allow_tables_to_appear_in_same_query!(push_addresses, enrolments, notifications, commands_pending);

@@ -14,6 +14,7 @@ pub mod credentials;
 pub mod crls;
 pub mod ddfs;
 pub mod destructive;
+pub mod directory;
 pub mod enrolments;
 pub mod facts;
 pub mod freezes;

@@ -76,6 +76,19 @@ impl Dn {
         first.split_once('=').and_then(|(_, value)| unescape(trim(value)).ok()).unwrap_or_default()
     }
 
+    /// Whether it is the other one or lies somewhere below it.
+    #[must_use]
+    pub fn is_below(&self, other: &Self) -> bool {
+        let rest = self.key.strip_suffix(&*other.key);
+        // A comma of a value is escaped, by a backslash that is not escaped itself.
+        rest.is_some_and(|above| {
+            above.is_empty()
+                || above.strip_suffix(',').is_some_and(|above| {
+                    above.bytes().rev().take_while(|octet| *octet == b'\\').count().is_multiple_of(2)
+                })
+        })
+    }
+
     /// The domain that it lies in: from the first `DC=` on.
     #[must_use]
     pub fn domain(&self) -> Option<Self> {

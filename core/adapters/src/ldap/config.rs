@@ -15,6 +15,10 @@ pub struct LdapConfig {
     pub ca: PathBuf,
     pub account: String,
     pub password_file: PathBuf,
+    #[serde(default = "look_s")]
+    pub look_s: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devices_below: Option<String>,
     #[serde(default = "page")]
     pub page: u32,
     #[serde(default = "range")]
@@ -29,6 +33,10 @@ pub struct LdapConfig {
     pub entries: usize,
     #[serde(default = "octets")]
     pub octets: u64,
+}
+
+fn look_s() -> u64 {
+    60
 }
 
 fn page() -> u32 {
@@ -63,19 +71,27 @@ fn octets() -> u64 {
 pub const KEYS: &[(&str, &str)] = &[
     (
         "servers",
-        "domain controllers, tried in turn: `ldaps://host[:port]`, or `ldap://host[:port]` with `starttls`",
+        "Domain controllers, tried in turn: `ldaps://HOST[:PORT]`, or `ldap://HOST[:PORT]` with starttls.",
     ),
-    ("starttls", "encrypt by StartTLS; `ldap://` without it is refused. Default false"),
-    ("ca", "PEM file of the authorities that the servers' certificates come from"),
-    ("account", "the account that reads, as `name@domain`, `DOMAIN\\name` or its distinguished name"),
-    ("password_file", "file whose first line is the account's password"),
-    ("page", "entries asked for at once, 1 to 1000. Default 500"),
-    ("range", "members of a group asked for at once, 1 to 1500. Default 1000"),
-    ("connect_ms", "milliseconds for connection, encryption and sign-in. Default 10000"),
-    ("answer_ms", "milliseconds for each entry of an answer. Default 30000"),
-    ("pass_ms", "milliseconds for a whole reading. Default 600000"),
-    ("entries", "entries read at most. Default 500000"),
-    ("octets", "octets read at most on one connection. Default 1073741824"),
+    ("starttls", "Encrypt by StartTLS; `ldap://` without it is refused. Default false."),
+    ("ca", "The CA (or CAs) of the controllers' certificates, PEM."),
+    ("account", "The account that reads: `name@domain`, `DOMAIN\\name` or its distinguished name."),
+    ("password_file", "A file whose first line is that account's password."),
+    ("look_s", "Seconds between two looks at what changed, 5 to 3600. Default 60."),
+    (
+        "devices_below",
+        "The container below which the devices' computers lie: none elsewhere is taken for a device by name or certificate. Without it: anywhere, but no domain controller.",
+    ),
+    ("page", "Entries asked for at once, 1 to 1000. Default 500."),
+    ("range", "Members of a group asked for at once, 1 to 1500. Default 1000."),
+    (
+        "connect_ms",
+        "How long connection and encryption, and again the sign-in, may take, in milliseconds. Default 10000.",
+    ),
+    ("answer_ms", "How long each entry of an answer may take, in milliseconds. Default 30000."),
+    ("pass_ms", "How long a whole reading may take, in milliseconds. Default 600000."),
+    ("entries", "Entries read at most. Default 500000."),
+    ("octets", "Octets read at most on one connection. Default 1073741824."),
 ];
 
 #[cfg(test)]
@@ -85,7 +101,7 @@ mod tests {
     #[test]
     fn every_key_is_documented_and_has_the_default_it_says() {
         let config: LdapConfig = toml::from_str(
-            "servers = [\"ldaps://dc1\"]\nca = \"ca.pem\"\naccount = \"a@b\"\npassword_file = \"p\"",
+            "devices_below = \"OU=Devices\"\nservers = [\"ldaps://dc1\"]\nca = \"ca.pem\"\naccount = \"a@b\"\npassword_file = \"p\"",
         )
         .unwrap();
         let written = toml::Table::try_from(&config).unwrap();
@@ -98,7 +114,7 @@ mod tests {
         assert_eq!(keys_sorted, documented);
         for (key, meaning) in KEYS {
             if let Some((_, default)) = meaning.rsplit_once("Default ") {
-                assert_eq!(written[*key].to_string(), default, "{key}");
+                assert_eq!(written[*key].to_string(), default.trim_end_matches('.'), "{key}");
             }
         }
     }

@@ -51,11 +51,10 @@ pub(super) struct Peer {
     pub(super) starttls: bool,
 }
 
-/// How it is signed in to.
+/// Who signs in.
 pub(super) struct Account {
     pub(super) name: String,
     pub(super) password: SecretString,
-    pub(super) tls: Arc<ClientConfig>,
 }
 
 /// Which entries are asked for, and what of them.
@@ -85,10 +84,14 @@ impl Drop for Session {
 }
 
 impl Session {
-    /// Connects, encrypts and signs in.
-    pub(super) async fn open(peer: &Peer, account: &Account, limits: Limits) -> Result<Self, DirectoryError> {
+    /// Connects and encrypts; nobody is signed in yet.
+    pub(super) async fn connect(
+        peer: &Peer,
+        tls: &Arc<ClientConfig>,
+        limits: Limits,
+    ) -> Result<Self, DirectoryError> {
         let slow = |_| DirectoryError::Slow;
-        let stream = timeout(limits.connect, encrypted(peer, account)).await.map_err(slow)??;
+        let stream = timeout(limits.connect, encrypted(peer, tls)).await.map_err(slow)??;
         let (ours, theirs) = UnixStream::pair().map_err(down)?;
         let trouble = Trouble::default();
         let relay = tokio::spawn(relay::run(stream, ours, limits, trouble.clone()));
@@ -101,9 +104,13 @@ impl Session {
                 tracing::debug!(%error, "the connection to the directory ended");
             }
         });
-        let mut session = Self { ldap, trouble, tasks: [relay, drive], limits, left: limits.entries };
-        timeout(limits.connect, session.bind(account)).await.map_err(slow)??;
-        Ok(session)
+        Ok(Self { ldap, trouble, tasks: [relay, drive], limits, left: limits.entries })
+    }
+
+    /// Signs in, once.
+    pub(super) async fn sign_in(&mut self, account: &Account) -> Result<(), DirectoryError> {
+        let limit = self.limits.connect;
+        timeout(limit, self.bind(account)).await.map_err(|_| DirectoryError::Slow)?
     }
 
     async fn bind(&mut self, account: &Account) -> Result<(), DirectoryError> {
@@ -256,13 +263,13 @@ impl Session {
     }
 }
 
-async fn encrypted(peer: &Peer, account: &Account) -> Result<TlsStream<TcpStream>, DirectoryError> {
+async fn encrypted(peer: &Peer, tls: &Arc<ClientConfig>) -> Result<TlsStream<TcpStream>, DirectoryError> {
     let mut stream = TcpStream::connect(&peer.address).await.map_err(down)?;
     stream.set_nodelay(true).map_err(down)?;
     if peer.starttls {
         start_tls(&mut stream).await?;
     }
-    let connector = TlsConnector::from(Arc::clone(&account.tls));
+    let connector = TlsConnector::from(Arc::clone(tls));
     connector.connect(peer.name.clone(), stream).await.map_err(|error| {
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match tls {

@@ -280,6 +280,18 @@ pub fn twin(
         .transpose()
 }
 
+/// Whether an enrolment other than `except` that is not retired has exactly this name.
+pub fn has_namesake(r: &mut Reader, name: &str, except: EnrolmentId) -> Result<bool, StoreError> {
+    let found: Vec<crate::column::Db<EnrolmentId>> = each!(r.conn, c => t::enrolments
+        .filter(t::name.eq(name))
+        .filter(t::state.ne(db(EnrolmentState::Retired)))
+        .filter(t::id.ne(db(except)))
+        .limit(1)
+        .select(t::id)
+        .load(c))?;
+    Ok(!found.is_empty())
+}
+
 /// A page of enrolments in order of id, those after `after`.
 pub fn list(
     r: &mut Reader,
