@@ -8,6 +8,7 @@ mod carrier;
 mod directory;
 mod gateways;
 mod push;
+mod sysvol;
 
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ pub use directory::{
 };
 pub use gateways::{DialedGateway, Fleet, GatewayAnchors, GatewayAuthority, GatewayCertificate, Published};
 pub use push::{PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport, PushReports, masked};
+pub use sysvol::{SysvolError, SysvolRead, SysvolSource};
 
 /// Tells the time. Wall and monotonic time come apart when somebody sets the clock (architecture, "Time").
 pub trait Clock: Send + Sync + 'static {

@@ -12,6 +12,7 @@
 //! - [`recovery`] keeps devices' recovery passwords, sealed, and has them renewed.
 //! - `notification` asks devices to come: package 0 by the bearers, until a session answers it.
 //! - [`mail`] tells people and other systems what happened: the outbox, by mail, webhook, syslog and stream.
+//! - [`sysvol`] keeps the folders of GPOs as they were last read well.
 //! - `later` and `upkeep` write what need not be written before an answer, and end what is past its deadline.
 #![forbid(unsafe_code)]
 
@@ -42,6 +43,7 @@ mod settings;
 mod shard;
 mod shared;
 mod steady;
+pub mod sysvol;
 #[cfg(test)]
 mod tests;
 pub mod trees;
@@ -56,7 +58,7 @@ pub use abilities::{
     DirectoryMark, DirectoryPerson, DirectoryReader, DirectorySignIn, DirectorySnapshot, Fleet,
     GatewayAnchors, GatewayAuthority, GatewayCertificate, IssuedDevice, LetterTemplates, NoRules, Parcel,
     Published, PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport, PushReports,
-    Randomness, Rules, SystemClock, SystemRandom, Wake, masked,
+    Randomness, Rules, SystemClock, SystemRandom, SysvolError, SysvolRead, SysvolSource, Wake, masked,
 };
 pub use devices::{Devices, Parts};
 pub use directory::{

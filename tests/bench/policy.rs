@@ -188,7 +188,8 @@ fn set_folder(world: &mut World, number: usize, round: u32) -> anyhow::Result<()
         Record::dword("Software\\Policies\\Bench", &name, round)
     });
     let policy = Arc::new(Policy::of(&File { records: records.collect(), trailing_octets: 0 }));
-    let folder = Folder { version: Ok(1), computer: Ok(policy.clone()), user: Ok(policy) };
+    let folder =
+        Folder { version: Ok(1), computer: Ok(policy.clone()), user: Ok(policy), others: Arc::from([]) };
     world.folders.insert(gpo_dn(number)?, Arc::new(folder));
     Ok(())
 }

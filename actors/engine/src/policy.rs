@@ -18,4 +18,5 @@ pub mod registry_pol;
 pub mod rsop;
 pub mod security_descriptor;
 pub mod sid;
+pub mod sysvol;
 pub mod wql;

@@ -8,6 +8,7 @@
 //! - [`smtp`]: events as mail.
 //! - [`stream`]: events as lines of a file.
 //! - [`syslog`]: events to a syslog server.
+//! - [`sysvol`]: the folders of GPOs.
 //! - [`webhook`]: events to another system.
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ pub mod smpp;
 pub mod smtp;
 pub mod stream;
 pub mod syslog;
+pub mod sysvol;
 pub mod webhook;
 
 pub use files::OpenError;

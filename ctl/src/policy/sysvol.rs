@@ -1,7 +1,7 @@
-//! A SYSVOL in a folder: its GPOs' version files and Registry.pol.
+//! A SYSVOL in a folder: its GPOs' folders.
 //!
-//! Promise: names are matched without case; nothing but plain files in plain folders is opened, so neither a
-//! link nor a pipe in it leads elsewhere; a file's size is limited before it is read.
+//! Promise: nothing but plain files in plain folders is opened, so neither a link nor a pipe in it leads elsewhere; the rules of
+//! what counts are the engine's (`policy::sysvol`).
 
 use std::{
     fs,
@@ -10,15 +10,14 @@ use std::{
 };
 
 use postern_engine::policy::{
-    dn::Dn,
-    gpo::{Gpo, GpoId, Half},
-    registry_pol::Limits,
+    gpo::Gpo,
     rsop::settings::Folder,
+    sysvol::{Contents, Entry, Kind, Limits, Tree, named, places},
 };
 
 use crate::failure::Failure;
 
-/// Entries of a folder that are looked at.
+/// Entries of a folder on the way to a GPO's that are looked at.
 const ENTRIES: usize = 100_000;
 
 /// A folder that holds `Policies`, or the domain folders that do, or is `Policies`.
@@ -37,88 +36,58 @@ impl Sysvol {
     /// The folder of a GPO; `None` where there is none.
     #[must_use]
     pub fn folder(&self, gpo: &Gpo) -> Option<Folder> {
-        let path = self.path(gpo.id?, &gpo.dn)?;
-        let octets = |names: &[&str]| file(&path, names);
-        let (gpt, computer, user) = (
-            octets(&["GPT.INI"]),
-            octets(&[Half::Computer.folder(), "Registry.pol"]),
-            octets(&[Half::User.folder(), "Registry.pol"]),
-        );
+        let path = places(gpo)?.iter().find_map(|place| self.descend(place))?;
         let limits = Limits::default();
-        Some(Folder::read(borrowed(&gpt), borrowed(&computer), borrowed(&user), &limits))
+        Some(match Contents::read(&Files(&path), &limits) {
+            Ok(contents) => contents.folder(&limits.registry_pol),
+            Err(refused) => Folder::unusable(&refused.to_string()),
+        })
     }
 
-    fn path(&self, id: GpoId, dn: &Dn) -> Option<PathBuf> {
-        let id = id.to_string();
-        let domain = domain_name(dn);
-        let policies = [
-            descend(&self.root, &[&domain, "Policies"]),
-            descend(&self.root, &["sysvol", &domain, "Policies"]),
-            descend(&self.root, &["Policies"]),
-            Some(self.root.clone()),
-        ];
-        policies.into_iter().flatten().find_map(|policies| descend(&policies, &[&id]))
+    /// The folder that lies so deep, names without case.
+    fn descend(&self, names: &[String]) -> Option<PathBuf> {
+        names.iter().try_fold(self.root.clone(), |at, name| {
+            let entries = Files(&at).entries(&[], ENTRIES).ok()?;
+            let entry = named(&entries, name).ok()??;
+            (entry.kind == Kind::Folder).then(|| at.join(&entry.name))
+        })
     }
 }
 
-/// `DC=example,DC=test` as `example.test`.
-fn domain_name(dn: &Dn) -> String {
-    let mut at = dn.domain();
-    let mut labels = Vec::new();
-    while let Some(here) = at {
-        labels.push(here.name());
-        at = here.parent();
+/// A folder of this machine.
+#[derive(Debug)]
+pub(super) struct Files<'p>(pub &'p Path);
+
+impl Files<'_> {
+    fn path(&self, at: &[&str]) -> PathBuf {
+        at.iter().fold(self.0.to_owned(), |path, name| path.join(name))
     }
-    labels.join(".")
 }
 
-/// The folder that lies so deep.
-fn descend(from: &Path, names: &[&str]) -> Option<PathBuf> {
-    names.iter().try_fold(from.to_owned(), |at, name| {
-        entry(&at, name).ok().filter(|path| is(path, fs::Metadata::is_dir))
-    })
-}
-
-/// The octets of a file that lies so deep; `Err` says why it cannot be used.
-fn file(from: &Path, names: &[&str]) -> Result<Vec<u8>, String> {
-    let shown = names.join("\\");
-    let (last, folders) = names.split_last().ok_or("no name")?;
-    let folder = descend(from, folders).ok_or_else(|| format!("{shown} is not there"))?;
-    let path = entry(&folder, last).map_err(|why| format!("{shown} {why}"))?;
-    if !is(&path, fs::Metadata::is_file) {
-        return Err(format!("{shown} is no plain file"));
+impl Tree for Files<'_> {
+    fn entries(&self, at: &[&str], most: usize) -> Result<Vec<Entry>, String> {
+        let listed = fs::read_dir(self.path(at)).map_err(|error| error.to_string())?;
+        let entry = |entry: fs::DirEntry| -> Result<Entry, std::io::Error> {
+            let kind = entry.file_type()?;
+            let kind = match (kind.is_dir(), kind.is_file()) {
+                (true, _) => Kind::Folder,
+                (_, true) => Kind::File,
+                _ => Kind::Other,
+            };
+            Ok(Entry { name: entry.file_name().to_string_lossy().into_owned(), kind })
+        };
+        let entries = listed.take(most.saturating_add(1)).map(|listed| listed.and_then(entry));
+        entries.collect::<Result<_, _>>().map_err(|error| error.to_string())
     }
-    let most = Limits::default().file_octets as u64;
-    let mut octets = Vec::new();
-    let read = fs::File::open(&path).and_then(|file| file.take(most + 1).read_to_end(&mut octets));
-    read.map_err(|error| format!("{shown}: {error}"))?;
-    if octets.len() as u64 > most {
-        return Err(format!("{shown} is larger than {most} octets"));
-    }
-    Ok(octets)
-}
 
-/// The entry of a name without case: the one that is spelled so, else the only one that could be meant.
-fn entry(folder: &Path, name: &str) -> Result<PathBuf, &'static str> {
-    let listed = fs::read_dir(folder).map_err(|_| "cannot be looked for")?;
-    let mut found: Option<PathBuf> = None;
-    for entry in listed.take(ENTRIES).flatten() {
-        let own = entry.file_name();
-        let Some(own) = own.to_str() else { continue };
-        if own == name {
-            return Ok(entry.path());
+    fn octets(&self, at: &[&str], most: usize) -> Result<Vec<u8>, String> {
+        let path = self.path(at);
+        if !fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file()) {
+            return Err("no plain file".to_owned());
         }
-        if own.eq_ignore_ascii_case(name) && found.replace(entry.path()).is_some() {
-            return Err("is there more than once");
-        }
+        let mut octets = Vec::new();
+        let most = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+        let read = fs::File::open(&path).and_then(|file| file.take(most).read_to_end(&mut octets));
+        read.map(|_| octets).map_err(|error| error.to_string())
     }
-    found.ok_or("is not there")
-}
-
-fn is(path: &Path, kind: impl Fn(&fs::Metadata) -> bool) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|metadata| kind(&metadata))
-}
-
-fn borrowed(octets: &Result<Vec<u8>, String>) -> Result<&[u8], &str> {
-    octets.as_deref().map_err(String::as_str)
 }

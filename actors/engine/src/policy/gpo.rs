@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use uuid::{Uuid, uuid};
 
 use super::{dn::Dn, security_descriptor::SecurityDescriptor};
@@ -12,7 +13,8 @@ pub const REGISTRY_EXTENSION: Uuid = uuid!("35378eac-683f-11d2-a89a-00c04fbbcfa2
 const GPT_INI_OCTETS: usize = 64 * 1024;
 
 /// A half of a GPO.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Half {
     /// Computer Configuration: HKLM.
     Computer,
@@ -37,6 +39,12 @@ impl Half {
             Self::Computer => "Machine",
             Self::User => "User",
         }
+    }
+
+    /// Where its settings lie below a GPO's folder; the case varies.
+    #[must_use]
+    pub fn registry_pol(self) -> String {
+        format!("{}\\Registry.pol", self.folder())
     }
 
     /// This half of a version number: the user's is the upper 16 bits.

@@ -21,6 +21,7 @@ use super::{
     gpo::{Gpo, Half},
     registry_pol::value::{self, Value},
     sid::Sid,
+    sysvol::Other,
     wql::facts::Facts,
 };
 use links::Scope;
@@ -126,6 +127,8 @@ pub struct Pass {
     pub unread: Vec<Unread>,
     /// Containers on the way that the directory did not show: none of their links counts.
     pub unseen: Vec<Dn>,
+    /// What stands beside Registry.pol in the folders of GPOs that concern the target, as places in `links`.
+    beside: Vec<(usize, Arc<[Other]>)>,
 }
 
 /// One link on the way.
@@ -255,6 +258,7 @@ impl Pass {
             settings: Settings::default(),
             unread: Vec::new(),
             unseen: Vec::new(),
+            beside: Vec::new(),
         };
         for scope in scopes {
             scope.walk(&mut filters, &mut pass);
@@ -271,6 +275,23 @@ impl Pass {
                 self.settings.apply(*place, policy);
             }
         }
+        // A GPO without the registry extension passed every check before: Windows applies what else it holds.
+        for (place, link) in self.links.iter().enumerate() {
+            if self.order.contains(&place) || link.reason == Reason::NoExtension {
+                let folder = link.gpo.as_ref().and_then(|gpo| world.folders.get(&gpo.dn));
+                let others = folder.map(|folder| folder.others.clone());
+                self.beside.extend(others.filter(|others| !others.is_empty()).map(|others| (place, others)));
+            }
+        }
+    }
+
+    /// What GPOs that concern the target hold beside Registry.pol in this half: no device gets it.
+    pub fn others(&self) -> impl Iterator<Item = (&Link, &Other)> {
+        let all = self
+            .beside
+            .iter()
+            .flat_map(move |(place, others)| others.iter().map(move |other| (&self.links[*place], other)));
+        all.filter(|(_, other)| other.half == self.half)
     }
 
     /// Whether the last good result has to stay in force instead of this one.

@@ -179,7 +179,12 @@ impl Hand {
     pub(crate) fn records(&mut self, gpo: &Dn, records: &[Record]) {
         let file = File { records: records.to_vec(), trailing_octets: 0 };
         let policy = Arc::new(Policy::of(&file));
-        let folder = Folder { version: Ok(0x0001_0001), computer: Ok(policy.clone()), user: Ok(policy) };
+        let folder = Folder {
+            version: Ok(0x0001_0001),
+            computer: Ok(policy.clone()),
+            user: Ok(policy),
+            others: Arc::from([]),
+        };
         self.world.folders.insert(gpo.clone(), Arc::new(folder));
     }
 

@@ -10,6 +10,7 @@ use crate::policy::{
     fold::fold,
     gpo::{Half, gpt_ini_version},
     registry_pol::{File, Limits, directive::Directive},
+    sysvol::Other,
 };
 
 /// A GPO's folder in SYSVOL, as last read. An `Err` says why it cannot be used.
@@ -21,6 +22,8 @@ pub struct Folder {
     pub computer: Result<Arc<Policy>, Arc<str>>,
     /// The user half's.
     pub user: Result<Arc<Policy>, Arc<str>>,
+    /// What stands beside the two, and reaches no device.
+    pub others: Arc<[Other]>,
 }
 
 impl Folder {
@@ -39,7 +42,14 @@ impl Folder {
         let version = gpt_ini.map_err(Arc::from);
         let version =
             version.and_then(|octets| gpt_ini_version(octets).map_err(|error| Arc::from(error.to_string())));
-        Self { version, computer: half(computer), user: half(user) }
+        Self { version, computer: half(computer), user: half(user), others: Arc::from([]) }
+    }
+
+    /// A folder of which nothing can be used.
+    #[must_use]
+    pub fn unusable(why: &str) -> Self {
+        let why: Arc<str> = why.into();
+        Self { version: Err(why.clone()), computer: Err(why.clone()), user: Err(why), others: Arc::from([]) }
     }
 
     /// One half.

@@ -1,0 +1,29 @@
+//! SYSVOL, as policy needs it.
+//!
+//! - [`folder`]: a folder of this machine: a mounted share, or a copy that something else keeps up to date.
+
+mod config;
+pub mod folder;
+
+use std::sync::Arc;
+
+use postern_actors::SysvolSource;
+
+pub use config::{KEYS, SysvolConfig, SysvolKind};
+
+use crate::OpenError;
+
+/// The source that a configuration asks for.
+///
+/// # Errors
+/// A setting that cannot be right, a file that cannot be read, or a way of reading that this was built without.
+pub fn open(config: &SysvolConfig) -> Result<Arc<dyn SysvolSource>, OpenError> {
+    config.check()?;
+    match config.kind {
+        SysvolKind::Folder => Ok(Arc::new(folder::FolderSysvol::of(config)?)),
+        SysvolKind::Smb => Err(OpenError::setting(
+            "sysvol.kind",
+            "this program was built without SMB (feature `smb`): mount the share and use `folder`",
+        )),
+    }
+}
