@@ -104,6 +104,19 @@ impl SysvolError {
         }
     }
 
+    /// Whether it may well pass by itself: a place that is down, files that are on their way.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        matches!(
+            self,
+            Self::Down(_)
+                | Self::Slow
+                | Self::Changing
+                | Self::NoFolder
+                | Self::Hostile(Refused::Missing(_) | Refused::Unreadable(..))
+        )
+    }
+
     /// Whether it is about the place and not about one GPO: asking for the next one is of no use.
     #[must_use]
     pub fn is_of_the_place(&self) -> bool {

@@ -28,15 +28,18 @@ impl Clock for Told {
     }
 }
 
+/// A folder's version and what is in it.
+type Holding = Result<(u32, Contents), SysvolError>;
+
 /// What SYSVOL holds of each GPO, and which were asked for.
 #[derive(Default)]
 struct Scripted {
-    holds: StdMutex<BTreeMap<Dn, Result<(u32, Contents), SysvolError>>>,
+    holds: StdMutex<BTreeMap<Dn, Holding>>,
     asked: StdMutex<Vec<(String, Option<u32>)>>,
 }
 
 impl Scripted {
-    fn holds(&self, gpo: &Gpo, what: Result<(u32, Contents), SysvolError>) {
+    fn holds(&self, gpo: &Gpo, what: Holding) {
         self.holds.lock().unwrap().insert(gpo.dn.clone(), what);
     }
 
@@ -83,7 +86,7 @@ fn file(number: u32) -> File {
 }
 
 /// A folder of a version whose computer half sets a value.
-fn holding(version: u32, number: u32) -> Result<(u32, Contents), SysvolError> {
+fn holding(version: u32, number: u32) -> Holding {
     let contents = Contents {
         gpt_ini: Ok(format!("[General]\r\nVersion={version}\r\n").into_bytes()),
         computer: Ok(file(number).write()),

@@ -5,7 +5,7 @@
 mod config;
 pub mod folder;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use postern_actors::SysvolSource;
 
@@ -13,14 +13,14 @@ pub use config::{KEYS, SysvolConfig, SysvolKind};
 
 use crate::OpenError;
 
-/// The source that a configuration asks for.
+/// The source that a configuration asks for; relative paths are taken from `folder`.
 ///
 /// # Errors
 /// A setting that cannot be right, a file that cannot be read, or a way of reading that this was built without.
-pub fn open(config: &SysvolConfig) -> Result<Arc<dyn SysvolSource>, OpenError> {
+pub fn open(config: &SysvolConfig, folder: &Path) -> Result<Arc<dyn SysvolSource>, OpenError> {
     config.check()?;
     match config.kind {
-        SysvolKind::Folder => Ok(Arc::new(folder::FolderSysvol::of(config)?)),
+        SysvolKind::Folder => Ok(Arc::new(folder::FolderSysvol::of(config, folder)?)),
         SysvolKind::Smb => Err(OpenError::setting(
             "sysvol.kind",
             "this program was built without SMB (feature `smb`): mount the share and use `folder`",

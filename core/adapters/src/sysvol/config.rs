@@ -66,6 +66,21 @@ pub const KEYS: &[(&str, &str)] = &[
 ];
 
 impl SysvolConfig {
+    /// A folder of this machine, and nothing else set.
+    #[must_use]
+    pub fn of_folder(path: &std::path::Path) -> Self {
+        Self {
+            kind: SysvolKind::Folder,
+            path: Some(path.to_owned()),
+            servers: Vec::new(),
+            account: None,
+            password_file: None,
+            ntlm: false,
+            encrypt: false,
+            answer_ms: answer_ms(),
+        }
+    }
+
     /// Whether the settings can be right together.
     ///
     /// # Errors

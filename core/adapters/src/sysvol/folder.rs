@@ -40,12 +40,13 @@ struct Inner {
 }
 
 impl FolderSysvol {
-    /// As a configuration says. The folder need not be there yet.
+    /// As a configuration says; a relative path is taken from `folder`. It need not be there yet.
     ///
     /// # Errors
     /// A setting that cannot be right.
-    pub fn of(config: &SysvolConfig) -> Result<Self, OpenError> {
-        let path = config.path.clone().ok_or_else(|| OpenError::setting("sysvol.path", "is missing"))?;
+    pub fn of(config: &SysvolConfig, folder: &Path) -> Result<Self, OpenError> {
+        let path = config.path.as_ref().ok_or_else(|| OpenError::setting("sysvol.path", "is missing"))?;
+        let path = folder.join(path);
         let answer = Duration::from_millis(config.answer_ms);
         Ok(Self { inner: Arc::new(Inner { path, limits: Limits::default(), answer }) })
     }

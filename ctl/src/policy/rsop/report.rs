@@ -9,6 +9,7 @@ use postern_engine::policy::{
         Loopback, Pass, Unread,
         settings::{Say, losers, winner},
     },
+    sysvol::Other,
 };
 use serde::Serialize;
 
@@ -31,6 +32,8 @@ pub(super) struct Report {
     keys: Vec<Key>,
     /// What the words of `links` do not say, by the link's place.
     explanations: Vec<Explanation>,
+    /// What the GPOs hold beside Registry.pol: no device gets it.
+    others: Vec<Beside>,
     /// What could not be read. Where this is not empty, a device keeps the last good set.
     unread: Vec<String>,
     /// Containers on the way that the directory does not show.
@@ -81,6 +84,13 @@ struct Key {
 }
 
 #[derive(Debug, Serialize)]
+struct Beside {
+    gpo: String,
+    #[serde(flatten)]
+    other: Other,
+}
+
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Explanation {
     link: usize,
@@ -110,6 +120,10 @@ impl Report {
             deleted: Vec::new(),
             keys: Vec::new(),
             explanations: explanations(pass),
+            others: pass
+                .others()
+                .map(|(link, other)| Beside { gpo: link.gpo_name(), other: other.clone() })
+                .collect(),
             unread: unread(pass),
             unseen: pass.unseen.iter().map(ToString::to_string).collect(),
             registry: compat.then(BTreeMap::new),
@@ -172,8 +186,16 @@ impl Report {
             let name = format!("{}\\{}", setting.key, setting.value);
             [name, "deleted".to_owned(), setting.winner.clone(), setting.losers.join(", ")]
         });
+        let others = self.others.iter().map(|beside| {
+            let other = &beside.other;
+            [beside.gpo.clone(), other.path.clone(), other.items.join(", "), other.reason.to_owned()]
+        });
+        let others = match self.others.len() {
+            0 => String::new(),
+            _ => format!("\n\nBeside them\n{}", output::table(["GPO", "FILE", "ITEMS", ""], others)),
+        };
         format!(
-            "{head}\n\nLinks, nearest container first; APPLIED is the place in the order, the last wins\n{}\n\nSettings\n{}",
+            "{head}\n\nLinks, nearest container first; APPLIED is the place in the order, the last wins\n{}\n\nSettings\n{}{others}",
             output::table(["APPLIED", "GPO", "CONTAINER", "ORDER", "", "REASON", "DETAIL"], links),
             output::table(["SETTING", "VALUE", "WINNER", "LOSERS"], settings.chain(deleted)),
         )

@@ -50,7 +50,12 @@ pub enum Kind {
 
 /// All settings.
 pub fn settings() -> Result<Vec<Authored>, Error> {
-    Lines::new(SETTINGS)?
+    read_settings(SETTINGS)
+}
+
+/// The settings of a table of such.
+pub fn read_settings(text: &str) -> Result<Vec<Authored>, Error> {
+    Lines::new(text)?
         .map(|(line, cells)| {
             let cell = |name: &'static str| {
                 let cell = cells.get(name).map(|cell| (*cell).to_owned());
@@ -66,10 +71,16 @@ pub fn settings() -> Result<Vec<Authored>, Error> {
                 "list" => Some(Kind::List),
                 _ => None,
             };
+            // Both become names in the template.
+            let name = |name: &'static str| {
+                let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
+                let text = cell(name)?;
+                if !text.is_empty() && text.chars().all(is_name) { Ok(text) } else { Err(wrong(name)) }
+            };
             Ok(Authored {
-                id: cell("id")?,
+                id: name("id")?,
                 half: half_of(&cell("half")?).map_err(|kind| Error { line, kind })?,
-                area: cell("area")?,
+                area: name("area")?,
                 kind: kind.ok_or(wrong("kind"))?,
                 key: cell("key")?,
                 value: cell("value")?,

@@ -23,7 +23,7 @@ fn gpo() -> Gpo {
 
 fn source(path: &Path) -> FolderSysvol {
     let config: SysvolConfig = toml::from_str(&format!("path = {path:?}")).unwrap();
-    FolderSysvol::of(&config).unwrap()
+    FolderSysvol::of(&config, Path::new("/")).unwrap()
 }
 
 async fn read(path: &Path) -> Result<SysvolRead, SysvolError> {
