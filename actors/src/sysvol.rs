@@ -5,6 +5,7 @@
 //! at a time; a GPO whose two versions are known and equal costs nothing.
 
 mod judge;
+mod supervise;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use postern_wire::terms::UtcMillis;
 use tokio::sync::{Mutex, watch};
 
 use crate::abilities::{Clock, SysvolError, SysvolSource};
+pub use supervise::{STALE, SysvolParts, SysvolSupervisor};
 
 /// Octets of all Registry.pol together.
 const ALL_OCTETS: u64 = 256 << 20;

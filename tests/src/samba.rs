@@ -140,6 +140,12 @@ impl Samba {
         self.process.as_ref().map(Process::log_tail).unwrap_or_default()
     }
 
+    /// The folder that its share `sysvol` shows.
+    #[must_use]
+    pub fn sysvol(&self) -> PathBuf {
+        self.folder.path().join("dc/state/sysvol")
+    }
+
     fn configuration(&self) -> PathBuf {
         self.folder.path().join("dc/etc/smb.conf")
     }

@@ -1,9 +1,12 @@
 //! SYSVOL, as policy needs it.
 //!
 //! - [`folder`]: a folder of this machine: a mounted share, or a copy that something else keeps up to date.
+//! - `smb`: a domain controller's share itself, where this was built with the feature `smb`.
 
 mod config;
 pub mod folder;
+#[cfg(feature = "smb")]
+pub mod smb;
 
 use std::{path::Path, sync::Arc};
 
@@ -21,6 +24,9 @@ pub fn open(config: &SysvolConfig, folder: &Path) -> Result<Arc<dyn SysvolSource
     config.check()?;
     match config.kind {
         SysvolKind::Folder => Ok(Arc::new(folder::FolderSysvol::of(config, folder)?)),
+        #[cfg(feature = "smb")]
+        SysvolKind::Smb => Ok(Arc::new(smb::SmbSysvol::of(config, folder)?)),
+        #[cfg(not(feature = "smb"))]
         SysvolKind::Smb => Err(OpenError::setting(
             "sysvol.kind",
             "this program was built without SMB (feature `smb`): mount the share and use `folder`",
