@@ -23,6 +23,7 @@ mod counters;
 mod device;
 mod devices;
 mod directory;
+pub mod documents;
 pub mod enrolment;
 pub mod gcm;
 mod inspector;

@@ -29,6 +29,7 @@ mod mail;
 mod notifications;
 mod objects;
 mod passwords;
+mod policy;
 pub mod problem;
 mod quirks;
 pub(crate) mod recordings;

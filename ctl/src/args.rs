@@ -65,6 +65,8 @@ pub enum Format {
     Table,
     /// For scripts: one JSON document, or one a line where an answer goes on.
     Json,
+    /// For spreadsheets: the rows of `policy explain`, `what-if` and `compare`. Of anything else: JSON.
+    Csv,
 }
 
 /// What posternctl can do.
@@ -192,7 +194,7 @@ pub enum Command {
     /// Notifications (package 0) in files, offline.
     #[command(subcommand)]
     Notification(notification::Action),
-    /// Group Policy in files, offline: a Registry.pol, the resultant set of a device and its user.
+    /// Policy: documents and what they come to on a server; Group Policy, tests and coverage in files, offline.
     #[command(subcommand)]
     Policy(policy::Action),
     /// Bootstraps of both profiles: make one for a device; read one in a file, offline.

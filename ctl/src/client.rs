@@ -135,6 +135,17 @@ impl Client {
         value(self.send(request).await?).await
     }
 
+    /// POST of what was decided on what was read under an ETag.
+    pub async fn post_at<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        etag: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let request = self.request(Method::POST, path).header("Idempotency-Key", idempotency_key());
+        value(self.send(request.header(header::IF_MATCH, etag).json(body)).await?).await
+    }
+
     /// POST that answers nothing.
     pub async fn post_nothing(&self, path: &[&str], body: &impl Serialize) -> Result<(), Failure> {
         let request =

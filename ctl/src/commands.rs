@@ -18,6 +18,7 @@ pub mod mail;
 pub mod mo;
 pub mod notify;
 pub mod order;
+pub mod policy;
 pub mod quirks;
 pub mod recording;
 pub mod recovery;

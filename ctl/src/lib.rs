@@ -9,6 +9,7 @@ pub mod bootstrap;
 pub mod client;
 pub mod commands;
 pub mod conformance;
+mod csv;
 pub mod failure;
 pub mod files;
 pub mod notification;
@@ -69,7 +70,7 @@ fn dispatch(command: Command, connection: &Connection, output: &mut Output<'_>) 
         Command::Notification(action) => return action.run(output),
         Command::Engine(action) => return action.run(output),
         Command::Bootstrap(bootstrap::Action::Decode(decode)) => return decode.run(output),
-        Command::Policy(action) => return action.run(output),
+        Command::Policy(action) if action.is_offline() => return action.run(output),
         Command::Conformance(action) => return action.run(connection, output),
         _ => {}
     }
@@ -118,10 +119,11 @@ async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Resu
         }
         Command::Doctor => server::doctor(client, time::now(), output).await,
         Command::Status => status::run(client, output).await,
+        Command::Policy(policy::Action::Server(action)) => action.run(client, output).await,
+        Command::Policy(_) => Ok(Exit::Done), // done before: it needs no core
         Command::Why { device } => why::run(&device, client, output).await,
         Command::Syncml(_)
         | Command::Notification(_)
-        | Command::Policy(_)
         | Command::Engine(_)
         | Command::Bootstrap(bootstrap::Action::Decode(_))
         | Command::Conformance(_)

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use comfy_table::{Cell, Table, presets};
 use serde::Serialize;
 
-use crate::{args::Format, failure::Failure, text};
+use crate::{args::Format, csv, failure::Failure, text};
 
 /// The two streams of a run and the form that was asked for.
 pub struct Output<'a> {
@@ -29,9 +29,29 @@ impl Output<'_> {
     ) -> Result<(), Failure> {
         let text = match self.format {
             Format::Table => table(value),
-            Format::Json => json(value, true),
+            Format::Json | Format::Csv => json(value, true),
         };
         self.line(&text)
+    }
+
+    /// Writes an answer that has rows: as a table would show it, as JSON, or the rows as CSV under their names. No cell acts on a
+    /// terminal, and a spreadsheet takes none for a formula.
+    pub fn rows<T: Serialize, const N: usize>(
+        &mut self,
+        value: &T,
+        table: impl FnOnce(&T) -> String,
+        names: [&str; N],
+        rows: impl FnOnce(&T) -> Vec<[String; N]>,
+    ) -> Result<(), Failure> {
+        if self.format != Format::Csv {
+            return self.answer(value, table);
+        }
+        let mut lines = csv::write(&names);
+        for row in rows(value) {
+            let cells: Vec<_> = row.iter().map(|cell| text::terminal(cell)).collect();
+            lines.push_str(&csv::write(&cells.iter().map(AsRef::as_ref).collect::<Vec<&str>>()));
+        }
+        self.octets(lines.as_bytes())
     }
 
     /// Writes a JSON document, whatever form was asked for.
@@ -43,7 +63,7 @@ impl Output<'_> {
     pub fn event<T: Serialize>(&mut self, value: &T, line: impl FnOnce(&T) -> String) -> Result<(), Failure> {
         let text = match self.format {
             Format::Table => line(value),
-            Format::Json => json(value, false),
+            Format::Json | Format::Csv => json(value, false),
         };
         self.line(&text)?;
         written(self.out.flush())
@@ -67,7 +87,7 @@ impl Output<'_> {
     pub fn failure(&mut self, failure: &Failure) {
         let _ = match self.format {
             Format::Json => writeln!(self.err, "{}", json(failure, false)),
-            Format::Table => {
+            Format::Table | Format::Csv => {
                 let slug = &failure.slug;
                 writeln!(
                     self.err,

@@ -323,3 +323,131 @@ fn a_check_takes_a_file_a_sysvol_and_an_operators_table() {
     let refused = posternctl(&["policy", "import-check", "--table", table.to_str().unwrap(), &one]);
     assert!(refused.exit == Exit::Invalid && refused.err.contains("line 2"), "{}", refused.err);
 }
+
+// --- policy tests
+
+const FIELD: &str =
+    "postern: policy/1\nname: field\nassign: [Field]\nsettings:\n  - {setting: camera, value: false}\n";
+const HOUSE: &str = "postern: policy/1\nname: house\nassign: [{group: Everybody, order: 1}]\nsettings:\n  - {setting: camera, value: true}\n  - {setting: bluetooth, value: 2}\n";
+const TABLE: &str = "half\tkey\tvalue\ttype\turi\tformat\thow\treg_map\ncomputer\tSoftware\\Policies\\Example\\Mdm\tCameraAllowed\tDWORD\t./Settings/Policy/Lockdown/Camera\tbool\tplain\t1=true;0=false\n";
+
+/// A folder of documents, a table and tests.
+fn tried(tests: &str) -> Ran {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    fs::create_dir(folder.path().join("policies")).unwrap();
+    write("policies/field.yaml", FIELD);
+    write("policies/house.yml", HOUSE);
+    write("policies/README.md", "not a document");
+    write("policies/own-test.yaml", "postern: policy-test/1\ntests: []\n");
+    write("own.tsv", TABLE);
+    write("tests.yaml", tests);
+    let path = folder.path().join("tests.yaml");
+    posternctl(&["policy", "test", path.to_str().unwrap()])
+}
+
+const DOCUMENTS_ONLY: &str = "
+postern: policy-test/1
+documents: policies
+tests:
+  - name: field phones have no camera
+    groups: [Everybody, Field]
+    expect:
+      - {setting: camera, value: false, from: field}
+      - {setting: bluetooth, value: 2, from: house}
+      - {uri: ./Settings/Policy/Lockdown/Camera, value: false}
+      - {setting: wlan, unset: true}
+  - name: the house keeps it
+    groups: [Everybody]
+    expect:
+      - {setting: camera, value: true}
+";
+
+#[test]
+fn policy_tests_run_on_documents_alone() {
+    let ran = tried(DOCUMENTS_ONLY);
+    assert_eq!((ran.exit, ran.out.as_str()), (Exit::Done, "2 passed, 0 failed\n"), "{}", ran.err);
+}
+
+#[test]
+fn a_policy_test_that_fails_says_who_won_and_who_lost() {
+    let ran = tried(&DOCUMENTS_ONLY.replace("camera, value: false, from: field", "camera, value: true"));
+    assert_eq!(ran.exit, Exit::Refused);
+    for part in [
+        "FAILED field phones have no camera",
+        "tests.yaml:5)",
+        "camera (./Settings/Policy/Lockdown/Camera): true is wanted, it is false from field",
+        "won:  document field by group Field",
+        "lost: document house by group Everybody",
+        "1 passed, 1 failed",
+    ] {
+        assert!(ran.out.contains(part), "{part} in {}", ran.out);
+    }
+}
+
+#[test]
+fn a_policy_test_that_asks_for_another_winner_fails() {
+    let ran = tried(&DOCUMENTS_ONLY.replace("from: field", "from: house"));
+    assert_eq!(ran.exit, Exit::Refused);
+    assert!(ran.out.contains("false from house is wanted, it is false from field"), "{}", ran.out);
+}
+
+#[test]
+fn a_file_of_policy_tests_that_cannot_be_is_refused_with_its_line() {
+    for (from, to, says) in [
+        ("setting: wlan, unset: true", "setting: wlan", "line 11: /tests/0/expect/3"),
+        ("setting: wlan", "setting: wlna", "wlna"),
+        ("documents: policies", "documents: nowhere", "nowhere"),
+        ("groups: [Everybody]", "device: PHONE1", "a directory at the head"),
+        ("policy-test/1", "policy-test/9", "line 2: /postern"),
+    ] {
+        let ran = tried(&DOCUMENTS_ONLY.replace(from, to));
+        assert_eq!(ran.exit, Exit::Invalid, "{to}: {}{}", ran.out, ran.err);
+        assert!(ran.err.contains(says), "{says} in {}", ran.err);
+    }
+}
+
+#[test]
+fn policy_tests_run_over_a_directory_with_documents_behind_its_gpos() {
+    let ldif: Vec<_> = ["00-domain", "10-ou-mdm", "20-gpos", "30-wmi", "40-tokengroups"]
+        .iter()
+        .map(|file| format!("{DATA}/ad/{file}.ldif"))
+        .collect();
+    let tests = format!(
+        "
+postern: policy-test/1
+directory:
+  ldif: [{}]
+  sysvol: {DATA}/ad
+documents: [policies/house.yml]
+tables: [own.tsv]
+tests:
+  - name: the nearest GPO turns the camera of PHONE1 off
+    device: PHONE1
+    expect:
+      - {{uri: ./Settings/Policy/Lockdown/Camera, value: false, from: Field Phones Only}}
+  - name: PHONE3 may not apply it
+    device: PHONE3
+    expect:
+      - {{uri: ./Settings/Policy/Lockdown/Camera, value: true, from: MDM Baseline}}
+  - name: a document comes behind the GPOs that are not enforced
+    device: PHONE1
+    groups: [Everybody]
+    expect:
+      - {{setting: camera, value: true, from: house}}
+  - name: a phone that is not there yet
+    in: OU=Field,OU=Sales,OU=Devices,OU=MDM,DC=corp,DC=example
+    expect:
+      - {{uri: ./Settings/Policy/Lockdown/Camera, value: true, from: MDM Baseline}}
+",
+        ldif.join(", ")
+    );
+    let ran = tried(&tests);
+    assert_eq!(ran.exit, Exit::Done, "{}{}", ran.out, ran.err);
+
+    let ran = tried(&tests.replace("device: PHONE3", "device: PHONE1"));
+    assert_eq!(ran.exit, Exit::Refused);
+    assert!(ran.out.contains("won:  GPO Field Phones Only at OU=Field"), "{}", ran.out);
+    assert!(ran.out.contains("lost: GPO MDM Baseline at OU=MDM"), "{}", ran.out);
+    assert!(ran.out.contains("out:  Disabled Link at OU=Devices"), "{}", ran.out);
+}

@@ -19,4 +19,5 @@ pub mod rsop;
 pub mod security_descriptor;
 pub mod sid;
 pub mod sysvol;
+pub mod what_if;
 pub mod wql;

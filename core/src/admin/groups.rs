@@ -7,7 +7,7 @@ use postern_api::{
     page::PageQuery,
     problem::Slug,
 };
-use postern_store::{Reader, StoreError, enrolments, groups};
+use postern_store::{Reader, StoreError, documents, enrolments, groups};
 use serde_json::json;
 
 use super::{
@@ -165,6 +165,12 @@ pub(super) async fn delete(
     inside
         .change(&caller, move |tx| {
             let row = find(tx, &name)?;
+            let assigned = documents::of_group(tx, row.id)?;
+            if !assigned.is_empty() {
+                // Its devices would lose what these set, and nobody would have said so.
+                let detail = format!("policy documents are assigned to it: {}", assigned.join(", "));
+                return Err(Refused::new(Slug::WrongState, detail).into());
+            }
             groups::remove(tx, row.id)?;
             let detail = json!({"name": row.name, "reason": reason});
             Ok(Done { object: format!("group:{}", row.id), detail, value: () })

@@ -33,6 +33,11 @@ const LONGEST: Duration = Duration::from_secs(90);
 /// The longest Idempotency-Key.
 const KEY_OCTETS: usize = 128;
 
+/// Whether the body of an operation may be as large as that of queued commands: documents by the hundred.
+pub(super) fn takes_much(operation: &str) -> bool {
+    ["commands.queue", "policy.plan", "policy.apply"].contains(&operation)
+}
+
 pub(crate) async fn guard(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -110,7 +115,7 @@ async fn admit(inside: &Inside, request: &mut ServiceRequest, id: Uuid) -> Resul
     }
     let Some(key) = idempotency_key(request)? else { return Ok(Admitted::Go(caller)) };
     let limits = &inside.config.admin;
-    let limit = if row.operation == "commands.queue" { limits.commands_octets } else { limits.body_octets };
+    let limit = if takes_much(row.operation) { limits.commands_octets } else { limits.body_octets };
     let once = Once { key, request: digest(request, limit).await? };
     match replay(inside, &caller, &once).await? {
         Some(response) => Ok(Admitted::Replay(caller, response)),

@@ -43,6 +43,11 @@ impl Refused {
         self
     }
 
+    /// Names one more of the things that were wrong.
+    pub fn add(&mut self, at: impl Into<String>, detail: impl Into<String>) {
+        self.errors.push(ProblemItem { at: at.into(), detail: detail.into() });
+    }
+
     /// With the time to wait before another try.
     #[must_use]
     pub const fn retry_after(mut self, seconds: u32) -> Self {

@@ -15,9 +15,9 @@ use postern_api::{
 
 use super::{
     admins, alarms, answer, approvals, audit, bootstrap, ca, captures, certificates, commands, devices,
-    enrolment, gateways, groups, guard, locks, mail, notifications, objects, passwords, problem::Refused,
-    quirks, recordings, recovery, safety, server, sessions, settings, status, support, tokens, trees, why,
-    wipes,
+    enrolment, gateways, groups, guard, locks, mail, notifications, objects, passwords, policy,
+    problem::Refused, quirks, recordings, recovery, safety, server, sessions, settings, status, support,
+    tokens, trees, why, wipes,
 };
 use crate::inside::Inside;
 
@@ -38,7 +38,7 @@ pub(crate) fn configure(inside: &Arc<Inside>) -> impl Fn(&mut ServiceConfig) + C
         for (path, routes) in table.resources {
             let mut resource = web::resource(path);
             // Only who may queue commands gets as far as the reading of a body.
-            if routes::find("commands.queue").is_some_and(|row| row.path == path) {
+            if routes::ALL.iter().any(|row| row.path == path && guard::takes_much(row.operation)) {
                 let limit = inside.config.admin.commands_octets;
                 resource = resource.app_data(json_up_to(limit));
             }
@@ -144,6 +144,13 @@ fn handlers(table: &mut Table) {
     table.on("quirks.add", quirks::add);
     table.on("quirks.show", quirks::show);
     table.on("quirks.delete", quirks::delete);
+    table.on("policy.list", policy::list);
+    table.on("policy.plan", policy::plan);
+    table.on("policy.apply", policy::apply);
+    table.on("policy.show", policy::show);
+    table.on("policy.versions", policy::versions);
+    table.on("policy.version", policy::version);
+    table.on("policy.roll_back", policy::roll_back);
     table.on("operations.show", commands::operation);
     table.on("commands.show", commands::show);
     table.on("commands.cancel", commands::cancel);

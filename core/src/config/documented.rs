@@ -31,7 +31,7 @@ pub const KEYS: &[Key] = &[
     key("admin.body_octets", "Largest request body of the admin API, in octets. Default 1048576."),
     key(
         "admin.commands_octets",
-        "The same of a request that queues commands, whose values may be large. Default 16777216.",
+        "The same of a request that queues commands or applies policy documents. Default 16777216.",
     ),
     key(
         "admin.failures_per_minute",

@@ -11,6 +11,7 @@ mod kit;
 mod mail;
 mod matrix;
 mod notifications;
+mod policy;
 mod protocol;
 mod safety;
 mod settings;

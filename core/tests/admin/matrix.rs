@@ -91,6 +91,13 @@ quirks.list                 x    x    x    -    -    x
 quirks.add                  -    -    x    -    -    -
 quirks.show                 x    x    x    -    -    x
 quirks.delete               -    -    x    -    -    -
+policy.list                 x    x    x    -    -    x
+policy.plan                 x    x    x    -    -    x
+policy.apply                -    -    x    -    -    -
+policy.show                 x    x    x    -    -    x
+policy.versions             x    x    x    -    -    x
+policy.version              x    x    x    -    -    x
+policy.roll_back            -    -    x    -    -    -
 operations.show             x    x    x    -    -    x
 commands.show               x    x    x    -    -    x
 commands.cancel             -    -    x    -    -    -

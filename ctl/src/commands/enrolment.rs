@@ -1,7 +1,6 @@
 //! `posternctl enrolment …`: requests for enrolments over the air, their one-time passwords, the log of attempts; and
 //! what `device unenrol`, `device release` and `device reject` send.
 
-mod csv;
 mod import;
 
 use std::path::PathBuf;

@@ -2,7 +2,10 @@
 
 mod report;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::ValueEnum;
 use postern_api::problem::ProblemItem;
@@ -76,17 +79,9 @@ pub enum Choice {
 impl Args {
     /// Computes and shows it.
     pub fn run(self, output: &mut Output<'_>) -> Result<Exit, Failure> {
-        let directory = self.directory(output)?;
+        let directory = directory(&self.ldif, output)?;
         let target = self.target(&directory)?;
-        let sysvol = Sysvol::new(&self.sysvol)?;
-        let folders = directory.gpos().values();
-        let folders = folders.filter_map(|gpo| Some((gpo.dn.clone(), Arc::new(sysvol.folder(gpo)?))));
-        let wmi_unknown = match self.wmi_unknown {
-            Choice::Deny => WmiUnknown::Deny,
-            Choice::Allow => WmiUnknown::Allow,
-        };
-        let options = Options { wmi_unknown, ..Options::default() };
-        let world = World { folders: folders.collect(), directory, options };
+        let world = world(directory, &self.sysvol, self.wmi_unknown)?;
         let rsop = resultant(&world, &target)
             .map_err(|error| Failure::new(Exit::Refused, "no-resultant-set", error.to_string()))?;
         let loopback = rsop.loopback;
@@ -97,24 +92,6 @@ impl Args {
         Ok(Exit::Done)
     }
 
-    fn directory(&self, output: &mut Output<'_>) -> Result<Directory, Failure> {
-        let limits = ldif::Limits::default();
-        let mut entries = Vec::new();
-        for path in &self.ldif {
-            let octets = files::octets_up_to(path, limits.file_octets as u64)?;
-            let read = ldif::read(&octets, &limits).map_err(|error| {
-                let at = format!("line {}", error.line);
-                let errors = vec![ProblemItem { at, detail: error.kind.to_string() }];
-                let sentence = format!("{} is not valid LDIF", path.display());
-                Failure { errors, ..Failure::invalid("invalid-ldif", sentence) }
-            })?;
-            entries.extend(read);
-        }
-        let (directory, remarks) = Directory::from_entries(entries);
-        remarks.iter().for_each(|remark| output.remark(&remark.to_string()));
-        Ok(directory)
-    }
-
     fn target(&self, directory: &Directory) -> Result<Target, Failure> {
         let named = |kind, name: &Option<String>| -> Result<Option<Dn>, Failure> {
             let Some(name) = name else { return Ok(None) };
@@ -123,26 +100,13 @@ impl Args {
         Ok(Target {
             computer: named(AccountKind::Computer, &self.device)?,
             user: named(AccountKind::User, &self.user)?,
-            site: self.site(directory)?,
+            site: site(directory, self.site.as_deref())?,
             facts: Arc::new(self.facts()?),
             loopback: self.loopback.map(|mode| match mode {
                 Mode::Merge => Loopback::Merge,
                 Mode::Replace => Loopback::Replace,
             }),
         })
-    }
-
-    fn site(&self, directory: &Directory) -> Result<Option<Dn>, Failure> {
-        let sites: Vec<&Dn> = directory.sites().map(|site| &site.dn).collect();
-        let Some(name) = &self.site else {
-            return Ok(if sites.len() == 1 { Some(sites[0].clone()) } else { None });
-        };
-        let wanted = Dn::new(name).ok();
-        let mut found = sites
-            .into_iter()
-            .filter(|site| wanted.as_ref() == Some(*site) || site.name().eq_ignore_ascii_case(name));
-        let none = || unnamed(Unnamed::None("site", name.clone()));
-        found.next().cloned().map(Some).ok_or_else(none)
     }
 
     fn facts(&self) -> Result<Facts, Failure> {
@@ -153,7 +117,53 @@ impl Args {
     }
 }
 
-fn unnamed(error: Unnamed) -> Failure {
+/// A directory of LDIF files; an entry in two of them is one.
+pub(super) fn directory(paths: &[PathBuf], output: &mut Output<'_>) -> Result<Directory, Failure> {
+    let limits = ldif::Limits::default();
+    let mut entries = Vec::new();
+    for path in paths {
+        let octets = files::octets_up_to(path, limits.file_octets as u64)?;
+        let read = ldif::read(&octets, &limits).map_err(|error| {
+            let at = format!("line {}", error.line);
+            let errors = vec![ProblemItem { at, detail: error.kind.to_string() }];
+            let sentence = format!("{} is not valid LDIF", path.display());
+            Failure { errors, ..Failure::invalid("invalid-ldif", sentence) }
+        })?;
+        entries.extend(read);
+    }
+    let (directory, remarks) = Directory::from_entries(entries);
+    remarks.iter().for_each(|remark| output.remark(&remark.to_string()));
+    Ok(directory)
+}
+
+/// A directory with the SYSVOL that lies in a folder.
+pub(super) fn world(directory: Directory, sysvol: &Path, wmi_unknown: Choice) -> Result<World, Failure> {
+    let sysvol = Sysvol::new(sysvol)?;
+    let folders = directory.gpos().values();
+    let folders = folders.filter_map(|gpo| Some((gpo.dn.clone(), Arc::new(sysvol.folder(gpo)?))));
+    let wmi_unknown = match wmi_unknown {
+        Choice::Deny => WmiUnknown::Deny,
+        Choice::Allow => WmiUnknown::Allow,
+    };
+    let options = Options { wmi_unknown, ..Options::default() };
+    Ok(World { folders: folders.collect(), directory, options })
+}
+
+/// The site of a name; without one the directory's only site, none if it has several.
+pub(super) fn site(directory: &Directory, name: Option<&str>) -> Result<Option<Dn>, Failure> {
+    let sites: Vec<&Dn> = directory.sites().map(|site| &site.dn).collect();
+    let Some(name) = name else {
+        return Ok(if sites.len() == 1 { Some(sites[0].clone()) } else { None });
+    };
+    let wanted = Dn::new(name).ok();
+    let mut found = sites
+        .into_iter()
+        .filter(|site| wanted.as_ref() == Some(*site) || site.name().eq_ignore_ascii_case(name));
+    let none = || unnamed(Unnamed::None("site", name.to_owned()));
+    found.next().cloned().map(Some).ok_or_else(none)
+}
+
+pub(super) fn unnamed(error: Unnamed) -> Failure {
     let sentence = error.to_string();
     match error {
         Unnamed::None(..) => Failure::new(Exit::Refused, "not-found", sentence),

@@ -23,6 +23,7 @@ pub mod objects;
 pub mod openapi;
 pub mod page;
 pub mod permissions;
+pub mod policy;
 pub mod problem;
 pub mod quirks;
 pub mod recovery;

@@ -16,7 +16,7 @@ use utoipa::{
 
 use crate::{
     admins, alarms, approvals, audit, ca, captures, commands, devices, enrolment, gateways, groups, locks,
-    mail, notifications, objects, problem, quirks, recovery,
+    mail, notifications, objects, policy, problem, quirks, recovery,
     routes::{self, Answer, Method, RouteSpec},
     safety, server, sessions, settings, status, tokens, trees, why, wipes,
 };
@@ -71,6 +71,12 @@ use crate::{
     objects::ManagementObjectDetail,
     objects::ImportObject,
     objects::Completions,
+    policy::ApplyPolicies,
+    policy::PolicyDocument,
+    policy::PolicyDocumentDetail,
+    policy::PolicyPlan,
+    policy::PolicyVersion,
+    policy::RollBackPolicy,
     quirks::QuirkProfile,
     quirks::AddQuirks,
     recovery::DeviceRecovery,

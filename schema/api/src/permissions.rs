@@ -60,6 +60,12 @@ permissions! {
     ObjectsWrite = "objects.write",
     /// Add and delete quirk profiles.
     QuirksWrite = "quirks.write",
+    /// See policy: documents, what holds for devices and why.
+    PolicyRead = "policy.read",
+    /// Apply policy documents, take them away, bring earlier versions back.
+    PolicyWrite = "policy.write",
+    /// Assign policy documents to groups, beside `policy.write`.
+    PolicyAssign = "policy.assign",
     /// See groups.
     GroupsRead = "groups.read",
     /// Change groups and their members.
@@ -151,6 +157,7 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::Lock,
             P::Freeze,
             P::ApprovalsRead,
+            P::PolicyRead,
             P::GroupsRead,
             P::SettingsRead,
             P::StatusRead,
@@ -163,6 +170,7 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::Lock,
             P::Freeze,
             P::ApprovalsRead,
+            P::PolicyRead,
             P::GroupsRead,
             P::SettingsRead,
             P::StatusRead,
@@ -186,6 +194,9 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::CommandsForce,
             P::ObjectsWrite,
             P::QuirksWrite,
+            P::PolicyRead,
+            P::PolicyWrite,
+            P::PolicyAssign,
             P::GroupsRead,
             P::GroupsWrite,
             P::SessionsWatch,
@@ -257,6 +268,7 @@ pub const fn granted(role: Role) -> &'static [Permission] {
         Role::Auditor => &[
             P::SignedIn,
             P::DevicesRead,
+            P::PolicyRead,
             P::GroupsRead,
             P::SettingsRead,
             P::GatewaysRead,

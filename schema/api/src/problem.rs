@@ -150,6 +150,8 @@ slugs! {
     InvalidDdf = "invalid-ddf", 422, "Invalid DDF";
     /// The quirk profiles cannot be taken; `errors` says which and why.
     InvalidQuirks = "invalid-quirks", 422, "Invalid quirk profiles";
+    /// A policy document does not read, or says what no device may be told; `errors` says where and why.
+    InvalidPolicy = "invalid-policy", 422, "Invalid policy document";
     /// The certificate signing request does not hold.
     InvalidCsr = "invalid-csr", 422, "Invalid certificate signing request";
     /// A chain of certificates that an external CA gave does not do; the detail says why.

@@ -13,6 +13,7 @@ mod gateways;
 mod groups;
 mod mail;
 mod objects;
+mod policy;
 mod quirks;
 mod recovery;
 mod safety;
@@ -197,6 +198,7 @@ const TABLES: &[&[RouteSpec]] = &[
     trees::ROUTES,
     objects::ROUTES,
     quirks::ROUTES,
+    policy::ROUTES,
     commands::ROUTES,
     groups::ROUTES,
     recovery::ROUTES,

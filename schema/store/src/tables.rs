@@ -840,6 +840,9 @@ diesel::table! {
         signed_in_at -> BigInt,
     }
 }
+diesel::table! { policy_documents (name) { name -> Text, version -> BigInt, removed -> Bool, created_at -> BigInt, changed_at -> BigInt, } }
+diesel::table! { policy_versions (name, version) { name -> Text, version -> BigInt, hash -> Binary, document -> Text, of_version -> Nullable<BigInt>, reason -> Text, set_by -> Text, at -> BigInt, } }
+diesel::table! { policy_assignments (name, group_id) { name -> Text, group_id -> Binary, place -> BigInt, enforced -> Bool, } }
 
 diesel::joinable!(group_devices -> groups (group_id));
 diesel::allow_tables_to_appear_in_same_query!(groups, group_devices, group_groups, enrolments);
@@ -851,3 +854,4 @@ diesel::allow_tables_to_appear_in_same_query!(enrolments, recovery_devices, reco
 diesel::allow_tables_to_appear_in_same_query!(enrolments, certificates, server_trust);
 diesel::allow_tables_to_appear_in_same_query!(push_addresses, enrolments, notifications, commands_pending);
 diesel::allow_tables_to_appear_in_same_query!(outbox, deliveries);
+diesel::allow_tables_to_appear_in_same_query!(policy_documents, policy_versions, policy_assignments, groups);

@@ -15,6 +15,7 @@ pub mod crls;
 pub mod ddfs;
 pub mod destructive;
 pub mod directory;
+pub mod documents;
 pub mod enrolments;
 pub mod facts;
 pub mod freezes;

@@ -72,6 +72,9 @@ on_both! {
         recorded_sessions_are_bounded_for_each_device_and_by_age,
         an_order_to_record_counts_down_outlives_a_restart_and_ends_by_itself,
         a_quirk_profile_takes_the_place_of_the_one_with_its_name;
+    documents: a_document_that_says_the_same_makes_no_version,
+        a_document_taken_away_is_a_version_and_counts_no_more,
+        assignments_go_by_the_group_and_not_by_its_name;
     notifications: a_device_has_one_open_notification_at_most, a_notification_changed_in_between_is_a_conflict,
         a_report_finds_its_notification_by_the_bearers_reference, due_notifications_come_the_longest_due_first,
         a_queued_command_that_no_notification_took_up_is_found_once, an_address_is_set_and_forgotten,

@@ -9,6 +9,8 @@
 pub mod check;
 pub mod claims;
 pub mod diff;
+pub mod expect;
+pub mod layer;
 pub mod model;
 pub mod node;
 pub mod read;
@@ -18,6 +20,6 @@ mod write;
 
 pub use check::{Checker, Finding, Rule, Unknown};
 pub use claims::{Claim, Claims};
-pub use model::{Assign, Assignment, Document, Removal, Setting, Subject, Value};
+pub use model::{Assign, Assignment, Document, Setting, Subject, Value};
 pub use node::{Error, ErrorKind, Limits};
 pub use resolve::{Effective, Held, InGroup, Layered, effective, resolve};

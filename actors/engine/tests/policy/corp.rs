@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::common::{data, device, json, order, world};
 
-fn corp() -> World {
+pub(crate) fn corp() -> World {
     let files = [
         "ad/00-domain.ldif",
         "ad/10-ou-mdm.ldif",

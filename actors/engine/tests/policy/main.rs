@@ -24,3 +24,5 @@ mod registry_pol;
 mod settings;
 #[cfg(test)]
 mod vectors;
+#[cfg(test)]
+mod what_if;

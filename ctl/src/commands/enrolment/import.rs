@@ -10,7 +10,7 @@ use postern_api::enrolment::{
     ImportEnrolments, ImportedEnrolment, ImportedEnrolments, MOST_IMPORTED, RequestEnrolment,
 };
 
-use super::csv::{self, Record};
+use crate::csv::{self, Record};
 use crate::{
     client::Client,
     failure::{Exit, Failure},

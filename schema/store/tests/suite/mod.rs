@@ -5,6 +5,7 @@ pub(crate) mod audits;
 pub(crate) mod authorities;
 pub(crate) mod captures;
 pub(crate) mod commands;
+pub(crate) mod documents;
 pub(crate) mod enrolments;
 pub(crate) mod epochs;
 pub(crate) mod groups;

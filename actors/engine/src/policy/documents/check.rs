@@ -175,7 +175,8 @@ impl Checker<'_> {
     /// What the descriptions forbid.
     fn described(&self, uri: &TreeUri, setting: &Setting) -> Option<Rule> {
         let data = data_of(&setting.value).map(Data::Text);
-        let format = self.tables.first().map(|table| format_of(setting, table));
+        let tables: Vec<&Table> = self.tables.iter().collect();
+        let format = Some(format_of(setting, &tables));
         let explicit = setting.format.map(|format| format.as_str());
         let format = explicit.or(format.as_deref().filter(|_| data.is_some()));
         let check = |verb| {

@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use postern_wire::tnds::Format;
 
-use super::model::{Document, Removal, Scalar, Setting, Subject, Value};
+use super::model::{Document, Scalar, Setting, Subject, Value};
 use crate::policy::{
+    desired::Removal,
     mapping::{
         self, Unmapped,
         classic::{self, Authored, Kind},
@@ -44,34 +45,51 @@ impl Document {
     /// same node, the address counts.
     #[must_use]
     pub fn claims(&self, table: &Table, version: Option<&str>) -> Claims {
+        self.claims_by(&[table], version)
+    }
+
+    /// The same of several tables: the first that has a node for a setting takes it, so an operator's stand first.
+    #[must_use]
+    pub fn claims_by(&self, tables: &[&Table], version: Option<&str>) -> Claims {
         let mut nodes: BTreeMap<String, Claim> = BTreeMap::new();
-        let mut unmapped = Vec::new();
         let named = Named::of(&self.settings);
-        let plan = table.plan(&named.settings(), version);
-        for (fate, entry) in plan.fates.iter().zip(&named.entries) {
-            match fate {
-                Ok(places) => {
-                    for node in places.iter().map(|place| &plan.nodes[*place]) {
-                        let claim = Claim {
-                            uri: node.uri.clone(),
-                            format: node.format.clone(),
-                            data: node.data.clone(),
-                            removal: self.settings[entry.setting].removal,
-                            setting: entry.setting,
-                        };
-                        nodes.insert(claim.uri.clone(), claim);
+        let mut left: Vec<(&Entry, Unmapped)> =
+            named.entries.iter().map(|entry| (entry, Unmapped::NoMapping)).collect();
+        for table in tables {
+            let settings: Vec<_> =
+                left.iter().map(|(entry, _)| named_setting(named.authored, entry)).collect();
+            let plan = table.plan(&settings, version);
+            let mut unmapped = Vec::new();
+            for (fate, (entry, _)) in plan.fates.into_iter().zip(left) {
+                let places = match fate {
+                    Ok(places) => places,
+                    Err(why) => {
+                        unmapped.push((entry, why));
+                        continue;
                     }
+                };
+                for node in places.into_iter().map(|place| &plan.nodes[place]) {
+                    nodes.entry(node.uri.clone()).or_insert_with(|| Claim {
+                        uri: node.uri.clone(),
+                        format: node.format.clone(),
+                        data: node.data.clone(),
+                        removal: self.settings[entry.setting].removal.or(node.removal),
+                        setting: entry.setting,
+                    });
                 }
-                Err(why) => unmapped.push((entry.setting, why.clone())),
             }
+            left = unmapped;
         }
+        let mut unmapped: Vec<(usize, Unmapped)> =
+            left.into_iter().map(|(entry, why)| (entry.setting, why)).collect();
         unmapped.extend(named.unknown.iter().map(|place| (*place, Unmapped::NoMapping)));
+        unmapped.sort();
         unmapped.dedup();
         for (place, setting) in self.settings.iter().enumerate() {
             let Subject::Uri(uri) = &setting.subject else { continue };
             let claim = Claim {
                 uri: uri.clone(),
-                format: format_of(setting, table),
+                format: format_of(setting, tables),
                 data: data_of(&setting.value),
                 removal: setting.removal,
                 setting: place,
@@ -83,8 +101,9 @@ impl Document {
 }
 
 /// The format that a node is given: what the document says, what the table says, what the value looks like.
-pub(super) fn format_of(setting: &Setting, table: &Table) -> String {
-    let of_table = || table.rows_at(setting.subject.text()).next().map(|row| row.format.clone());
+pub(super) fn format_of(setting: &Setting, tables: &[&Table]) -> String {
+    let rows = || tables.iter().flat_map(|table| table.rows_at(setting.subject.text()));
+    let of_table = || rows().next().map(|row| row.format.clone());
     let of_value = || match &setting.value {
         Value::Value(Scalar::Bool(_)) => Format::Bool,
         Value::Value(Scalar::Number(_)) => Format::Int,
@@ -137,11 +156,6 @@ impl Named {
             }));
         }
         named
-    }
-
-    fn settings(&self) -> Vec<mapping::Setting<'_>> {
-        let one = |entry| named_setting(self.authored, entry);
-        self.entries.iter().map(one).collect()
     }
 }
 

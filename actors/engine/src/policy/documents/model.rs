@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use postern_wire::{terms::Dialect, tnds::Format};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+
+use crate::policy::desired::Removal;
 
 /// What `order` is where neither document nor assignment says.
 pub const ORDER: u32 = 100;
@@ -153,32 +155,8 @@ impl std::fmt::Display for Value {
     }
 }
 
-/// What becomes of a node when no policy sets it any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Removal {
-    /// It keeps its last value.
-    Leave,
-    /// It is deleted.
-    Delete,
-    /// It gets back the value that it had before policy first set it; deleted where there was none.
-    Restore,
-}
-
-impl Removal {
-    /// Each of them.
-    pub const ALL: [Self; 3] = [Self::Leave, Self::Delete, Self::Restore];
-
-    /// The word.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Leave => "leave",
-            Self::Delete => "delete",
-            Self::Restore => "restore",
-        }
-    }
-}
+/// What can become of a node when no policy sets it any more.
+pub(super) const REMOVALS: [Removal; 3] = [Removal::Leave, Removal::Delete, Removal::Restore];
 
 impl Document {
     /// What stands at the head of each document, with the version of its form.

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use postern_wire::{terms::Dialect, tnds::Format, uri::TreeUri};
 
 use super::{
-    model::{Assign, Document, MAX_ORDER, Removal, Scalar, Setting, Subject, Value},
+    model::{Assign, Document, MAX_ORDER, REMOVALS, Scalar, Setting, Subject, Value},
     node::{At, Error, ErrorKind, Kind, Limits, Node, read as nodes},
 };
+use crate::policy::desired::Removal;
 
 /// The members of a document.
 pub(super) const DOCUMENT: &[&str] =
@@ -188,16 +189,16 @@ fn setting(at: &At<'_>) -> Result<Setting, Error> {
         (None, Some(at)) => return Err(at.wanted("true; leave it out otherwise")),
         _ => return Err(at.wanted("value or absent: true, one of them")),
     };
-    let words = Removal::ALL.map(Removal::word).join(", ");
+    let words = REMOVALS.map(Removal::word).join(", ");
     let removal = members
         .get("removal")
-        .map(|at| at.one_of(&words, |text| Removal::ALL.into_iter().find(|one| one.word() == text)))
+        .map(|at| at.one_of(&words, |text| REMOVALS.into_iter().find(|one| one.word() == text)))
         .transpose()?;
     Ok(Setting { subject, format, value, removal })
 }
 
 /// The address of a leaf.
-fn uri(at: &At<'_>) -> Result<String, Error> {
+pub(super) fn uri(at: &At<'_>) -> Result<String, Error> {
     let text = at.text()?;
     let uri = TreeUri::parse(text).map_err(|error| at.wanted(format!("the address of a node ({error})")))?;
     if !text.starts_with("./") || uri.is_root() || uri.query().is_some() {
@@ -206,7 +207,7 @@ fn uri(at: &At<'_>) -> Result<String, Error> {
     Ok(uri.to_string())
 }
 
-fn value(at: &At<'_>, subject: &Subject) -> Result<Value, Error> {
+pub(super) fn value(at: &At<'_>, subject: &Subject) -> Result<Value, Error> {
     let is_setting = matches!(subject, Subject::Setting(_));
     match &at.node.kind {
         Kind::Bool(truth) => Ok(Value::Value(Scalar::Bool(*truth))),

@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use super::{
     claims::Claim,
-    model::{Assignment, Document, Removal},
+    model::{Assignment, Document},
 };
-use crate::policy::mapping::table::Table;
+use crate::policy::{desired::Removal, mapping::table::Table};
 
 /// A document in force, with its assignments as they stand: a group may have been renamed since it was applied.
 #[derive(Clone, Debug, PartialEq, Eq)]

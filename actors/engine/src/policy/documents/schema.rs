@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use super::{
     claims::authored,
-    model::{Document, MAX_ORDER, Removal},
+    model::{Document, MAX_ORDER, REMOVALS},
     read::{DESCRIPTION, ENTRIES, ENTRY, GROUP, GROUPS, NAME, SETTINGS, VALUE},
 };
+use crate::policy::desired::Removal;
 
 /// The schema (JSON Schema 2020-12).
 #[must_use]
@@ -69,7 +70,7 @@ fn setting() -> Value {
                 { "type": "object", "maxProperties": ENTRIES, "propertyNames": { "minLength": 1, "maxLength": ENTRY }, "additionalProperties": text },
             ] },
             "absent": { "const": true, "description": "The node is not to be there." },
-            "removal": { "enum": Removal::ALL.map(Removal::word), "description": "What becomes of it when nothing sets it any more." },
+            "removal": { "enum": REMOVALS.map(Removal::word), "description": "What becomes of it when nothing sets it any more." },
         },
         "oneOf": [{ "required": ["uri"] }, { "required": ["setting"], "not": { "required": ["format"] } }],
         "allOf": [{ "oneOf": [{ "required": ["value"] }, { "required": ["absent"] }] }],

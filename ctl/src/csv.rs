@@ -5,13 +5,13 @@
 
 /// One record, with the number of the line that it begins on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Record {
-    pub(super) line: usize,
-    pub(super) fields: Vec<String>,
+pub(crate) struct Record {
+    pub(crate) line: usize,
+    pub(crate) fields: Vec<String>,
 }
 
 /// The records of a text; blank lines are passed over.
-pub(super) fn read(text: &str) -> Result<Vec<Record>, (usize, &'static str)> {
+pub(crate) fn read(text: &str) -> Result<Vec<Record>, (usize, &'static str)> {
     let mut records = Vec::new();
     let (mut line, mut begun) = (1, 1);
     let (mut fields, mut field) = (Vec::new(), String::new());
@@ -70,14 +70,14 @@ fn keep(records: &mut Vec<Record>, line: usize, fields: Vec<String>) {
 }
 
 /// One line of these fields.
-pub(super) fn write(fields: &[&str]) -> String {
+pub(crate) fn write(fields: &[&str]) -> String {
     let cells: Vec<String> = fields.iter().map(|field| cell(field)).collect();
     format!("{}\r\n", cells.join(","))
 }
 
 fn cell(text: &str) -> String {
     let text =
-        if text.starts_with(['=', '+', '-', '@', '\t']) { format!("'{text}") } else { text.to_owned() };
+        if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() };
     if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 

@@ -1,0 +1,210 @@
+//! Policy documents as the store has them, put into the engine's words; and how many devices a change of them reaches.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, LazyLock},
+};
+
+use postern_engine::policy::{
+    documents::{
+        Assignment, Document, Effective, Error, ErrorKind, Held, InGroup, Layered, Limits, effective, read,
+        resolve,
+    },
+    mapping::table::Table,
+};
+use postern_store::{Reader, StoreError, documents, enrolments, groups};
+use postern_wire::terms::{Dialect, EnrolmentId, EnrolmentState};
+use uuid::Uuid;
+
+/// Members of a group that are read at a time.
+const PAGE: i64 = 500;
+
+/// The built-in tables: our own client's, that of the clients that the original managed, that of Windows.
+#[must_use]
+pub fn tables() -> &'static [Table] {
+    static TABLES: LazyLock<[Table; 3]> =
+        LazyLock::new(|| [Table::classic("postern"), Table::classic("windows-mobile"), Table::windows()]);
+    &*TABLES
+}
+
+/// The table of a device of this dialect of which nothing more is known.
+#[must_use]
+pub fn table(dialect: Dialect) -> &'static Table {
+    let [postern, _, windows] = tables() else { unreachable!("there are three") };
+    match dialect {
+        Dialect::Classic => postern,
+        Dialect::Windows => windows,
+    }
+}
+
+/// Reads a document as the store keeps it, which may be larger than a file may be.
+///
+/// # Errors
+/// [`Error`]: what stands there is none.
+pub fn stored(text: &str) -> Result<Document, Error> {
+    let limits = Limits { octets: usize::MAX, nodes: usize::MAX, ..Limits::default() };
+    let mut all = read::documents(text.as_bytes(), &limits)?;
+    all.pop().ok_or(Error { line: None, path: String::new(), kind: ErrorKind::Missing("a document") })
+}
+
+/// The documents in force, by name. One that cannot be read any more counts for nothing and is logged.
+///
+/// # Errors
+/// As the store's reads.
+pub fn held(r: &mut Reader) -> Result<Vec<Held>, StoreError> {
+    let mut all = Vec::new();
+    for one in documents::in_force(r)? {
+        let document = match stored(&one.version.document) {
+            Ok(document) => document,
+            Err(error) => {
+                tracing::error!(document = %one.version.name, version = one.version.version, %error, "a stored policy document cannot be read");
+                continue;
+            }
+        };
+        let assignment = |(group, row): (String, documents::AssignmentRow)| Assignment {
+            document: row.name,
+            group,
+            order: u32::try_from(row.place).unwrap_or(u32::MAX),
+            enforced: row.enforced,
+        };
+        all.push(Held {
+            document: Arc::new(document),
+            version: u64::try_from(one.version.version).unwrap_or(0),
+            assignments: one.assignments.into_iter().map(assignment).collect(),
+        });
+    }
+    Ok(all)
+}
+
+/// The groups that a device is in, directly or by nesting, the outermost first.
+///
+/// # Errors
+/// As the store's reads.
+pub fn groups_of(r: &mut Reader, device: EnrolmentId) -> Result<Vec<InGroup>, StoreError> {
+    Depths::default().groups(r, device)
+}
+
+/// How deep groups lie, each looked up once.
+#[derive(Default)]
+struct Depths(HashMap<Uuid, usize>);
+
+impl Depths {
+    fn groups(&mut self, r: &mut Reader, device: EnrolmentId) -> Result<Vec<InGroup>, StoreError> {
+        let mut all = Vec::new();
+        for group in groups::of_device(r, device)? {
+            let depth = match self.0.get(&group.id) {
+                Some(depth) => *depth,
+                None => {
+                    let depth = groups::depth(r, group.id)?;
+                    self.0.insert(group.id, depth);
+                    depth
+                }
+            };
+            all.push(InGroup { name: group.name, depth });
+        }
+        all.sort_by(|one, other| (one.depth, &one.name).cmp(&(other.depth, &other.name)));
+        Ok(all)
+    }
+}
+
+/// How many devices a change of documents reaches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Devices that the whole change alters.
+    pub devices: u64,
+    /// For each document that changes, the devices that its change alone alters.
+    pub each: BTreeMap<String, u64>,
+}
+
+/// Which devices would have another document's value at some node, were `after` in force instead of `before`. What GPOs make
+/// of it is not looked at. Documents that are the same in both are those of equal hash and assignments.
+///
+/// # Errors
+/// As the store's reads.
+pub fn reach(r: &mut Reader, before: &[Held], after: &[Held]) -> Result<Reach, StoreError> {
+    let (old, new) = (by_name(before), by_name(after));
+    let changed: Vec<&str> = old
+        .keys()
+        .chain(new.keys().filter(|name| !old.contains_key(*name)))
+        .copied()
+        .filter(|name| match (old.get(name), new.get(name)) {
+            (Some(one), Some(other)) => {
+                one.document.settings != other.document.settings
+                    || one.document.dialects != other.document.dialects
+                    || one.assignments != other.assignments
+            }
+            _ => true,
+        })
+        .collect();
+    let touched = changed.iter().flat_map(|name| [old.get(name), new.get(name)]).flatten();
+    let named: BTreeSet<&str> =
+        touched.flat_map(|held| &held.assignments).map(|assignment| assignment.group.as_str()).collect();
+    let mut reach = Reach { devices: 0, each: changed.iter().map(|name| ((*name).to_owned(), 0)).collect() };
+    // Each change by itself, beside the whole.
+    let alone: Vec<(&str, Vec<Held>)> = changed
+        .iter()
+        .map(|name| {
+            let others = before.iter().filter(|held| held.document.name != *name).cloned();
+            (*name, others.chain(new.get(name).map(|held| (*held).clone())).collect())
+        })
+        .collect();
+    let mut depths = Depths::default();
+    let mut seen: BTreeMap<(Dialect, Vec<InGroup>), (bool, Vec<bool>)> = BTreeMap::new();
+    for device in members(r, &named)? {
+        let row = enrolments::get(r, device)?;
+        if row.state == EnrolmentState::Retired {
+            continue;
+        }
+        let key = (row.dialect, depths.groups(r, device)?);
+        let (whole, each) = seen.entry(key).or_insert_with_key(|(dialect, groups)| {
+            let stands = outcome(before, groups, *dialect);
+            let differs = |documents: &[Held]| outcome(documents, groups, *dialect) != stands;
+            (differs(after), alone.iter().map(|(_, documents)| differs(documents)).collect())
+        });
+        reach.devices += u64::from(*whole);
+        for ((name, _), differs) in alone.iter().zip(each) {
+            if let Some(count) = reach.each.get_mut(*name) {
+                *count += u64::from(*differs);
+            }
+        }
+    }
+    Ok(reach)
+}
+
+fn by_name(documents: &[Held]) -> BTreeMap<&str, &Held> {
+    documents.iter().map(|held| (held.document.name.as_str(), held)).collect()
+}
+
+/// What documents come to for devices of these groups: node, value, what becomes of it later.
+fn outcome(
+    documents: &[Held],
+    groups: &[InGroup],
+    dialect: Dialect,
+) -> Vec<(String, String, Option<String>, Option<&'static str>)> {
+    let layers: Vec<Layered> = resolve(documents, groups, dialect);
+    let nodes = effective(&layers, table(dialect), None).into_iter();
+    nodes
+        .map(|Effective { uri, format, data, removal, .. }| {
+            (uri, format, data, removal.map(|one| one.word()))
+        })
+        .collect()
+}
+
+/// The devices of groups of these names, nested ones included, each once.
+fn members(r: &mut Reader, named: &BTreeSet<&str>) -> Result<BTreeSet<EnrolmentId>, StoreError> {
+    let mut all = BTreeSet::new();
+    for name in named {
+        let Some(group) = groups::find(r, name)? else { continue };
+        let mut after = None;
+        loop {
+            let page = groups::members(r, group.id, after, PAGE)?;
+            after = page.last().copied();
+            let is_last = i64::try_from(page.len()).unwrap_or(PAGE) < PAGE;
+            all.extend(page);
+            if is_last {
+                break;
+            }
+        }
+    }
+    Ok(all)
+}
