@@ -65,7 +65,7 @@ pub enum Format {
     Table,
     /// For scripts: one JSON document, or one a line where an answer goes on.
     Json,
-    /// For spreadsheets: the rows of `policy explain`, `what-if` and `compare`. Of anything else: JSON.
+    /// For spreadsheets: CSV of an answer that has rows; no answer has any yet, so JSON.
     Csv,
 }
 
