@@ -3,15 +3,13 @@
 
 use std::time::Duration;
 
+use crate::{admin::Admin, clock, table::Row};
 use anyhow::{Context as _, bail};
 use postern_tests::{
     dm_client::DmClient,
     fleet::Joiner,
     site::{Plan, Site},
 };
-use serde_json::Value;
-
-use crate::{clock, table::Row};
 
 /// Gateways beside the site's own.
 const JOINED: usize = 7;
@@ -37,7 +35,8 @@ pub(crate) fn run(quick: bool) -> anyhow::Result<Vec<Row>> {
         gateway.wait_ready(&site);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let api = Api::of(&site)?;
+    let ctl = site.ctl();
+    let api = Admin::new(ctl.url, &ctl.ca_file, &ctl.token_file)?;
 
     let mut times = Vec::new();
     for number in 0..changes {
@@ -111,38 +110,4 @@ pub(crate) fn run(quick: bool) -> anyhow::Result<Vec<Row>> {
             "",
         ),
     ])
-}
-
-struct Api {
-    client: reqwest::Client,
-    base: String,
-    token: String,
-}
-
-impl Api {
-    fn of(site: &Site) -> anyhow::Result<Self> {
-        let ctl = site.ctl();
-        let ca = reqwest::Certificate::from_pem(&std::fs::read(&ctl.ca_file)?)?;
-        let client = reqwest::Client::builder().tls_certs_only([ca]).build()?;
-        let token = std::fs::read_to_string(&ctl.token_file)?.trim().to_owned();
-        Ok(Self { client, base: ctl.url, token })
-    }
-
-    async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        self.answer(self.client.get(format!("{}{path}", self.base))).await
-    }
-
-    async fn delete(&self, path: &str) -> anyhow::Result<Value> {
-        self.answer(self.client.delete(format!("{}{path}", self.base))).await
-    }
-
-    async fn answer(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
-        let answer = request.bearer_auth(&self.token).send().await?;
-        let status = answer.status();
-        let text = answer.text().await?;
-        if !status.is_success() {
-            bail!("{status}: {text}");
-        }
-        Ok(serde_json::from_str(&text)?)
-    }
 }

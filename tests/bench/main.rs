@@ -3,6 +3,7 @@
 //! `cargo run --release -p postern-tests --bin postern-bench` (binaries of the system built before: see docs/PERFORMANCE.md).
 #![forbid(unsafe_code)]
 
+mod admin;
 mod clock;
 mod codec;
 mod echo;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    admin::Admin,
     clock,
     load::{self, Figures, Kind, Player},
     site::{self, Database, Site},
@@ -16,6 +17,8 @@ use anyhow::Context as _;
 
 const CLIENTS: usize = 32;
 const PLAYERS: usize = 1000;
+/// How often each way of relaying is measured.
+const TURNS: usize = 4;
 
 /// All rows for one database.
 ///
@@ -37,6 +40,10 @@ pub(crate) fn run(database: Database, quick: bool) -> anyhow::Result<Vec<Row>> {
     let baseline = echo(&site, &players, &figures, sessions, &runtime)?;
     rows.push(row(database, "idle check-in (2 POSTs)", &figures, cpu, &baseline, 0.5));
 
+    if database == Database::Sqlite {
+        rows.push(decoding(&site, &players, sessions, &runtime)?);
+    }
+
     queue_four(&site, PLAYERS, &runtime)?;
     let (figures, cpu) = measured(&site, || {
         runtime.block_on(load::run(
@@ -51,6 +58,52 @@ pub(crate) fn run(database: Database, quick: bool) -> anyhow::Result<Vec<Row>> {
     let baseline = echo(&site, &players, &figures, sessions, &runtime)?;
     rows.push(row(database, "four commands, results durable (3 POSTs)", &figures, cpu, &baseline, 0.35));
     Ok(rows)
+}
+
+/// What it costs the gateway to read each message as SyncML before it is passed on (`decode_before_relay`).
+fn decoding(
+    site: &Site,
+    players: &Arc<Vec<Player>>,
+    sessions: usize,
+    runtime: &tokio::runtime::Runtime,
+) -> anyhow::Result<Row> {
+    let admin = site.admin()?;
+    // In turns, so that what else the machine does falls on both.
+    let (mut with, mut without) = (Duration::ZERO, Duration::ZERO);
+    for turn in 0..2 * TURNS {
+        let decode = turn % 2 == 0;
+        runtime.block_on(set_decoding(&admin, decode))?;
+        let part = sessions / TURNS;
+        let (figures, cpu) = measured(site, || {
+            runtime.block_on(load::run(site.device, "localhost", players.clone(), Kind::Idle, part, CLIENTS))
+        })?;
+        let each = cpu.gateway / u32::try_from(figures.sessions)?;
+        *(if decode { &mut with } else { &mut without }) += each;
+    }
+    let us = |time: Duration| time.as_secs_f64() * 1e6 / TURNS as f64;
+    Ok(Row {
+        subject: "the same with `decode_before_relay`, the gateway's part".to_owned(),
+        figure: format!("{:.0} µs CPU a session", us(with)),
+        baseline: "without it".to_owned(),
+        baseline_figure: format!("{:.0} µs CPU a session", us(without)),
+        ratio: format!("{:.2}", us(without) / us(with)),
+        aim: String::new(),
+    })
+}
+
+async fn set_decoding(admin: &Admin, decode: bool) -> anyhow::Result<()> {
+    const SETTINGS: &str = "/api/1/gateways/bench/settings";
+    let newest = admin.get(SETTINGS).await?["newest"].as_u64().context("a version")?;
+    let document = serde_json::json!({ "decode_before_relay": decode, "trial_s": 1 });
+    admin.put(SETTINGS, newest, &serde_json::json!({ "document": document })).await?;
+    for _ in 0..300 {
+        let shown = admin.get(SETTINGS).await?;
+        if shown["state"] == "in-force" && shown["document"]["decode_before_relay"] == decode {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    anyhow::bail!("the gateway did not take its settings")
 }
 
 /// Four commands for each of the first `players` devices, through the admin API.

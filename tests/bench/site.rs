@@ -30,7 +30,7 @@ use postern_wire::{
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use secrecy::ExposeSecret as _;
 
-use crate::{clock, load::Player};
+use crate::{admin::Admin, clock, load::Player};
 
 /// Which database the core runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,10 +286,8 @@ impl Site {
     /// # Errors
     /// The token or the CA cannot be read.
     pub(crate) fn admin(&self) -> anyhow::Result<Admin> {
-        let ca = reqwest::Certificate::from_pem(&std::fs::read(self.state().join("ca.pem"))?)?;
-        let client = reqwest::Client::builder().tls_certs_only([ca]).build()?;
-        let token = std::fs::read_to_string(self.state().join("admin.token"))?.trim().to_owned();
-        Ok(Admin { client, base: format!("https://localhost:{}", self.admin.port()), token })
+        let base = format!("https://localhost:{}", self.admin.port());
+        Admin::new(base, &self.state().join("ca.pem"), &self.state().join("admin.token"))
     }
 
     /// Process ids of core and gateway.
@@ -407,34 +405,6 @@ pub(crate) fn free() -> anyhow::Result<SocketAddr> {
 /// The DevId of the device with this number.
 pub(crate) fn device_id(number: usize) -> String {
     format!("BENCH:{number:06}")
-}
-
-/// A client of the admin API.
-#[derive(Clone)]
-pub(crate) struct Admin {
-    client: reqwest::Client,
-    base: String,
-    token: String,
-}
-
-impl Admin {
-    /// Posts `body`; anything but success is an error with the problem that came.
-    ///
-    /// # Errors
-    /// The API refused or was not reached.
-    pub(crate) async fn post(&self, path: &str, body: &serde_json::Value) -> anyhow::Result<()> {
-        let answer = self
-            .client
-            .post(format!("{}{path}", self.base))
-            .bearer_auth(&self.token)
-            .json(body)
-            .send()
-            .await?;
-        if !answer.status().is_success() {
-            bail!("{path}: {} {}", answer.status(), answer.text().await?);
-        }
-        Ok(())
-    }
 }
 
 /// An idle check-in has nothing to say: what a first session reads of a device is not asked for.
