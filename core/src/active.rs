@@ -29,6 +29,7 @@ use crate::{
     bearers, ca,
     config::{self, Config},
     device::{self, Blocked, DeviceEndpoint, KnownCertificates, MessageKey},
+    directory,
     enrol::{self, EnrolEndpoint},
     escrow, files,
     gateways::{Holders, LinkFleet, Reports, Signer, Told, keep_joining},
@@ -171,7 +172,10 @@ async fn begin(
             tracing::error!(wipes = doubtful, "wipes of the backup are in doubt: nothing of them is sent");
         }
     }
+    let directory = directory::set_up(inside).await;
     let active = Arc::new(Active {
+        directory: directory.clone(),
+        sign_in: directory::sign_in(inside),
         devices,
         enrolments: enrolments.clone(),
         wipes: wipes.clone(),
@@ -192,7 +196,9 @@ async fn begin(
     inside.active.store(Some(Arc::clone(&active)));
     tracing::info!(epoch = number, gateways = inside.config.gateways.len(), "this core is active");
     let sink = FileAnchor::at(&inside.config.at(&inside.config.audit.anchor));
-    let tasks = vec![
+    let mut tasks: Vec<JoinHandle<()>> =
+        directory.into_iter().map(|directory| actix_rt::spawn(directory.keep_looking())).collect();
+    tasks.extend([
         actix_rt::spawn(signer::keep_signing(Arc::clone(inside), sink)),
         actix_rt::spawn(upkeep::keep_up(Arc::clone(inside))),
         actix_rt::spawn(ca::keep_certificates(Arc::clone(inside))),
@@ -204,7 +210,7 @@ async fn begin(
         actix_rt::spawn(gcm.clone().keep_up()),
         actix_rt::spawn(keep_joining(gcm)),
         actix_rt::spawn(mail.keep_sending()),
-    ];
+    ]);
     Ok(Beside { active, tasks, results })
 }
 

@@ -5,6 +5,7 @@
 
 mod documented;
 mod notifications;
+mod sign_in;
 
 use std::{
     fmt,
@@ -18,8 +19,9 @@ use uuid::Uuid;
 pub use documented::{KEYS, Key};
 pub use notifications::{Notifications, Push};
 pub use postern_adapters::{
-    smtp::SmtpConfig, stream::StreamConfig, syslog::SyslogConfig, webhook::WebhookConfig,
+    ldap::LdapConfig, smtp::SmtpConfig, stream::StreamConfig, syslog::SyslogConfig, webhook::WebhookConfig,
 };
+pub use sign_in::{SignIn, SignInRoles};
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +73,12 @@ pub struct Config {
     /// The file that events are added to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<StreamConfig>,
+    /// The directory; without it no policy comes from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<LdapConfig>,
+    /// Admins who sign in by the directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<SignIn>,
     /// The core's own log.
     #[serde(default)]
     pub log: Log,
@@ -480,6 +488,23 @@ impl Config {
         {
             return wrong("mail.sign_in", format!("{page:?} is not https://HOST[:PORT]/PATH"));
         }
+        if let Some(sign_in) = &self.sign_in {
+            if self.directory.is_none() {
+                return wrong("sign_in.domain", "people sign in by a [directory], and none is set up".into());
+            }
+            if !(5..=1440).contains(&sign_in.minutes) {
+                return wrong("sign_in.minutes", format!("{} is not 5 to 1440", sign_in.minutes));
+            }
+            if !(1..=20).contains(&sign_in.failures) {
+                return wrong("sign_in.failures", format!("{} is not 1 to 20", sign_in.failures));
+            }
+            if !(1..=1440).contains(&sign_in.window_minutes) {
+                return wrong(
+                    "sign_in.window_minutes",
+                    format!("{} is not 1 to 1440", sign_in.window_minutes),
+                );
+            }
+        }
         for (at, webhook) in self.webhooks.iter().enumerate() {
             if self.webhooks[..at].iter().any(|other| other.name == webhook.name) {
                 return wrong("webhook.name", format!("{:?} stands twice", webhook.name));
@@ -624,6 +649,8 @@ pub(crate) mod tests {
         config.webhooks = vec![toml::from_str(&all(postern_adapters::webhook::KEYS)).unwrap()];
         config.syslog = Some(toml::from_str(&all(postern_adapters::syslog::KEYS)).unwrap());
         config.stream = Some(toml::from_str(&all(postern_adapters::stream::KEYS)).unwrap());
+        config.directory = Some(toml::from_str(&all(postern_adapters::ldap::KEYS)).unwrap());
+        config.sign_in = Some(SignIn { domain: Some("x".into()), ..SignIn::default() });
         let table = toml::Table::try_from(&config).unwrap();
         let mut found = Vec::new();
         for (section, value) in &table {
@@ -648,11 +675,12 @@ pub(crate) mod tests {
             "notify_listen" => "\"127.0.0.1:1\"",
             "sms_required" | "receipts" => "true",
             "response_ids" | "receipt_ids" => "\"text\"",
-            "source_ton" | "source_npi" | "window" | "port" => "1",
+            "source_ton" | "source_npi" | "window" | "port" | "look_s" | "page" | "range" | "entries"
+            | "octets" => "1",
             "tls" => "\"starttls\"",
             "transport" => "\"tcp\"",
-            "security" => "[\"x\"]",
-            "allow_local" => "true",
+            "security" | "servers" => "[\"x\"]",
+            "allow_local" | "starttls" => "true",
             _ if name.ends_with("_ms") => "1",
             _ => "\"x\"",
         }
@@ -668,6 +696,7 @@ pub(crate) mod tests {
             ("webhook", postern_adapters::webhook::KEYS),
             ("syslog", postern_adapters::syslog::KEYS),
             ("stream", postern_adapters::stream::KEYS),
+            ("directory", postern_adapters::ldap::KEYS),
         ];
         for (name, keys) in adapters {
             for (key, doc) in keys {
@@ -720,6 +749,7 @@ pub(crate) mod tests {
     fn values_out_of_their_range_are_refused_by_their_key() {
         for (text, key) in [
             ("[observe]\nlisten = \"0.0.0.0:1\"\n", "observe.listen"),
+            ("[sign_in]\nminutes = 60\n", "sign_in.domain"),
             ("[database]\nkind = \"postgres\"\n", "database.url_file"),
             ("[[gateway]]\nname = \"A/B\"\naddress = \"x:1\"\n", "gateway.name"),
             ("[[gateway]]\nname = \"a\"\naddress = \"x\"\n", "gateway.address"),

@@ -204,6 +204,8 @@ fn config_of(options: &InitOptions, core: Uuid) -> Config {
         webhooks: Vec::new(),
         syslog: None,
         stream: None,
+        directory: None,
+        sign_in: None,
         log: config::Log::default(),
         folder: options.state.clone(),
     }

@@ -7,7 +7,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use postern_actors::{
-    Clock, Devices, PushBearer, Randomness,
+    Clock, Devices, DirectorySignIn, DirectorySupervisor, PushBearer, Randomness,
     approvals::Approvals,
     enrolment::Enrolments,
     gcm::{GatewayBeat, Gcm},
@@ -24,6 +24,7 @@ use crate::{
     admin::{
         auth::SignIns,
         problem::{Refused, standby},
+        sign_in::Tries,
     },
     ca::Authorities,
     config::Config,
@@ -64,6 +65,8 @@ pub struct Inside {
     pub active: ArcSwapOption<Active>,
     /// Sign-ins that failed lately, tokens used lately.
     pub sign_ins: SignIns,
+    /// Passwords that were tried lately, by person.
+    pub tries: Tries,
     /// What was wrong at the start and is not the end of it: shown by `status`.
     pub troubles: Mutex<Vec<String>>,
     /// How the parts that work by themselves are.
@@ -84,6 +87,10 @@ pub struct Active {
     pub approvals: Approvals,
     /// Lock and unlock.
     pub locks: Locks,
+    /// The directory, where one is configured.
+    pub directory: Option<DirectorySupervisor>,
+    /// What people sign in by, beside tokens.
+    pub sign_in: Option<Arc<dyn DirectorySignIn>>,
     /// The readings of their trees.
     pub trees: Trees,
     /// The links.

@@ -7,6 +7,7 @@
 //! - [`run`]: wiring, start and stop; `active` is what only the active core does.
 //! - [`links`]: the links to the gateways; [`device`]: what devices reach over them.
 //! - [`admin`]: the admin API.
+//! - `directory`: the reading of the directory, and signing in by it.
 //! - `gateways`: what gateways are told and tell; `signer`: the audit log's heads; `upkeep`: what goes on beside.
 //! - [`backup`]: backup and restore; [`doctor`]: what to look at when something is wrong.
 //! - `register`, [`supervisors`]: who runs, and how its parts are.
@@ -21,6 +22,7 @@ mod bearers;
 pub mod ca;
 pub mod config;
 pub mod device;
+mod directory;
 pub mod doctor;
 mod enrol;
 pub mod escrow;

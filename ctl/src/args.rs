@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    admin, alarm, approval, audit, ca, command, conformance, device, enrolment, gateway, group, lock, mail,
-    mo, quirks, recovery, safety, server, session, settings, token, wipe,
+    admin, alarm, approval, audit, ca, command, conformance, device, directory, enrolment, gateway, group,
+    lock, login, mail, mo, quirks, recovery, safety, server, session, settings, token, wipe,
 };
 use crate::{bootstrap, notification, policy, syncml};
 
@@ -75,6 +75,13 @@ pub enum Command {
     /// Enrol, list, show and retire devices; queue DM commands.
     #[command(subcommand)]
     Device(device::Action),
+    /// The directory: how its reading stands, read it now, who devices are in it.
+    #[command(subcommand)]
+    Directory(directory::Action),
+    /// Sign in by the directory; the token goes to the file of --token-file, and holds for a while.
+    Login(login::Login),
+    /// Sign out: the token of --token-file holds no more, and the file goes.
+    Logout,
     /// Requests for enrolments over the air and their one-time passwords; the log of attempts.
     #[command(subcommand)]
     Enrolment(enrolment::Action),

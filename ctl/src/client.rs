@@ -24,7 +24,8 @@ const PAGE_LIMIT: u32 = postern_api::page::MAX_LIMIT;
 pub struct Client {
     http: reqwest::Client,
     base: Url,
-    token: SecretString,
+    /// None before a sign-in.
+    token: Option<SecretString>,
 }
 
 /// A value and the version that `If-Match` names to change it.
@@ -39,16 +40,22 @@ pub struct Versioned<T> {
 impl Client {
     /// A client for the connection that the command line or the environment names.
     pub fn new(connection: &Connection) -> Result<Self, Failure> {
-        let url = connection
-            .url
-            .as_deref()
-            .ok_or_else(|| missing("--url or POSTERN_URL", "the core's admin address"))?;
         let token_file = connection
             .token_file
             .as_deref()
             .ok_or_else(|| missing("--token-file or POSTERN_TOKEN_FILE", "the admin token"))?;
+        // The address first: without it there is nothing that a token is for.
+        let client = Self::without_token(connection)?;
+        Ok(Self { token: Some(crate::files::secret(token_file)?), ..client })
+    }
+
+    /// The same for who has no token yet.
+    pub fn without_token(connection: &Connection) -> Result<Self, Failure> {
+        let url = connection
+            .url
+            .as_deref()
+            .ok_or_else(|| missing("--url or POSTERN_URL", "the core's admin address"))?;
         let base = base(url)?;
-        let token = crate::files::secret(token_file)?;
         // The first provider that is installed stays; another caller in the same process may have been first.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
@@ -68,7 +75,7 @@ impl Client {
         let http = builder
             .build()
             .map_err(|error| Failure::usage(format!("no HTTPS client can be made: {}", causes(&error))))?;
-        Ok(Self { http, base, token })
+        Ok(Self { http, base, token: None })
     }
 
     /// GET of one value.
@@ -146,6 +153,15 @@ impl Client {
         value(self.send(request.header(header::IF_MATCH, etag).json(body)).await?).await
     }
 
+    /// POST whose answer is kept for nobody: once, without an Idempotency-Key.
+    pub async fn post_once<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        value(self.send(self.request(Method::POST, path).json(body)).await?).await
+    }
+
     /// POST that answers nothing.
     pub async fn post_nothing(&self, path: &[&str], body: &impl Serialize) -> Result<(), Failure> {
         let request =
@@ -210,7 +226,11 @@ impl Client {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.http.request(method, url).timeout(ANSWER_TIMEOUT).bearer_auth(self.token.expose_secret())
+        let request = self.http.request(method, url).timeout(ANSWER_TIMEOUT);
+        match &self.token {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
+        }
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {

@@ -99,6 +99,15 @@ pub fn write_secret(path: &Path, content: &[u8]) -> Result<(), Failure> {
         .map_err(|error| Failure::file(path, &error))
 }
 
+/// Writes a file that only its owner can read, in the place of what was there.
+pub fn replace_secret(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let new = path.with_file_name(name);
+    write_secret(&new, content)?;
+    std::fs::rename(&new, path).map_err(|error| Failure::file(path, &error))
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;

@@ -26,7 +26,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::{
     args::{Cli, Command, Connection},
     client::Client,
-    commands::{device, lock, recording, safety, server, session, status, why},
+    commands::{device, lock, login, recording, safety, server, session, status, why},
     failure::{Exit, Failure},
     output::Output,
 };
@@ -74,17 +74,24 @@ fn dispatch(command: Command, connection: &Connection, output: &mut Output<'_>) 
         Command::Conformance(action) => return action.run(connection, output),
         _ => {}
     }
-    let client = Client::new(connection)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Failure::new(Exit::Refused, "internal", format!("no runtime: {error}")))?;
-    runtime.block_on(ask(command, &client, output))
+    match command {
+        Command::Login(login) => runtime.block_on(login.run(connection, output)),
+        Command::Logout => runtime.block_on(login::logout(connection, output)),
+        command => {
+            let client = Client::new(connection)?;
+            runtime.block_on(ask(command, &client, output))
+        }
+    }
 }
 
 /// The commands that need the core.
 async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Result<Exit, Failure> {
     match command {
         Command::Device(action) => action.run(client, output).await,
+        Command::Directory(action) => action.run(client, output).await,
         Command::Enrolment(action) => action.run(client, output).await,
         Command::Wipe(action) => action.run(client, output).await,
         Command::Command(action) => action.run(client, output).await,
@@ -123,6 +130,8 @@ async fn ask(command: Command, client: &Client, output: &mut Output<'_>) -> Resu
         Command::Policy(_) => Ok(Exit::Done), // done before: it needs no core
         Command::Why { device } => why::run(&device, client, output).await,
         Command::Syncml(_)
+        | Command::Login(_)
+        | Command::Logout
         | Command::Notification(_)
         | Command::Engine(_)
         | Command::Bootstrap(bootstrap::Action::Decode(_))

@@ -113,6 +113,14 @@ impl Samba {
         succeeded(&mut command).into_bytes()
     }
 
+    /// Whether an account is let in, by a client of another hand.
+    #[must_use]
+    pub fn is_let_in(&self, account: &str, password: &str) -> bool {
+        let mut command = self.client("ldapsearch", account, password);
+        command.args(["-LLL", "-s", "base", "-b", "", "dnsHostName"]).stdin(Stdio::null());
+        command.output().expect("ldap-utils is installed").status.success()
+    }
+
     /// Holds all of it, or lets it go on.
     pub fn signal(&self, name: &str) {
         if let Some(process) = &self.process {

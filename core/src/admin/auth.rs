@@ -51,6 +51,14 @@ pub(crate) struct Caller {
     pub(crate) break_glass: bool,
 }
 
+/// Who asks without a token, which one route takes. Made by the guard, taken by its handler.
+#[derive(Clone, Debug)]
+pub(crate) struct Stranger {
+    pub(crate) source: IpAddr,
+    pub(crate) request: Uuid,
+    pub(crate) operation: &'static str,
+}
+
 /// A request that is to be done once.
 #[derive(Clone, Debug)]
 pub(crate) struct Once {

@@ -13,6 +13,7 @@ use actix_web::{
     web,
 };
 use postern_api::{
+    Permission,
     problem::Slug,
     routes::{self, Method, RouteSpec},
 };
@@ -23,7 +24,7 @@ use tokio_stream::StreamExt as _;
 use uuid::Uuid;
 
 use super::{
-    auth::{self, Caller, Once},
+    auth::{self, Caller, Once, Stranger},
     problem::{Refused, internal},
 };
 use crate::inside::Inside;
@@ -51,12 +52,17 @@ pub(crate) async fn guard(
     let started = inside.clock.monotonic();
     let (method, path) = (request.method().clone(), request.path().to_owned());
     let admitted = admit(&inside, &mut request, id).await;
-    let operation = admitted.as_ref().ok().map(|admitted| admitted.caller().operation);
-    let admin = admitted.as_ref().ok().map(|admitted| admitted.caller().admin.name.clone());
+    let operation = admitted.as_ref().ok().map(Admitted::operation);
+    let admin = admitted.as_ref().ok().and_then(Admitted::caller).map(|caller| caller.admin.name.clone());
     let response = match admitted {
         Ok(Admitted::Replay(_, response)) => request.into_response(response).map_into_boxed_body(),
-        Ok(Admitted::Go(caller)) => {
-            request.extensions_mut().insert(caller);
+        Ok(admitted @ (Admitted::Go(_) | Admitted::Stranger(_))) => {
+            match admitted {
+                Admitted::Stranger(stranger) => request.extensions_mut().insert(stranger).is_none(),
+                Admitted::Go(caller) | Admitted::Replay(caller, _) => {
+                    request.extensions_mut().insert(caller).is_none()
+                }
+            };
             // No clone of the request may live while actix routes it.
             let response = match tokio::time::timeout(LONGEST, next.call(request)).await {
                 Ok(response) => response?.map_into_boxed_body(),
@@ -93,12 +99,22 @@ pub(crate) async fn guard(
 enum Admitted {
     Go(Caller),
     Replay(Caller, HttpResponse),
+    /// To the one route that takes who has no token.
+    Stranger(Stranger),
 }
 
 impl Admitted {
-    const fn caller(&self) -> &Caller {
+    const fn caller(&self) -> Option<&Caller> {
         match self {
-            Self::Go(caller) | Self::Replay(caller, _) => caller,
+            Self::Go(caller) | Self::Replay(caller, _) => Some(caller),
+            Self::Stranger(_) => None,
+        }
+    }
+
+    const fn operation(&self) -> &'static str {
+        match self {
+            Self::Go(caller) | Self::Replay(caller, _) => caller.operation,
+            Self::Stranger(stranger) => stranger.operation,
         }
     }
 }
@@ -107,6 +123,9 @@ async fn admit(inside: &Inside, request: &mut ServiceRequest, id: Uuid) -> Resul
     let row = row(request);
     let source = source(request)?;
     let operation = row.as_ref().map_or("none", |row| row.operation);
+    if row.as_ref().is_ok_and(|row| row.permission == Permission::Anyone) {
+        return Ok(Admitted::Stranger(Stranger { source, request: id, operation }));
+    }
     let mut caller = auth::sign_in(inside, request.headers(), source, id, operation).await?;
     let row = row?;
     caller.require(row.permission)?;
@@ -251,5 +270,15 @@ impl FromRequest for Caller {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let caller = request.extensions().get::<Self>().cloned();
         std::future::ready(caller.ok_or_else(|| internal(&"a handler was reached past the guard")))
+    }
+}
+
+impl FromRequest for Stranger {
+    type Error = Refused;
+    type Future = std::future::Ready<Result<Self, Refused>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let stranger = request.extensions().get::<Self>().cloned();
+        std::future::ready(stranger.ok_or_else(|| internal(&"a handler was reached past the guard")))
     }
 }

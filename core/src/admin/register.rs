@@ -15,9 +15,9 @@ use postern_api::{
 
 use super::{
     admins, alarms, answer, approvals, audit, bootstrap, ca, captures, certificates, commands, devices,
-    enrolment, gateways, groups, guard, locks, mail, notifications, objects, passwords, policy,
-    problem::Refused, quirks, recordings, recovery, safety, server, sessions, settings, status, support,
-    tokens, trees, why, wipes,
+    directory, enrolment, gateways, groups, guard, locks, mail, notifications, objects, passwords, policy,
+    problem::Refused, quirks, recordings, recovery, safety, server, sessions, settings, sign_in, status,
+    support, tokens, trees, why, wipes,
 };
 use crate::inside::Inside;
 
@@ -98,6 +98,14 @@ fn handlers(table: &mut Table) {
     table.on("devices.update", devices::update);
     table.on("devices.retire", devices::retire);
     table.on("devices.why", why::show);
+    table.on("directory.show", directory::show);
+    table.on("directory.refresh", directory::refresh);
+    table.on("directory.bindings", directory::bindings);
+    table.on("devices.binding", directory::binding);
+    table.on("devices.bind", directory::bind);
+    table.on("devices.unbind", directory::unbind);
+    table.on("sign_in.open", sign_in::open);
+    table.on("sign_in.close", sign_in::close);
     table.on("enrolment.list", enrolment::list);
     table.on("enrolment.request", enrolment::request);
     table.on("enrolment.show", enrolment::show);

@@ -24,6 +24,7 @@ use super::{
     write::{Done, Stop},
 };
 use crate::{
+    directory,
     doctor::{self, check, ok},
     inside::Inside,
     mail, register,
@@ -147,6 +148,7 @@ pub(crate) async fn checks(inside: &Arc<Inside>) -> Result<Vec<Check>, Refused> 
     all.extend(of_work(inside).await?);
     if let Some(active) = inside.active.load_full() {
         all.extend(mail::checks(inside, &active.mail).await);
+        all.extend(directory::checks(inside, active.directory.as_ref()));
     }
     Ok(all)
 }

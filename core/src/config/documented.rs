@@ -272,6 +272,69 @@ pub const KEYS: &[Key] = &[
         "A file that each event is added to as one line of JSON. It may be rotated away at any time.",
     ),
     key(
+        "directory.servers",
+        "Domain controllers, tried in turn: `ldaps://HOST[:PORT]`, or `ldap://HOST[:PORT]` with starttls.",
+    ),
+    key("directory.starttls", "Encrypt by StartTLS; `ldap://` without it is refused. Default false."),
+    key("directory.ca", "The CA (or CAs) of the controllers' certificates, PEM."),
+    key(
+        "directory.account",
+        "The account that reads: `name@domain`, `DOMAIN\\name` or its distinguished name.",
+    ),
+    key("directory.password_file", "A file whose first line is that account's password."),
+    key("directory.look_s", "Seconds between two looks at what changed, 5 to 3600. Default 60."),
+    key(
+        "directory.devices_below",
+        "The container below which the devices' computers lie: none elsewhere is taken for a device by name or certificate. Without it: anywhere, but no domain controller.",
+    ),
+    key("directory.page", "Entries asked for at once, 1 to 1000. Default 500."),
+    key("directory.range", "Members of a group asked for at once, 1 to 1500. Default 1000."),
+    key(
+        "directory.connect_ms",
+        "How long connection and encryption, and again the sign-in, may take, in milliseconds. Default 10000.",
+    ),
+    key("directory.answer_ms", "How long each entry of an answer may take, in milliseconds. Default 30000."),
+    key("directory.pass_ms", "How long a whole reading may take, in milliseconds. Default 600000."),
+    key("directory.entries", "Entries read at most. Default 500000."),
+    key("directory.octets", "Octets read at most on one connection. Default 1073741824."),
+    key(
+        "sign_in.domain",
+        "The domain of names that are typed without one: corp.example. Default: that of directory.account.",
+    ),
+    key("sign_in.minutes", "How long a sign-in holds, in minutes, 5 to 1440. Default 60."),
+    key(
+        "sign_in.failures",
+        "Wrong passwords for one person before the directory is not asked any more, 1 to 20; kept below the domain's own lock-out threshold. Default 3.",
+    ),
+    key(
+        "sign_in.window_minutes",
+        "How long a wrong password counts, in minutes: no less than the domain's own window. Default 30.",
+    ),
+    key(
+        "sign_in.roles.helpdesk",
+        "Groups whose members are helpdesk: distinguished names or SIDs. Default none.",
+    ),
+    key(
+        "sign_in.roles.support",
+        "Groups whose members are support: distinguished names or SIDs. Default none.",
+    ),
+    key(
+        "sign_in.roles.device_admin",
+        "Groups whose members are device-admin: distinguished names or SIDs. Default none.",
+    ),
+    key(
+        "sign_in.roles.security_admin",
+        "Groups whose members are security-admin: distinguished names or SIDs. Default none.",
+    ),
+    key(
+        "sign_in.roles.gateway_admin",
+        "Groups whose members are gateway-admin: distinguished names or SIDs. Default none.",
+    ),
+    key(
+        "sign_in.roles.auditor",
+        "Groups whose members are auditor: distinguished names or SIDs. Default none.",
+    ),
+    key(
         "log.filter",
         "What is logged: a level, or tracing's directives. Default info, of actix_server warn.",
     ),

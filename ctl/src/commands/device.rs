@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::{
     client::Client,
-    commands::{command, enrolment, notify, order::Queue, server, tree},
+    commands::{command, directory, enrolment, notify, order::Queue, server, tree},
     failure::{Exit, Failure},
     files,
     output::{self, Output, or_dash, or_empty},
@@ -49,6 +49,15 @@ pub enum Action {
         /// Why; stands in the audit log.
         #[arg(long)]
         reason: Option<String>,
+    },
+    /// Name a device's computer and its owner's user in the directory.
+    Bind(directory::Bind),
+    /// Forget what was named: the rules say who the device is.
+    Unbind(directory::Unbind),
+    /// Show who a device and its owner are in the directory.
+    Binding {
+        /// An enrolment's id, a DevId or a name.
+        device: String,
     },
     /// Have a device leave: it is told, and retired when it has acknowledged that.
     Unenrol(enrolment::Unenrol),
@@ -195,6 +204,9 @@ impl Action {
                 let device: Device = client.delete_to(&["devices", &device], &ReasonQuery { reason }).await?;
                 output.answer(&device, |device| format!("retired {} ({})", named(device), device.id))?;
             }
+            Self::Bind(bind) => return bind.run(client, output).await,
+            Self::Unbind(unbind) => return unbind.run(client, output).await,
+            Self::Binding { device } => directory::binding(&device, client, output).await?,
             Self::Notify(notify) => return notify.run(client, output).await,
             Self::Notifications { device } => notify::list(&device, client, output).await?,
             Self::Address(action) => action.run(client, output).await?,

@@ -13,6 +13,7 @@ pub mod ca;
 pub mod captures;
 pub mod commands;
 pub mod devices;
+pub mod directory;
 pub mod enrolment;
 pub mod gateways;
 pub mod groups;

@@ -15,8 +15,10 @@ use utoipa::{
 };
 
 use crate::{
-    admins, alarms, approvals, audit, ca, captures, commands, devices, enrolment, gateways, groups, locks,
-    mail, notifications, objects, policy, problem, quirks, recovery,
+    admins, alarms, approvals, audit, ca, captures, commands, devices, directory, enrolment, gateways,
+    groups, locks, mail, notifications, objects,
+    permissions::Permission,
+    policy, problem, quirks, recovery,
     routes::{self, Answer, Method, RouteSpec},
     safety, server, sessions, settings, status, tokens, trees, why, wipes,
 };
@@ -54,6 +56,14 @@ use crate::{
     server::SetLogLevel,
     server::LogLevel,
     server::SupportPart,
+    directory::DirectoryState,
+    directory::RefreshDirectory,
+    directory::RefreshedDirectory,
+    directory::DeviceBinding,
+    directory::BindDevice,
+    directory::SignIn,
+    directory::SignedIn,
+    directory::SignOut,
     devices::EnrolDevice,
     devices::Enrolled,
     devices::Device,
@@ -219,7 +229,11 @@ const fn method(method: Method) -> HttpMethod {
 }
 
 fn operation(route: &RouteSpec) -> openapi::path::Operation {
-    let mut needs = format!("Needs the permission `{}`.", route.permission.as_str());
+    let anyone = route.permission == Permission::Anyone;
+    let mut needs = match anyone {
+        true => "Needs no token.".to_owned(),
+        false => format!("Needs the permission `{}`.", route.permission.as_str()),
+    };
     for also in route.also {
         needs.push_str(&format!(" Needs `{}` too when {}.", also.permission.as_str(), also.when));
     }
@@ -232,6 +246,9 @@ fn operation(route: &RouteSpec) -> openapi::path::Operation {
         .parameters(Some(parameters(route)))
         .response(route.status.to_string(), answer(route.answer))
         .response("default", refusal());
+    if anyone {
+        operation = operation.securities(Some(Vec::<SecurityRequirement>::new()));
+    }
     if let Some(body) = route.body {
         operation = operation.request_body(Some(
             RequestBodyBuilder::new()

@@ -30,6 +30,8 @@ macro_rules! permissions {
 }
 
 permissions! {
+    /// Nothing, not even a token: to sign in.
+    Anyone = "anyone",
     /// Any valid token, whatever its roles.
     SignedIn = "signed-in",
     /// See devices, their commands, results and timelines.
@@ -42,6 +44,8 @@ permissions! {
     DevicesNotify = "devices.notify",
     /// Make a bootstrap document, which holds a device's credentials.
     DevicesBootstrap = "devices.bootstrap",
+    /// Name a device's computer and its owner's user in the directory.
+    DevicesBind = "devices.bind",
     /// Revoke a device.
     DevicesRetire = "devices.retire",
     /// Ask for a wipe, and take one back.
@@ -78,6 +82,10 @@ permissions! {
     SettingsRead = "settings.read",
     /// Change settings for everything, a group or a device.
     SettingsWrite = "settings.write",
+    /// See how the reading of the directory stands, and who devices are in it.
+    DirectoryRead = "directory.read",
+    /// Have the directory read now.
+    DirectoryRefresh = "directory.refresh",
     /// See gateways and their settings.
     GatewaysRead = "gateways.read",
     /// Change gateways' settings.
@@ -160,6 +168,7 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::PolicyRead,
             P::GroupsRead,
             P::SettingsRead,
+            P::DirectoryRead,
             P::StatusRead,
             P::AlarmsRead,
         ],
@@ -173,6 +182,7 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::PolicyRead,
             P::GroupsRead,
             P::SettingsRead,
+            P::DirectoryRead,
             P::StatusRead,
             P::AlarmsRead,
             P::RecoveryShow,
@@ -186,6 +196,9 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::DevicesNotify,
             P::DevicesBootstrap,
             P::DevicesRetire,
+            P::DevicesBind,
+            P::DirectoryRead,
+            P::DirectoryRefresh,
             P::WipeRequest,
             P::WipeApprove,
             P::WipeDisarm,
@@ -271,6 +284,7 @@ pub const fn granted(role: Role) -> &'static [Permission] {
             P::PolicyRead,
             P::GroupsRead,
             P::SettingsRead,
+            P::DirectoryRead,
             P::GatewaysRead,
             P::CaRead,
             P::AdminsRead,

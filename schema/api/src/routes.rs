@@ -8,6 +8,7 @@ mod audit;
 mod ca;
 mod commands;
 mod devices;
+mod directory;
 mod enrolment;
 mod gateways;
 mod groups;
@@ -193,6 +194,7 @@ const TABLES: &[&[RouteSpec]] = &[
     safety::ROUTES,
     server::ROUTES,
     devices::ROUTES,
+    directory::ROUTES,
     enrolment::ROUTES,
     wipes::ROUTES,
     trees::ROUTES,

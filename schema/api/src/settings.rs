@@ -468,8 +468,8 @@ pub const TABLE: &[Row] = &[
         scopes: GLOBAL,
         source: Source::Original,
         configuration: None,
-        acts: false,
-        doc: "How often policies are computed anew.",
+        acts: true,
+        doc: "How often the whole directory is read anew; what changes in between is looked for all the time.",
     },
     Row {
         name: "RecoveryReauthenticate",

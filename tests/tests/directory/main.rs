@@ -1,6 +1,8 @@
 //! The directory reader on a real domain controller: what it reads is what an LDIF file of the same domain says, what
 //! changes is seen, and each thing that is wrong with a controller has its own error.
 
+mod in_a_core;
+
 use std::{
     collections::BTreeMap,
     io::{Read as _, Write as _},
@@ -90,7 +92,8 @@ impl Site<'_> {
     }
 
     fn snapshot(&self, config: &LdapConfig) -> Result<DirectorySnapshot, DirectoryError> {
-        self.runtime.block_on(self.reader(config).snapshot())
+        let reader = self.reader(config);
+        self.runtime.block_on(async { reader.snapshot().await })
     }
 
     fn changes(&self, since: &DirectorySnapshot) -> DirectoryChanges {
