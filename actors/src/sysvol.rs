@@ -81,6 +81,26 @@ pub struct SysvolGpo {
     pub others: Arc<[Other]>,
 }
 
+impl SysvolGpo {
+    /// How the two versions stand, for people.
+    #[must_use]
+    pub fn said(&self) -> String {
+        match &self.state {
+            SysvolState::Refused(error) => error.to_string(),
+            SysvolState::Same => format!("version {}", self.directory),
+            SysvolState::Unknown => "it was not looked at yet".to_owned(),
+            SysvolState::Older | SysvolState::Newer => {
+                let sysvol = self.sysvol.map_or("none".to_owned(), |version| version.to_string());
+                format!(
+                    "{} than the directory: version {sysvol}, there {}",
+                    self.state.word(),
+                    self.directory
+                )
+            }
+        }
+    }
+}
+
 /// How it is with SYSVOL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SysvolStatus {

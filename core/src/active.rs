@@ -35,7 +35,7 @@ use crate::{
     gateways::{Holders, LinkFleet, Reports, Signer, Told, keep_joining},
     inside::{Active, Inside},
     links::{LinkFiles, Links, LinksConfig, Lists},
-    mail, quirks, settings, signer, upkeep,
+    mail, quirks, settings, signer, sysvol, upkeep,
 };
 
 /// How long devices have to finish what runs when the core stops.
@@ -173,8 +173,10 @@ async fn begin(
         }
     }
     let directory = directory::set_up(inside).await;
+    let sysvol = sysvol::set_up(inside, directory.as_ref());
     let active = Arc::new(Active {
         directory: directory.clone(),
+        sysvol: sysvol.clone(),
         sign_in: directory::sign_in(inside),
         devices,
         enrolments: enrolments.clone(),
@@ -198,6 +200,7 @@ async fn begin(
     let sink = FileAnchor::at(&inside.config.at(&inside.config.audit.anchor));
     let mut tasks: Vec<JoinHandle<()>> =
         directory.into_iter().map(|directory| actix_rt::spawn(directory.keep_looking())).collect();
+    tasks.extend(sysvol.map(|sysvol| actix_rt::spawn(sysvol.keep_looking())));
     tasks.extend([
         actix_rt::spawn(signer::keep_signing(Arc::clone(inside), sink)),
         actix_rt::spawn(upkeep::keep_up(Arc::clone(inside))),

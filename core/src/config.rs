@@ -19,7 +19,8 @@ use uuid::Uuid;
 pub use documented::{KEYS, Key};
 pub use notifications::{Notifications, Push};
 pub use postern_adapters::{
-    ldap::LdapConfig, smtp::SmtpConfig, stream::StreamConfig, syslog::SyslogConfig, webhook::WebhookConfig,
+    ldap::LdapConfig, smtp::SmtpConfig, stream::StreamConfig, syslog::SyslogConfig, sysvol::SysvolConfig,
+    webhook::WebhookConfig,
 };
 pub use sign_in::{SignIn, SignInRoles};
 
@@ -76,6 +77,9 @@ pub struct Config {
     /// The directory; without it no policy comes from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<LdapConfig>,
+    /// The folders of the directory's GPOs; without it no settings come from them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sysvol: Option<SysvolConfig>,
     /// Admins who sign in by the directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<SignIn>,
@@ -650,6 +654,7 @@ pub(crate) mod tests {
         config.syslog = Some(toml::from_str(&all(postern_adapters::syslog::KEYS)).unwrap());
         config.stream = Some(toml::from_str(&all(postern_adapters::stream::KEYS)).unwrap());
         config.directory = Some(toml::from_str(&all(postern_adapters::ldap::KEYS)).unwrap());
+        config.sysvol = Some(toml::from_str(&all(postern_adapters::sysvol::KEYS)).unwrap());
         config.sign_in = Some(SignIn { domain: Some("x".into()), ..SignIn::default() });
         let table = toml::Table::try_from(&config).unwrap();
         let mut found = Vec::new();
@@ -680,7 +685,8 @@ pub(crate) mod tests {
             "tls" => "\"starttls\"",
             "transport" => "\"tcp\"",
             "security" | "servers" => "[\"x\"]",
-            "allow_local" | "starttls" => "true",
+            "allow_local" | "starttls" | "ntlm" | "encrypt" => "true",
+            "kind" => "\"folder\"",
             _ if name.ends_with("_ms") => "1",
             _ => "\"x\"",
         }
@@ -697,6 +703,7 @@ pub(crate) mod tests {
             ("syslog", postern_adapters::syslog::KEYS),
             ("stream", postern_adapters::stream::KEYS),
             ("directory", postern_adapters::ldap::KEYS),
+            ("sysvol", postern_adapters::sysvol::KEYS),
         ];
         for (name, keys) in adapters {
             for (key, doc) in keys {

@@ -76,7 +76,7 @@ fn not_a_name(key: &'static str) -> OpenError {
     OpenError::setting(key, "it is no distinguished name")
 }
 
-fn kept<T>(inside: &Inside, name: &str, opened: Result<T, OpenError>) -> Option<T> {
+pub(crate) fn kept<T>(inside: &Inside, name: &str, opened: Result<T, OpenError>) -> Option<T> {
     match opened {
         Ok(opened) => Some(opened),
         Err(error) => {

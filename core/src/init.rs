@@ -205,6 +205,7 @@ fn config_of(options: &InitOptions, core: Uuid) -> Config {
         syslog: None,
         stream: None,
         directory: None,
+        sysvol: None,
         sign_in: None,
         log: config::Log::default(),
         folder: options.state.clone(),

@@ -14,6 +14,7 @@ use postern_actors::{
     locks::Locks,
     mail::Mail,
     objects::Objects,
+    sysvol::SysvolSupervisor,
     trees::Trees,
     wipe::Wipes,
 };
@@ -89,6 +90,8 @@ pub struct Active {
     pub locks: Locks,
     /// The directory, where one is configured.
     pub directory: Option<DirectorySupervisor>,
+    /// The folders of its GPOs, where they are configured.
+    pub sysvol: Option<SysvolSupervisor>,
     /// What people sign in by, beside tokens.
     pub sign_in: Option<Arc<dyn DirectorySignIn>>,
     /// The readings of their trees.

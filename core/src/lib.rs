@@ -7,7 +7,7 @@
 //! - [`run`]: wiring, start and stop; `active` is what only the active core does.
 //! - [`links`]: the links to the gateways; [`device`]: what devices reach over them.
 //! - [`admin`]: the admin API.
-//! - `directory`: the reading of the directory, and signing in by it.
+//! - `directory`: the reading of the directory, and signing in by it; `sysvol`: the folders of its GPOs.
 //! - `gateways`: what gateways are told and tell; `signer`: the audit log's heads; `upkeep`: what goes on beside.
 //! - [`backup`]: backup and restore; [`doctor`]: what to look at when something is wrong.
 //! - `register`, [`supervisors`]: who runs, and how its parts are.
@@ -46,6 +46,7 @@ mod schedule;
 mod settings;
 mod signer;
 pub mod supervisors;
+mod sysvol;
 mod tls;
 mod upkeep;
 

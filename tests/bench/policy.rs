@@ -1,5 +1,7 @@
 //! Resultant sets: one change brought up to date, against the naive full pass over every device in the same run.
 
+mod domain;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use postern_engine::policy::{
@@ -64,6 +66,7 @@ pub(crate) fn run(quick: bool) -> anyhow::Result<Vec<Row>> {
         let subject = format!("{name}: {concerned} of {devices} devices computed again, {GPOS} GPOs");
         rows.push(Row::ratio(subject, "naive full pass", measured.into(), None));
     }
+    rows.extend(domain::run(quick)?);
     Ok(rows)
 }
 

@@ -195,16 +195,18 @@ fn the_actors_read_no_configuration_file() {
 #[test]
 fn no_banned_crate_is_built_anywhere() {
     // Not `cargo metadata`: it also resolves what a weak feature names and nobody turns on.
-    let built = tree(&["--workspace", "-e", "all"]);
+    for features in [&[][..], &["--features", "postern-core/smb"][..]] {
+        let built = tree(&[&["--workspace", "-e", "all"], features].concat());
 
-    let found: Vec<_> = BANNED.iter().filter(|banned| built.contains(**banned)).collect();
+        let found: Vec<_> = BANNED.iter().filter(|banned| built.contains(**banned)).collect();
 
-    assert!(found.is_empty(), "{found:?}");
+        assert!(found.is_empty(), "{features:?}: {found:?}");
+    }
 }
 
 #[test]
 fn every_dependency_has_a_licence_that_the_project_allows() {
-    let metadata = metadata();
+    let metadata = metadata_with(&["--features", "postern-core/smb"]);
 
     let refused: Vec<_> = built(&metadata)
         .filter(|package| !package.license.as_deref().is_some_and(licence_is_allowed))
@@ -270,9 +272,16 @@ fn versions_of_dependencies_stand_in_the_workspace_manifest_only() {
 
 /// What cargo knows of the workspace, for this machine's platform (so that nothing of others is fetched).
 fn metadata() -> Metadata {
+    metadata_with(&[])
+}
+
+fn metadata_with(more: &[&str]) -> Metadata {
+    let own = ["--filter-platform".to_owned(), host(), "--locked".to_owned()];
     MetadataCommand::new()
         .manifest_path(root().join("Cargo.toml"))
-        .other_options(["--filter-platform".to_owned(), host(), "--locked".to_owned()])
+        .other_options(
+            own.into_iter().chain(more.iter().map(|&option| option.to_owned())).collect::<Vec<_>>(),
+        )
         .exec()
         .expect("cargo metadata")
 }

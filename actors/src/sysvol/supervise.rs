@@ -136,18 +136,10 @@ fn said(status: &SysvolStatus, now: UtcMillis) -> Option<String> {
             _ => lasts(gpo.since),
         })
         .map(|(_, gpo)| {
-            let why = match &gpo.state {
-                SysvolState::Refused(error) => error.to_string(),
-                _ => format!(
-                    "version {} in the directory, {:?} in SYSVOL",
-                    gpo.directory,
-                    gpo.sysvol.unwrap_or(0)
-                ),
-            };
             let held = gpo
                 .in_force
                 .map_or("nothing of it is in force".to_owned(), |v| format!("version {v} is in force"));
-            format!("{:?}: {why}; {held}", gpo.name)
+            format!("{:?}: {}; {held}", gpo.name, gpo.said())
         })
         .collect();
     let first = told.iter().take(NAMED).cloned().collect::<Vec<_>>().join(". ");

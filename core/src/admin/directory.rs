@@ -25,7 +25,7 @@ use super::{
     problem::Refused,
     write::{Done, Stop},
 };
-use crate::inside::Inside;
+use crate::{inside::Inside, sysvol};
 
 const LIST: &str = "directory-bindings";
 /// Remarks that are shown.
@@ -57,6 +57,9 @@ pub(super) async fn refresh(
         Ok(DirectoryLook::Same) => "same",
         Err(_) => "failed",
     };
+    if let Some(sysvol) = inside.active()?.sysvol.as_ref() {
+        sysvol.refresh(whole).await;
+    }
     answer::ok(&RefreshedDirectory { look: look.to_owned(), directory: state(&inside).await? })
 }
 
@@ -105,8 +108,9 @@ async fn state(inside: &Inside) -> Result<DirectoryState, Refused> {
         remarks: view
             .iter()
             .flat_map(|view| view.remarks.iter())
-            .take(REMARKS)
             .map(ToString::to_string)
+            .chain(active.sysvol.iter().flat_map(sysvol::remarks))
+            .take(REMARKS)
             .collect(),
         waiting: tasks("waiting"),
         given_up: tasks("given-up"),

@@ -27,7 +27,7 @@ use crate::{
     directory,
     doctor::{self, check, ok},
     inside::Inside,
-    mail, register,
+    mail, register, sysvol,
 };
 
 /// A core whose row is older than this is down.
@@ -149,6 +149,7 @@ pub(crate) async fn checks(inside: &Arc<Inside>) -> Result<Vec<Check>, Refused> 
     if let Some(active) = inside.active.load_full() {
         all.extend(mail::checks(inside, &active.mail).await);
         all.extend(directory::checks(inside, active.directory.as_ref()));
+        all.extend(sysvol::checks(inside, active.sysvol.as_ref()));
     }
     Ok(all)
 }

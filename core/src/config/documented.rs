@@ -298,6 +298,26 @@ pub const KEYS: &[Key] = &[
     key("directory.entries", "Entries read at most. Default 500000."),
     key("directory.octets", "Octets read at most on one connection. Default 1073741824."),
     key(
+        "sysvol.kind",
+        "Where SYSVOL is read: `folder`, a folder of this machine, or `smb`, the share of a domain controller, in programs built with the feature smb only. Default folder.",
+    ),
+    key(
+        "sysvol.path",
+        "folder: the one that holds `Policies`, or the domains' folders that do; a read-only mount of the share, or a copy.",
+    ),
+    key("sysvol.servers", "smb: domain controllers, tried in turn: `HOST` or `HOST:PORT`."),
+    key("sysvol.account", "smb: the account that reads: `name@domain` or `DOMAIN\\name`."),
+    key("sysvol.password_file", "smb: a file whose first line is that account's password."),
+    key(
+        "sysvol.ntlm",
+        "smb: allow NTLM, the only way in which this client signs in; mount the share with Kerberos where it must not be. Default false.",
+    ),
+    key(
+        "sysvol.encrypt",
+        "smb: refuse a server that does not encrypt; without it signing suffices. Default false.",
+    ),
+    key("sysvol.answer_ms", "How long reading one GPO may take, in milliseconds. Default 60000."),
+    key(
         "sign_in.domain",
         "The domain of names that are typed without one: corp.example. Default: that of directory.account.",
     ),

@@ -48,21 +48,21 @@ fn answer_ms() -> u64 {
 pub const KEYS: &[(&str, &str)] = &[
     (
         "kind",
-        "`folder`: a folder of this machine; `smb`: the share of a domain controller, with the feature `smb` only. Default \"folder\"",
+        "Where SYSVOL is read: `folder`, a folder of this machine, or `smb`, the share of a domain controller, in programs built with the feature smb only. Default folder.",
     ),
     (
         "path",
-        "folder: the one that holds `Policies`, or the domains' folders that do; a read-only mount of the share, or a copy",
+        "folder: the one that holds `Policies`, or the domains' folders that do; a read-only mount of the share, or a copy.",
     ),
-    ("servers", "smb: domain controllers, `host` or `host:port`, tried in turn"),
-    ("account", "smb: the account that reads, as `name@domain` or `DOMAIN\\name`"),
-    ("password_file", "smb: file whose first line is the account's password"),
+    ("servers", "smb: domain controllers, tried in turn: `HOST` or `HOST:PORT`."),
+    ("account", "smb: the account that reads: `name@domain` or `DOMAIN\\name`."),
+    ("password_file", "smb: a file whose first line is that account's password."),
     (
         "ntlm",
-        "smb: allow NTLM, the only way in which this client signs in; mount the share with Kerberos where it must not be. Default false",
+        "smb: allow NTLM, the only way in which this client signs in; mount the share with Kerberos where it must not be. Default false.",
     ),
-    ("encrypt", "smb: refuse a server that does not encrypt; without it signing suffices. Default false"),
-    ("answer_ms", "milliseconds for reading one GPO. Default 60000"),
+    ("encrypt", "smb: refuse a server that does not encrypt; without it signing suffices. Default false."),
+    ("answer_ms", "How long reading one GPO may take, in milliseconds. Default 60000."),
 ];
 
 impl SysvolConfig {
@@ -132,7 +132,8 @@ mod tests {
         assert_eq!(keys, documented);
         for (key, meaning) in KEYS {
             if let Some((_, default)) = meaning.rsplit_once("Default ") {
-                assert_eq!(written[*key].to_string(), default, "{key}");
+                let written = written[*key].to_string();
+                assert_eq!(written.trim_matches('"'), default.trim_end_matches('.'), "{key}");
             }
         }
     }
