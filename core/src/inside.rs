@@ -14,6 +14,7 @@ use postern_actors::{
     locks::Locks,
     mail::Mail,
     objects::Objects,
+    policy::Policies,
     trees::Trees,
     wipe::Wipes,
 };
@@ -86,6 +87,8 @@ pub struct Active {
     pub locks: Locks,
     /// The readings of their trees.
     pub trees: Trees,
+    /// Brings them to what policy wants of them.
+    pub policies: Policies,
     /// The links.
     pub links: Links,
     /// What the blocked list says, kept in step with its rows.

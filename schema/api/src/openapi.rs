@@ -15,8 +15,8 @@ use utoipa::{
 };
 
 use crate::{
-    admins, alarms, approvals, audit, ca, captures, commands, devices, enrolment, gateways, groups, locks,
-    mail, notifications, objects, problem, quirks, recovery,
+    admins, alarms, approvals, audit, ca, captures, commands, device_policy, devices, enrolment, gateways,
+    groups, locks, mail, notifications, objects, problem, quirks, recovery,
     routes::{self, Answer, Method, RouteSpec},
     safety, server, sessions, settings, status, tokens, trees, why, wipes,
 };
@@ -58,6 +58,7 @@ use crate::{
     devices::Enrolled,
     devices::Device,
     devices::UpdateDevice,
+    device_policy::DevicePolicy,
     commands::QueueCommands,
     commands::Operation,
     commands::CommandSummary,

@@ -7,6 +7,7 @@ mod alarms;
 mod audit;
 mod ca;
 mod commands;
+mod device_policy;
 mod devices;
 mod enrolment;
 mod gateways;
@@ -192,6 +193,7 @@ const TABLES: &[&[RouteSpec]] = &[
     safety::ROUTES,
     server::ROUTES,
     devices::ROUTES,
+    device_policy::ROUTES,
     enrolment::ROUTES,
     wipes::ROUTES,
     trees::ROUTES,
