@@ -13,7 +13,7 @@ use postern_engine::policy::{
 use postern_store::{Reader, StoreError, enrolments::Enrolment};
 
 use super::inputs::{PolicyBindings, PolicyWorld, Who, WorldNow};
-use crate::{Bindings, DirectoryKeeper};
+use crate::{Bindings, DirectoryKeeper, sysvol::SysvolCache};
 
 /// The folders of GPOs, by their names in the directory.
 pub type Folders = BTreeMap<Dn, Arc<Folder>>;
@@ -22,6 +22,15 @@ pub type Folders = BTreeMap<Dn, Arc<Folder>>;
 pub trait PolicyFolders: Send + Sync + 'static {
     /// A number that is another whenever they are, and they; none before they were looked at.
     fn folders(&self) -> Option<(u64, Arc<Folders>)>;
+}
+
+impl PolicyFolders for SysvolCache {
+    fn folders(&self) -> Option<(u64, Arc<Folders>)> {
+        self.status().at?;
+        // The number first: folders that change in between are asked for again.
+        let generation = *self.generation().borrow();
+        Some((generation, Self::folders(self)))
+    }
 }
 
 /// The directory with the folders of its GPOs.
