@@ -418,6 +418,15 @@ fn look_at(tx: &mut Tx, handlers: &[Arc<dyn KindHandler>], id: Uuid) -> Result<O
     }
 }
 
+/// Takes a request of a service back: what it asked for is not wanted any longer.
+pub(crate) fn withdraw(tx: &mut Tx, id: Uuid, by: &AuditActor, reason: &str) -> Result<(), StoreError> {
+    let Some(row) = rows::find(tx, id)? else { return Ok(()) };
+    match State::parse(&row.state) {
+        Some(state) if state.is_open() => end(tx, &[], &row, State::Stale, by, reason),
+        _ => Ok(()),
+    }
+}
+
 /// Ends a request that nothing comes of.
 fn end(
     tx: &mut Tx,

@@ -148,6 +148,7 @@ impl Devices {
             announce,
             rules,
             standing: Standing::default(),
+            policy: crate::policy::apply::Standing::default(),
             inspector: Inspector::default(),
             recordings: Recordings::default(),
         });

@@ -9,6 +9,7 @@
 //! - `orders` are transactions on the rows; active devices read them again afterwards.
 //! - [`wipe`] takes wipes from the order to the evidence that they were carried out.
 //! - [`enrolment`] lets devices in, keeps them enrolled and lets them go.
+//! - [`policy`] brings devices to what a directory and documents want of them.
 //! - [`recovery`] keeps devices' recovery passwords, sealed, and has them renewed.
 //! - `notification` asks devices to come: package 0 by the bearers, until a session answers it.
 //! - [`mail`] tells people and other systems what happened: the outbox, by mail, webhook, syslog and stream.
@@ -36,6 +37,7 @@ mod notification;
 pub mod objects;
 mod orders;
 mod payload;
+pub mod policy;
 mod recordings;
 pub mod recovery;
 pub mod safety;

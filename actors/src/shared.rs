@@ -8,8 +8,8 @@ use postern_wire::{route::RouteId, terms::UtcMillis};
 
 use crate::{
     Announce, Clock, Randomness, Refusal, RefusalCause, Rules, Settings, counters::Counters,
-    inspector::Inspector, later::Later, notification::Notices, recordings::Recordings, schedule::Standing,
-    steady::Steady, watch::Watches,
+    inspector::Inspector, later::Later, notification::Notices, policy, recordings::Recordings,
+    schedule::Standing, steady::Steady, watch::Watches,
 };
 
 pub(crate) struct Shared {
@@ -19,6 +19,7 @@ pub(crate) struct Shared {
     pub(crate) announce: Arc<dyn Announce>,
     pub(crate) rules: Arc<dyn Rules>,
     pub(crate) standing: Standing,
+    pub(crate) policy: policy::apply::Standing,
     pub(crate) inspector: Inspector,
     pub(crate) recordings: Recordings,
     pub(crate) store: Store,

@@ -3,10 +3,12 @@
 mod check_ins;
 mod enrolment;
 mod faults;
+mod gpos;
 mod idle_cost;
 mod kit;
 mod notifications;
 mod orders;
+mod policy;
 mod restarts;
 mod safety;
 mod schedule;

@@ -9,6 +9,7 @@ use postern_actors::{
     enrolment::{EnrolmentParts, Enrolments, OrderSigner, Site},
     gcm::{Gcm, GcmParts},
     locks::Locks,
+    policy::Policies,
     recovery::Recovery,
     trees::Trees,
     wipe::{WipeParts, Wipes},
@@ -35,7 +36,7 @@ use crate::{
     gateways::{Holders, LinkFleet, Reports, Signer, Told, keep_joining},
     inside::{Active, Inside},
     links::{LinkFiles, Links, LinksConfig, Lists},
-    mail, quirks, settings, signer, sysvol, upkeep,
+    mail, policy, quirks, settings, signer, sysvol, upkeep,
 };
 
 /// How long devices have to finish what runs when the core stops.
@@ -131,7 +132,9 @@ async fn begin(
     let enrolments = enrolments(inside, &devices);
     let recovery = Recovery::new(devices.clone(), Arc::clone(&inside.order_key) as Arc<dyn OrderSigner>);
     let locks = Locks::new(devices.clone(), &enrolments);
-    let approvals = Approvals::new(devices.clone(), &enrolments, locks.handlers());
+    let policies = Policies::new(devices.clone(), policy::inputs(inside));
+    let handlers = locks.handlers().into_iter().chain(policies.handlers()).collect();
+    let approvals = Approvals::new(devices.clone(), &enrolments, handlers);
     let enrolling = web::Data::new(EnrolEndpoint::new(Arc::clone(inside), enrolments.clone()));
     let endpoint = web::Data::new(DeviceEndpoint {
         devices: devices.clone(),
@@ -184,6 +187,7 @@ async fn begin(
         approvals: approvals.clone(),
         locks,
         trees: trees.clone(),
+        policies: policies.clone(),
         links,
         told,
         lists,
@@ -209,6 +213,7 @@ async fn begin(
         actix_rt::spawn(enrolments.keep_watch()),
         actix_rt::spawn(recovery.keep_watch()),
         actix_rt::spawn(wipes.keep_watch()),
+        actix_rt::spawn(policies.keep_watch()),
         actix_rt::spawn(approvals.keep_up()),
         actix_rt::spawn(gcm.clone().keep_up()),
         actix_rt::spawn(keep_joining(gcm)),

@@ -19,6 +19,7 @@ mod ca;
 mod captures;
 mod certificates;
 mod commands;
+mod device_policy;
 mod devices;
 mod directory;
 mod enrolment;

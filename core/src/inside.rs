@@ -14,6 +14,7 @@ use postern_actors::{
     locks::Locks,
     mail::Mail,
     objects::Objects,
+    policy::Policies,
     sysvol::SysvolSupervisor,
     trees::Trees,
     wipe::Wipes,
@@ -96,6 +97,8 @@ pub struct Active {
     pub sign_in: Option<Arc<dyn DirectorySignIn>>,
     /// The readings of their trees.
     pub trees: Trees,
+    /// Brings them to what policy wants of them.
+    pub policies: Policies,
     /// The links.
     pub links: Links,
     /// What the blocked list says, kept in step with its rows.

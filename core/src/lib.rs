@@ -38,6 +38,7 @@ pub mod logs;
 mod mail;
 mod observe;
 mod pap_results;
+mod policy;
 mod quirks;
 pub mod redact;
 mod register;

@@ -10,6 +10,7 @@ pub mod command;
 pub mod compromised;
 pub mod conformance;
 pub mod device;
+mod device_policy;
 pub mod directory;
 pub mod enrolment;
 pub mod gateway;

@@ -58,6 +58,8 @@ pub(crate) struct Live {
     pub(crate) managed: bool,
     /// The settings epoch that its schedule was last compared at.
     pub(crate) settings_epoch: i64,
+    /// The policy epoch that it was brought to; 0: it is to be compared.
+    pub(crate) policy_epoch: i64,
     pub(crate) session: Session,
     pub(crate) queue: Queue,
     /// What of the queue is destructive.
@@ -205,6 +207,7 @@ impl Live {
         let account = account_of(shared, enrolment, remembered).map_err(whose)?;
         let (auth, fingerprint) = (enrolment.auth, enrolment.certificate_fingerprint);
         let (managed, settings_epoch) = (is_settled(enrolment), compared(enrolment));
+        let policy_epoch = enrolment.policy_epoch;
         let (queue, guarded) = rows.into_queue(shared);
         Ok(Box::new(Self {
             enrolment: id,
@@ -213,6 +216,7 @@ impl Live {
             next: None,
             managed,
             settings_epoch,
+            policy_epoch,
             session: Session::open(account, shared.standing.session(&shared.settings.session)),
             queue,
             guarded,
@@ -236,6 +240,7 @@ impl Live {
         self.session.set_account(account_of(shared, enrolment, remembered)?);
         self.fingerprint = enrolment.certificate_fingerprint;
         self.settings_epoch = compared(enrolment);
+        self.policy_epoch = enrolment.policy_epoch;
         self.managed = is_settled(enrolment);
         (self.queue, self.guarded) = rows.into_queue(shared);
         self.stale = false;

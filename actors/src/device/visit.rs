@@ -3,14 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use postern_engine::{
+    command::is_pending,
     effect::{Decision, Effect, Outcome, Reply},
-    queue::Queue,
+    queue::{PendingCommand, Queue},
     session::{Inbound, Session},
 };
 use postern_store::{StoreError, WriteError, lives};
 use postern_wire::{
     route::RouteId,
-    terms::{CommandId, DmSessionId, EnrolmentId, ProofClass, UtcMillis},
+    terms::{CommandId, DmSessionId, EnrolmentId, OperationKind, ProofClass, UtcMillis},
 };
 
 use super::{
@@ -22,6 +23,7 @@ use crate::{
     CheckIn, CheckedIn, Refusal, RefusalCause, Standing,
     inspector::Exchange,
     job::Visit,
+    policy::apply,
     recordings::{self, Before},
     schedule::{self, Waiting},
     shared::Shared,
@@ -125,20 +127,61 @@ async fn receive(
     live.session.set_trace(seen || tracing::enabled!(tracing::Level::TRACE));
     let recorded = shared.recordings.wants(live.enrolment, now);
     let (mut settled, mut outcome) = take(shared, live, inbound, now, recorded);
-    if let Some(earlier) = settled.earlier.take()
+    if (settled.settings || settled.policy)
         && opened(&outcome).is_some()
+        && let Some(earlier) = settled.earlier.take()
     {
         // It proved itself, and its settings changed since it was compared: the same message once more, from where it
         // stood before, with what it is to be told in its queue.
+        if settled.settings {
+            schedule::compare(shared, live.enrolment, device_info(&outcome)).await?;
+        }
+        if settled.policy {
+            apply::compare(shared, live.enrolment).await?;
+        }
         (live.session, live.queue) = *earlier;
-        schedule::compare(shared, live.enrolment, device_info(&outcome)).await?;
         if let Err(refusal) = live.refresh(shared, route).await {
             return Ok(Err(Refusal { enrolment: Some(live.enrolment), ..refusal }));
         }
         live.session.set_trace(seen);
         (settled, outcome) = take(shared, live, inbound, now, recorded);
     }
-    let heard = settled.before.take().map(|before| (before, outcome.clone()));
+    let (mut sent_before, mut whole) = (0, None);
+    if settled.closes_policy(&outcome) {
+        // All of an order of policy is answered: what it brought is committed first, then it is taken down, and where something
+        // is still to be done the same message is taken once more, so that the session goes on with it.
+        let session = live.session.current().or(before).map(|(session, _)| session);
+        whole = settled.before.is_some().then(|| outcome.clone());
+        let durable = std::mem::take(&mut outcome.durable);
+        let goes_on = durable.iter().any(|effect| matches!(effect, Effect::CommandSent { .. }));
+        let mut commit =
+            Commit::gather(live.enrolment, session, durable, &settled.accepted, &settled.waiting);
+        commit.guard(&live.guarded);
+        sent_before = commit.sent();
+        live.stale |= commit.write(shared).await?;
+        let more = apply::compare(shared, live.enrolment).await?;
+        if more
+            && !goes_on
+            && let Some(earlier) = settled.earlier.take()
+        {
+            (live.session, live.queue) = *earlier;
+            if let Err(refusal) = live.refresh(shared, route).await {
+                return Ok(Err(Refusal { enrolment: Some(live.enrolment), ..refusal }));
+            }
+            live.session.set_trace(seen);
+            (settled, outcome) = take(shared, live, inbound, now, recorded);
+            whole = None;
+            outcome.durable.retain(|effect| {
+                matches!(
+                    effect,
+                    Effect::CommandSent { .. } | Effect::CommandMoved { .. } | Effect::ProbeSent { .. }
+                )
+            });
+        } else {
+            live.stale = true;
+        }
+    }
+    let heard = settled.before.take().map(|before| (before, whole.unwrap_or_else(|| outcome.clone())));
     let opened = opened(&outcome);
     let Outcome { reply, durable, deferred, trace } = outcome;
     let current = live.session.current().or(before);
@@ -158,7 +201,7 @@ async fn receive(
     if managed {
         commit.managed();
     }
-    let sent = commit.sent();
+    let sent = sent_before + commit.sent();
     if let Reply::Message { body, .. } = &reply {
         commit.heard(&request.body, body);
     }
@@ -271,10 +314,28 @@ fn exchange(
 struct Settled {
     accepted: Vec<CommandId>,
     waiting: Waiting,
+    /// Its settings changed since it was compared.
+    settings: bool,
+    /// What is desired of it changed since it was compared.
+    policy: bool,
+    /// Commands of policy that it has not answered.
+    asked: Vec<CommandId>,
     /// Session and queue as they were, where the device may have to be compared and the message taken again.
     earlier: Option<Box<(Session, Queue)>>,
     /// The same, with the message's random octets, where the session is taken down.
     before: Option<Box<Before>>,
+}
+
+impl Settled {
+    /// Whether a message brought the last answer to the orders of policy that were under way.
+    fn closes_policy(&self, outcome: &Outcome) -> bool {
+        let ended = |id: &CommandId| {
+            outcome.durable.iter().any(|effect| {
+                matches!(effect, Effect::CommandMoved { command, state, .. } if command == id && !is_pending(*state))
+            })
+        };
+        !self.asked.is_empty() && self.asked.iter().all(ended)
+    }
 }
 
 fn take(
@@ -284,14 +345,24 @@ fn take(
     now: UtcMillis,
     recorded: bool,
 ) -> (Settled, Outcome) {
-    let news = shared.standing.is_news(live.settings_epoch) && !live.queue.is_suspended_by_wipe();
+    let free = !live.queue.is_suspended_by_wipe();
+    let settings = free && shared.standing.is_news(live.settings_epoch);
+    let policy = free && shared.policy.is_news(live.policy_epoch);
+    let of_policy = |command: &&PendingCommand| command.kind == OperationKind::Policy;
+    let asked: Vec<CommandId> = match policy {
+        true => live.queue.iter().filter(of_policy).map(|command| command.id).collect(),
+        false => Vec::new(),
+    };
     let accepted = live.queue.iter().filter(|command| command.accepted.is_some());
     let random = shared.random32();
     let before = || Box::new(Before { session: live.session.clone(), queue: live.queue.clone(), random });
     let settled = Settled {
         accepted: accepted.map(|command| command.id).collect(),
         waiting: Waiting::of(&live.queue),
-        earlier: news.then(|| Box::new((live.session.clone(), live.queue.clone()))),
+        settings,
+        policy,
+        asked,
+        earlier: (settings || policy).then(|| Box::new((live.session.clone(), live.queue.clone()))),
         before: recorded.then(before),
     };
     let outcome = live.session.receive(inbound, &mut live.queue, now, random);

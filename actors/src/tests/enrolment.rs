@@ -102,28 +102,35 @@ struct Ground {
     sources: AtomicI64,
 }
 
+/// An enrolment supervisor over an authority without cryptography.
+pub(super) fn enrolments(core: &Core) -> Enrolments {
+    set_up(core).0
+}
+
+fn set_up(core: &Core) -> (Enrolments, Arc<Remembering>, Arc<Set>) {
+    let authority = Arc::new(Remembering::default());
+    let set = Arc::new(Set(Mutex::new(EnrolmentSettings {
+        request_life_ms: 8 * 3_600_000,
+        wrong_passwords: 3,
+        requests_an_owner: 0,
+        devices_an_owner: 0,
+        silence: silence::Rules { enabled: false, interval_ms: 100 * DAY_MS, warning_ms: 30 * DAY_MS },
+        overdue: Overdue { now: UtcMillis(0), grace_ms: 0, default_s: 86_400 },
+        certificate_ms: 360 * DAY_MS,
+    })));
+    let parts = EnrolmentParts {
+        authority: authority.clone(),
+        signer: Arc::new(NoKey),
+        rules: set.clone(),
+        site: Site { url: "https://dm.example".to_owned(), server_id: "postern".to_owned() },
+    };
+    (Enrolments::new(core.devices.clone(), parts), authority, set)
+}
+
 impl Ground {
     async fn start() -> Self {
         let core = Core::start(quick()).await;
-        let authority = Arc::new(Remembering::default());
-        let set = Arc::new(Set(Mutex::new(EnrolmentSettings {
-            request_life_ms: 8 * 3_600_000,
-            wrong_passwords: 3,
-            requests_an_owner: 0,
-            devices_an_owner: 0,
-            silence: silence::Rules { enabled: false, interval_ms: 100 * DAY_MS, warning_ms: 30 * DAY_MS },
-            overdue: Overdue { now: UtcMillis(0), grace_ms: 0, default_s: 86_400 },
-            certificate_ms: 360 * DAY_MS,
-        })));
-        let enrolments = Enrolments::new(
-            core.devices.clone(),
-            EnrolmentParts {
-                authority: authority.clone(),
-                signer: Arc::new(NoKey),
-                rules: set.clone(),
-                site: Site { url: "https://dm.example".to_owned(), server_id: "postern".to_owned() },
-            },
-        );
+        let (enrolments, authority, set) = set_up(&core);
         Self { core, enrolments, authority, set, sources: AtomicI64::new(0) }
     }
 

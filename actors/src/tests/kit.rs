@@ -415,7 +415,7 @@ impl Device {
     }
 }
 
-fn status(cmd_id: u32, msg_ref: Option<u32>, cmd_ref: u32, cmd: &str, code: u32) -> Command {
+pub(crate) fn status(cmd_id: u32, msg_ref: Option<u32>, cmd_ref: u32, cmd: &str, code: u32) -> Command {
     Command::Status(Status { cmd_id, msg_ref, cmd_ref, cmd: cmd.into(), code, ..Status::default() })
 }
 

@@ -14,10 +14,10 @@ use postern_api::{
 };
 
 use super::{
-    admins, alarms, answer, approvals, audit, bootstrap, ca, captures, certificates, commands, devices,
-    directory, enrolment, gateways, groups, guard, locks, mail, notifications, objects, passwords, policy,
-    problem::Refused, quirks, recordings, recovery, safety, server, sessions, settings, sign_in, status,
-    support, tokens, trees, why, wipes,
+    admins, alarms, answer, approvals, audit, bootstrap, ca, captures, certificates, commands, device_policy,
+    devices, directory, enrolment, gateways, groups, guard, locks, mail, notifications, objects, passwords,
+    policy, problem::Refused, quirks, recordings, recovery, safety, server, sessions, settings, sign_in,
+    status, support, tokens, trees, why, wipes,
 };
 use crate::inside::Inside;
 
@@ -142,6 +142,7 @@ fn handlers(table: &mut Table) {
     table.on("objects.show", objects::show);
     table.on("objects.delete", objects::delete);
     table.on("objects.complete", objects::complete);
+    table.on("devices.policy", device_policy::show);
     table.on("recovery.status", recovery::status);
     table.on("recovery.rotate_all", recovery::rotate_all);
     table.on("recovery.roll_key", recovery::roll_key);

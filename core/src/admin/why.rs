@@ -1,6 +1,7 @@
 //! Why a device is as it is: findings first, then what they were drawn from.
 
 use actix_web::web;
+use postern_actors::policy::Status;
 use postern_api::{
     Time,
     devices::{Device, DeviceSchedule},
@@ -8,6 +9,7 @@ use postern_api::{
     quirks::AppliedProfile,
     why::{BlockedEntry, Finding, PendingReason, RefusalSummary, SessionSummary, Why},
 };
+use postern_engine::policy::desired::status::State;
 use postern_store::{Reader, StoreError, commands, enrolments, lists, notifications, refusals, sessions};
 use postern_wire::{
     route::RouteId,
@@ -18,6 +20,7 @@ use super::{
     answer::{self, Answer},
     auth::Caller,
     commands::{pending, summary},
+    device_policy::said,
     devices::{resolve, view},
     problem::Refused,
 };
@@ -91,6 +94,7 @@ fn explain(r: &mut Reader, eye: &Eye, name: &str, now: UtcMillis) -> Result<Why,
     findings.extend(of_sessions(&sessions, &device));
     findings.extend(of_refusals(&refusals, &device));
     findings.extend(of_notification(r, row.id)?);
+    findings.extend(of_policy(r, row.id)?);
     if !blocked.is_empty() && row.state != EnrolmentState::Retired {
         findings.push(found(
             "problem",
@@ -130,6 +134,18 @@ fn of_profile(profile: &AppliedProfile) -> Finding {
             profile.source
         ),
     )
+}
+
+/// How it stands to policy, where anything was ever desired of it.
+fn of_policy(r: &mut Reader, device: EnrolmentId) -> Result<Option<Finding>, StoreError> {
+    let Some(status) = Status::read(r, device)? else { return Ok(None) };
+    let (state, because) = said(&status);
+    let row = &status.row;
+    let level = if row.failed + row.conflicts > 0 || row.stale.is_some() { "problem" } else { "note" };
+    let first = status.standings.iter().find(|one| matches!(one.state, State::Error | State::Conflict));
+    let named = first.map(|one| format!(" First of them: {} ({})", one.uri, one.why)).unwrap_or_default();
+    let text = format!("Policy is {state}: {because}.{named} `posternctl device show` has each setting.");
+    Ok(Some(found(level, "policy", text)))
 }
 
 /// What its last notification has come to, while that matters.

@@ -92,6 +92,7 @@ objects.import              -    -    x    -    -    -
 objects.show                x    x    x    -    -    x
 objects.delete              -    -    x    -    -    -
 objects.complete            x    x    x    -    -    x
+devices.policy              x    x    x    -    -    x
 recovery.status             x    x    x    -    -    x
 recovery.device             x    x    x    -    -    x
 recovery.show               -    x    x    -    -    -

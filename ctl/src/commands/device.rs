@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use postern_api::device_policy::DevicePolicy;
 use postern_api::devices::{
     Device, DeviceQuery, DeviceSchedule, EnrolDevice, Enrolled, ReasonQuery, StateFilter, UpdateDevice,
 };
@@ -12,7 +13,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::{
     client::Client,
-    commands::{command, directory, enrolment, notify, order::Queue, server, tree},
+    commands::{command, device_policy, directory, enrolment, notify, order::Queue, server, tree},
     failure::{Exit, Failure},
     files,
     output::{self, Output, or_dash, or_empty},
@@ -28,6 +29,11 @@ pub enum Action {
     List(List),
     /// Show a device and what it said of itself.
     Show {
+        /// An enrolment's id, a DevId or a name.
+        device: String,
+    },
+    /// Show what policy wants of a device, who says so, and how each setting stands.
+    Policy {
         /// An enrolment's id, a DevId or a name.
         device: String,
     },
@@ -187,7 +193,13 @@ impl Action {
             }
             Self::Show { device } => {
                 let device: Device = client.get(&["devices", &device], &()).await?;
-                output.answer(&device, shown)?;
+                let id = device.id.to_string();
+                let policy: DevicePolicy = client.get(&["devices", &id, "policy"], &()).await?;
+                output.answer(&device, |device| shown_with(device, Some(&policy)))?;
+            }
+            Self::Policy { device } => {
+                let policy: DevicePolicy = client.get(&["devices", &device, "policy"], &()).await?;
+                output.answer(&policy, device_policy::shown)?;
             }
             Self::Update { device, name, owner } => {
                 if name.is_none() && owner.is_none() {
@@ -353,6 +365,11 @@ fn expected(schedule: &DeviceSchedule) -> String {
 
 /// All of one device.
 pub(crate) fn shown(device: &Device) -> String {
+    shown_with(device, None)
+}
+
+/// All of one device, with how it stands to policy where that was asked for.
+fn shown_with(device: &Device, policy: Option<&DevicePolicy>) -> String {
     let groups: Vec<_> = device.groups.iter().map(|group| group.name.as_str()).collect();
     let certificate = device.certificate.as_ref().map(|certificate| {
         let until =
@@ -380,6 +397,7 @@ pub(crate) fn shown(device: &Device) -> String {
         ("pending commands", device.pending.to_string()),
         ("schedule", or_empty(device.schedule.as_ref().map(schedule))),
         ("next expected", or_empty(device.schedule.as_ref().map(expected))),
+        ("policy", or_empty(policy.map(device_policy::line))),
     ]);
     if !device.profiles.is_empty() {
         let rows = device.profiles.iter().map(|profile| {

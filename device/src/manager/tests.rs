@@ -8,6 +8,7 @@ use postern_wire::{
 use proptest::{prelude::*, proptest};
 use uuid::Uuid;
 
+mod policy;
 mod subtree;
 
 use super::*;

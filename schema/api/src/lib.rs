@@ -12,6 +12,7 @@ pub mod audit;
 pub mod ca;
 pub mod captures;
 pub mod commands;
+pub mod device_policy;
 pub mod devices;
 pub mod directory;
 pub mod enrolment;

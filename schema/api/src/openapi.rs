@@ -15,8 +15,8 @@ use utoipa::{
 };
 
 use crate::{
-    admins, alarms, approvals, audit, ca, captures, commands, devices, directory, enrolment, gateways,
-    groups, locks, mail, notifications, objects,
+    admins, alarms, approvals, audit, ca, captures, commands, device_policy, devices, directory, enrolment,
+    gateways, groups, locks, mail, notifications, objects,
     permissions::Permission,
     policy, problem, quirks, recovery,
     routes::{self, Answer, Method, RouteSpec},
@@ -68,6 +68,7 @@ use crate::{
     devices::Enrolled,
     devices::Device,
     devices::UpdateDevice,
+    device_policy::DevicePolicy,
     commands::QueueCommands,
     commands::Operation,
     commands::CommandSummary,

@@ -7,6 +7,7 @@ mod alarms;
 mod audit;
 mod ca;
 mod commands;
+mod device_policy;
 mod devices;
 mod directory;
 mod enrolment;
@@ -195,6 +196,7 @@ const TABLES: &[&[RouteSpec]] = &[
     server::ROUTES,
     devices::ROUTES,
     directory::ROUTES,
+    device_policy::ROUTES,
     enrolment::ROUTES,
     wipes::ROUTES,
     trees::ROUTES,

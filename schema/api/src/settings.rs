@@ -472,6 +472,32 @@ pub const TABLE: &[Row] = &[
         doc: "How often the whole directory is read anew; what changes in between is looked for all the time.",
     },
     Row {
+        name: "PolicyHoldShare",
+        unit: Unit::Percent,
+        least: 1,
+        most: 100,
+        default: 20,
+        scopes: GLOBAL,
+        source: Source::Postern,
+        configuration: None,
+        acts: true,
+        doc: "A change of policy that would alter or remove settings on more than this share of the devices waits until somebody \
+              agrees; 100% never waits.",
+    },
+    Row {
+        name: "PolicyVerifyInterval",
+        unit: Unit::Duration,
+        least: MINUTE,
+        most: 90 * DAY,
+        default: DAY,
+        scopes: GLOBAL,
+        source: Source::Postern,
+        configuration: None,
+        acts: true,
+        doc: "How often a device's settings are read back at a session, a tenth earlier or later; what is not as it was confirmed is \
+              put right.",
+    },
+    Row {
         name: "RecoveryReauthenticate",
         unit: Unit::Switch,
         least: 0,

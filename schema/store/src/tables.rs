@@ -788,6 +788,44 @@ diesel::table! {
         at -> BigInt,
     }
 }
+diesel::table! { policy_documents (hash) { hash -> Binary, body -> Text, made_at -> BigInt, } }
+diesel::table! {
+    policy_devices (enrolment) {
+        enrolment -> Binary,
+        generation -> BigInt,
+        desired -> Binary,
+        waiting -> Nullable<Binary>,
+        settled -> Nullable<Binary>,
+        planned -> Nullable<Binary>,
+        epoch -> BigInt,
+        book -> Text,
+        operation -> Nullable<Binary>,
+        verify_at -> Nullable<BigInt>,
+        stale -> Nullable<Text>,
+        compliant -> BigInt,
+        pending -> BigInt,
+        failed -> BigInt,
+        unsupported -> BigInt,
+        conflicts -> BigInt,
+        drift -> BigInt,
+        changed_at -> BigInt,
+        settled_at -> Nullable<BigInt>,
+        revision -> BigInt,
+    }
+}
+diesel::table! {
+    policy_holds (id) {
+        id -> Binary,
+        digest -> Binary,
+        state -> Text,
+        approval -> Nullable<Binary>,
+        devices -> BigInt,
+        managed -> BigInt,
+        settings -> BigInt,
+        made_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+    }
+}
 
 diesel::table! {
     directory_readings (id) {
@@ -851,6 +889,7 @@ diesel::allow_tables_to_appear_in_same_query!(enrolments, schedules, lives);
 diesel::allow_tables_to_appear_in_same_query!(captures, capture_devices);
 diesel::allow_tables_to_appear_in_same_query!(wipes, directory_tasks);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, recovery_devices, recovery_passwords);
+diesel::allow_tables_to_appear_in_same_query!(enrolments, policy_devices, policy_documents);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, certificates, server_trust);
 diesel::allow_tables_to_appear_in_same_query!(push_addresses, enrolments, notifications, commands_pending);
 diesel::allow_tables_to_appear_in_same_query!(outbox, deliveries);

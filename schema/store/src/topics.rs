@@ -33,6 +33,7 @@ pub mod meta;
 pub mod notifications;
 pub mod operations;
 pub mod outbox;
+pub mod policies;
 pub mod quirks;
 pub mod recordings;
 pub mod recovery;

@@ -417,6 +417,7 @@ pub fn next_generation(
             t::proof_floor.eq(db(ProofClass::None)),
             t::state.eq(db(EnrolmentState::New)),
             t::settings_epoch.eq(0),
+            t::policy_epoch.eq(0),
             t::revision.eq(t::revision + 1),
         ))
         .execute(c))?;
@@ -570,7 +571,7 @@ pub fn seen<'a>(tx: &mut Tx, batch: impl IntoIterator<Item = &'a Seen>) -> Resul
     Ok(())
 }
 
-/// Keeps the policy epoch that the device confirmed.
+/// Keeps the policy epoch that the device was brought to; 0: it is to be compared at its next session.
 pub fn set_policy_epoch(tx: &mut Tx, id: EnrolmentId, epoch: i64) -> Result<(), StoreError> {
     let changed = each!(tx.conn, c => diesel::update(t::enrolments.filter(t::id.eq(db(id))))
         .set(t::policy_epoch.eq(epoch))

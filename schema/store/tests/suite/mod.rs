@@ -14,6 +14,7 @@ pub(crate) mod notifications;
 pub(crate) mod outbox;
 pub(crate) mod people;
 pub(crate) mod perimeter;
+pub(crate) mod policies;
 pub(crate) mod recovery;
 pub(crate) mod safety;
 pub(crate) mod secrets;

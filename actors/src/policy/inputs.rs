@@ -1,0 +1,178 @@
+//! What policy is computed of: each input behind a trait of its own, so that each can be absent.
+//!
+//! Promise: an input that is there but cannot be read is never taken for an empty one.
+
+use std::sync::{Arc, LazyLock};
+
+use postern_engine::policy::{
+    desired::layer::Layer,
+    dn::Dn,
+    mapping::{self, table::Table},
+    rsop::World,
+};
+use postern_store::{Reader, StoreError, enrolments::Enrolment};
+use postern_wire::terms::{Dialect, EnrolmentId};
+
+/// How it is with directory and SYSVOL.
+#[derive(Clone, Debug)]
+pub enum WorldNow {
+    /// None is set up: documents alone say what is desired.
+    Absent,
+    /// One is set up and was never read well: what was desired stays.
+    Unread(String),
+    /// As last read well.
+    Good(Arc<World>),
+}
+
+/// Gives directory and SYSVOL as last read well.
+pub trait PolicyWorld: Send + Sync + 'static {
+    /// How it is now. Cheap: asked for often.
+    fn now(&self) -> WorldNow;
+}
+
+/// Who a device is in the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Nobody: no GPO is for it.
+    Nobody,
+    /// It cannot be said now: what was desired stays.
+    Unknown(String),
+    /// Its computer and its owner's user.
+    Accounts {
+        /// The computer object.
+        computer: Option<Dn>,
+        /// The owner's user object.
+        user: Option<Dn>,
+        /// The site that it counts to.
+        site: Option<Dn>,
+    },
+}
+
+/// Says who a device is in the directory.
+pub trait PolicyBindings: Send + Sync + 'static {
+    /// The device's accounts.
+    ///
+    /// # Errors
+    /// Where the rows cannot be read.
+    fn who(&self, r: &mut Reader, device: &Enrolment) -> Result<Who, StoreError>;
+}
+
+/// Gives the documents of a device's groups.
+pub trait PolicyDocuments: Send + Sync + 'static {
+    /// What they say for this device. `tables` tell the nodes of named settings.
+    ///
+    /// # Errors
+    /// Where the rows cannot be read.
+    fn layers(
+        &self,
+        r: &mut Reader,
+        device: &Enrolment,
+        tables: &[Arc<Table>],
+        version: Option<&str>,
+    ) -> Result<Vec<Layer>, StoreError>;
+}
+
+/// What the settings say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicySettings {
+    /// A change that takes something from more than this share of the devices, in percent, waits for somebody.
+    pub hold_share: u32,
+    /// How often a device's settings are read back, in milliseconds.
+    pub verify_ms: i64,
+}
+
+impl Default for PolicySettings {
+    fn default() -> Self {
+        Self { hold_share: 20, verify_ms: 24 * 3_600_000 }
+    }
+}
+
+/// Says what the settings are.
+pub trait PolicyRules: Send + Sync + 'static {
+    /// As they are now.
+    ///
+    /// # Errors
+    /// Where the rows cannot be read.
+    fn read(&self, r: &mut Reader) -> Result<PolicySettings, StoreError>;
+}
+
+/// The defaults.
+#[derive(Clone, Copy, Debug)]
+pub struct DefaultRules;
+
+impl PolicyRules for DefaultRules {
+    fn read(&self, _: &mut Reader) -> Result<PolicySettings, StoreError> {
+        Ok(PolicySettings::default())
+    }
+}
+
+/// What policy is computed of.
+#[derive(Clone)]
+pub struct PolicyInputs {
+    /// Directory and SYSVOL.
+    pub world: Option<Arc<dyn PolicyWorld>>,
+    /// Who is who there.
+    pub bindings: Option<Arc<dyn PolicyBindings>>,
+    /// Documents.
+    pub documents: Option<Arc<dyn PolicyDocuments>>,
+    /// Tables of the operator: they stand before the built-in ones.
+    pub tables: Vec<Arc<Table>>,
+    /// The settings.
+    pub rules: Arc<dyn PolicyRules>,
+}
+
+impl Default for PolicyInputs {
+    fn default() -> Self {
+        Self {
+            world: None,
+            bindings: None,
+            documents: None,
+            tables: Vec::new(),
+            rules: Arc::new(DefaultRules),
+        }
+    }
+}
+
+impl PolicyInputs {
+    /// Whether there is anything that could say something.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.world.is_none() && self.documents.is_none()
+    }
+
+    pub(super) fn world(&self) -> WorldNow {
+        self.world.as_ref().map_or(WorldNow::Absent, |world| world.now())
+    }
+
+    /// The tables for a device, the first that has a row counts.
+    #[must_use]
+    pub fn tables(&self, dialect: Dialect, manufacturer: Option<&str>) -> Vec<Arc<Table>> {
+        static WINDOWS: LazyLock<Arc<Table>> = LazyLock::new(|| Arc::new(Table::windows()));
+        static POSTERN: LazyLock<Arc<Table>> =
+            LazyLock::new(|| Arc::new(Table::classic(mapping::classic::POSTERN)));
+        static MOBILE: LazyLock<Arc<Table>> = LazyLock::new(|| Arc::new(Table::classic("windows-mobile")));
+        let of = match dialect {
+            Dialect::Windows => mapping::Dialect::Windows,
+            Dialect::Classic => mapping::Dialect::Classic,
+        };
+        let ours = manufacturer.is_some_and(|name| name.eq_ignore_ascii_case("postern"));
+        let built_in = match dialect {
+            Dialect::Windows => &WINDOWS,
+            Dialect::Classic if ours => &POSTERN,
+            Dialect::Classic => &MOBILE,
+        };
+        let own = self.tables.iter().filter(|table| table.dialect == of).cloned();
+        own.chain([Arc::clone(built_in)]).collect()
+    }
+}
+
+/// What changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Directory or SYSVOL, or who is who there.
+    World,
+    /// Documents or their assignments, or who is in which group, or a setting of policy.
+    Documents,
+    /// These devices: enrolled, bound, or their facts.
+    Devices(Vec<EnrolmentId>),
+}

@@ -1,0 +1,321 @@
+//! The supervisor: after a change only the devices that it can concern get another desired state, in bounded batches.
+//!
+//! Promise: what cannot be computed takes nothing away; what takes much away waits for somebody (`hold`). A device whose desired
+//! state is the same is not written.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use postern_engine::policy::{
+    desired::{Desired, DesiredSetting, Source, change::Change as Difference},
+    rsop::{Rsop, World, fleet::Fleet},
+};
+use postern_store::{
+    ReadError, StoreError, Tx, WriteError, enrolments,
+    policies::{self, Device},
+};
+use postern_wire::{
+    route::RouteId,
+    terms::{EnrolmentId, UtcMillis},
+};
+
+use super::{
+    Policies, apply,
+    compute::{Gathered, Stale},
+    hold,
+    inputs::{Change, PolicySettings, WorldNow},
+};
+
+/// How often what is due is looked at where nothing changes.
+const LOOK: Duration = Duration::from_secs(5);
+/// Looks between two searches for devices without a row, and for desired states that nobody names.
+const SEARCH: u32 = 12;
+/// Devices that are read, or written, together.
+const PAGE: i64 = 200;
+/// Looks between two computations of everything, because of facts that changed: an hour.
+const REFRESH: u32 = 720;
+/// Desired states that nobody names go after so long.
+const KEPT_MS: i64 = 24 * 3_600_000;
+
+/// What waits to be computed.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// Everything, because directory, documents or settings changed.
+    pub(super) all: bool,
+    /// These.
+    pub(super) devices: BTreeSet<EnrolmentId>,
+}
+
+impl Pending {
+    pub(super) fn add(&mut self, change: Change) {
+        match change {
+            Change::World | Change::Documents => self.all = true,
+            Change::Devices(ids) => self.devices.extend(ids),
+        }
+    }
+}
+
+/// Why a look came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// The database did not answer.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The database did not take it.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The computation ended.
+    #[error("the computation ended")]
+    Ended,
+}
+
+/// What a look came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// Devices that were computed.
+    pub computed: usize,
+    /// Devices that have another desired state now.
+    pub changed: usize,
+    /// Devices whose change waits for somebody.
+    pub held: usize,
+    /// Devices that keep their last good state because another cannot be computed.
+    pub stale: usize,
+}
+
+/// Runs until it is dropped.
+pub(super) async fn run(policies: Policies) {
+    let mut looks = 0_u32;
+    loop {
+        if looks.is_multiple_of(REFRESH) {
+            policies.inner.pending.lock().unwrap_or_else(PoisonError::into_inner).all = true;
+        }
+        match look(&policies, looks.is_multiple_of(SEARCH)).await {
+            Ok(looked) if looked != Looked::default() => {
+                tracing::info!(
+                    computed = looked.computed,
+                    changed = looked.changed,
+                    held = looked.held,
+                    stale = looked.stale,
+                    "policy was computed"
+                );
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the policy supervisor put something off");
+                policies.inner.pending.lock().unwrap_or_else(PoisonError::into_inner).all = true;
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+        looks = looks.wrapping_add(1);
+        tokio::select! {
+            () = policies.inner.poke.notified() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+/// Looks once at everything.
+pub(super) async fn look(policies: &Policies, search: bool) -> Result<Looked, LookError> {
+    let shared = policies.shared();
+    let rules = Arc::clone(&policies.inner.inputs.rules);
+    let settings = shared.store.look_up(move |r| rules.read(r)).await?;
+    if policies.inner.inputs.is_empty() {
+        return Ok(Looked::default());
+    }
+    hold::settle(policies).await?;
+    if search {
+        let unknown = shared.store.look_up(|r| policies::unknown(r, PAGE)).await?;
+        if !unknown.is_empty() {
+            policies.changed(Change::Devices(unknown));
+        }
+        let before = UtcMillis(shared.now().0 - KEPT_MS);
+        shared.store.write(move |tx| policies::sweep(tx, before)).await?;
+    }
+    verify(policies).await?;
+    let pending = std::mem::take(&mut *policies.inner.pending.lock().unwrap_or_else(PoisonError::into_inner));
+    let looked = recompute(policies, pending, settings).await?;
+    let epoch = shared.store.look_up(policies::epoch).await?;
+    shared.policy.set(epoch, settings.verify_ms);
+    Ok(looked)
+}
+
+/// Devices whose settings are to be read back compare at their next session.
+async fn verify(policies: &Policies) -> Result<(), LookError> {
+    let shared = policies.shared();
+    if !policies.inner.devices.clock_is_steady() {
+        return Ok(());
+    }
+    loop {
+        let now = shared.now();
+        let due = shared.store.look_up(move |r| policies::due(r, now, PAGE)).await?;
+        let full = i64::try_from(due.len()) == Ok(PAGE);
+        if due.is_empty() {
+            return Ok(());
+        }
+        let routes = shared.store.write(move |tx| due.iter().map(|id| tell(tx, *id)).collect()).await?;
+        tell_all(policies, routes);
+        if !full {
+            return Ok(());
+        }
+    }
+}
+
+/// A device has to compare at its next session; gives its route.
+pub(super) fn tell(tx: &mut Tx, id: EnrolmentId) -> Result<RouteId, StoreError> {
+    enrolments::set_policy_epoch(tx, id, 0)?;
+    Ok(RouteId::from_bytes(enrolments::get(tx, id)?.route))
+}
+
+pub(super) fn tell_all(policies: &Policies, routes: Vec<RouteId>) {
+    for route in routes {
+        policies.inner.devices.changed(route);
+    }
+}
+
+/// What came of one device.
+pub(super) struct Computed {
+    pub(super) id: EnrolmentId,
+    pub(super) generation: i64,
+    pub(super) row: Option<Device>,
+    pub(super) result: Result<Next, Stale>,
+}
+
+/// Another desired state.
+pub(super) struct Next {
+    pub(super) document: [u8; 32],
+    /// What the device is to be is the same, only who says so is not.
+    pub(super) same: bool,
+    pub(super) difference: Difference,
+}
+
+/// All that one look computed.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) managed: usize,
+    pub(super) computed: Vec<Computed>,
+    /// Texts of new desired states, by hash.
+    pub(super) documents: BTreeMap<[u8; 32], String>,
+}
+
+async fn recompute(
+    policies: &Policies,
+    pending: Pending,
+    settings: PolicySettings,
+) -> Result<Looked, LookError> {
+    if !pending.all && pending.devices.is_empty() {
+        return Ok(Looked::default());
+    }
+    let shared = policies.shared();
+    let inputs = policies.inner.inputs.clone();
+    let world = inputs.world();
+    let mut batch = Batch::default();
+    let mut after = None;
+    let wanted = pending;
+    let fleet = Arc::clone(&policies.inner.fleet);
+    let concerned = tokio::task::spawn_blocking({
+        let world = world.clone();
+        move || match world {
+            WorldNow::Good(world) => {
+                fleet.lock().unwrap_or_else(PoisonError::into_inner).set_world(World::clone(&world))
+            }
+            WorldNow::Absent | WorldNow::Unread(_) => BTreeSet::new(),
+        }
+    });
+    drop(concerned.await.map_err(|_| LookError::Ended)?);
+    let wanted = Arc::new(wanted);
+    loop {
+        let (from, inputs, asked) = (after, inputs.clone(), Arc::clone(&wanted));
+        let page = shared.store.look_up(move |r| {
+            let page = policies::of_all(r, from, PAGE)?;
+            let last = page.last().map(|(id, _)| *id);
+            let count = page.len();
+            let chosen = page.into_iter().filter(|(id, _)| asked.all || asked.devices.contains(id));
+            let gathered: Vec<Gathered> =
+                chosen.map(|(id, _)| Gathered::read(r, &inputs, id)).collect::<Result<_, _>>()?;
+            let mut known: BTreeMap<[u8; 32], Arc<Desired>> = BTreeMap::new();
+            for row in gathered.iter().filter_map(|one| one.row.as_ref()) {
+                if !known.contains_key(&row.desired)
+                    && let Some(desired) = apply::document(r, row.desired)?
+                {
+                    known.insert(row.desired, Arc::new(desired));
+                }
+            }
+            Ok((last, count, gathered, known))
+        });
+        let (last, count, gathered, known) = page.await?;
+        batch.managed += count;
+        let (fleet, world) = (Arc::clone(&policies.inner.fleet), world.clone());
+        let computing = tokio::task::spawn_blocking(move || {
+            let mut fleet = fleet.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut texts = BTreeMap::new();
+            let computed: Vec<Computed> = gathered
+                .into_iter()
+                .map(|one| compute(&mut fleet, &world, one, &known, &mut texts))
+                .collect();
+            (computed, texts)
+        });
+        let (computed, texts) = computing.await.map_err(|_| LookError::Ended)?;
+        batch.computed.extend(computed);
+        batch.documents.extend(texts);
+        let Some(last) = last else { break };
+        after = Some(last);
+        if i64::try_from(count) != Ok(PAGE) {
+            break;
+        }
+    }
+    hold::judge(policies, batch, settings).await
+}
+
+fn compute(
+    fleet: &mut Fleet<EnrolmentId>,
+    world: &WorldNow,
+    one: Gathered,
+    known: &BTreeMap<[u8; 32], Arc<Desired>>,
+    texts: &mut BTreeMap<[u8; 32], String>,
+) -> Computed {
+    let (id, generation) = (one.enrolment.id, one.enrolment.generation);
+    let before = one.row.as_ref().and_then(|row| known.get(&row.desired));
+    let gpo = |setting: &DesiredSetting| matches!(setting.source, Source::Gpo { .. });
+    let of_directory = before.is_some_and(|before| before.settings.iter().any(gpo));
+    let desired = of_world(fleet, world, &one, of_directory).and_then(|rsop| one.desired(rsop.as_ref()));
+    let result = desired.map(|desired| {
+        let document = desired.document_hash().0;
+        let nothing = Desired::default();
+        let difference = Difference::between(before.map_or(&nothing, |before| before), &desired);
+        let same = before.is_some_and(|before| before.hash == desired.hash);
+        texts.entry(document).or_insert_with(|| serde_json::to_string(&desired).unwrap_or_default());
+        Next { document, same, difference }
+    });
+    Computed { id, generation, row: one.row, result }
+}
+
+/// The directory's part for a device.
+type OfWorld = Option<Result<Arc<Rsop>, postern_engine::policy::rsop::Error>>;
+
+fn of_world(
+    fleet: &mut Fleet<EnrolmentId>,
+    world: &WorldNow,
+    one: &Gathered,
+    of_directory: bool,
+) -> Result<OfWorld, Stale> {
+    let id = one.enrolment.id;
+    match (world, one.target()) {
+        (WorldNow::Unread(why), _) if one.row.is_some() => Err(why.clone()),
+        (WorldNow::Unread(why), Some(_)) => Err(why.clone()),
+        (WorldNow::Good(_), Some(target)) => {
+            fleet.set_target(id, Arc::new(target));
+            Ok(fleet.result(&id).cloned())
+        }
+        // Its account is gone, or the directory was emptied: that takes nothing away.
+        (WorldNow::Good(_), None) if of_directory => {
+            Err("the directory holds no account of it any longer".to_owned())
+        }
+        (WorldNow::Absent | WorldNow::Unread(_), _) | (WorldNow::Good(_), None) => {
+            fleet.remove(&id);
+            Ok(None)
+        }
+    }
+}
