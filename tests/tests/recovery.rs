@@ -249,4 +249,11 @@ fn who_may_not_sees_none_and_one_or_all_are_renewed() {
     assert_eq!(device.reset(&third, "too late"), 1);
     let fourth = digits(&show(&ctl, "till", &own, &[]));
     assert_eq!(device.reset(&fourth, "in time"), 0);
+
+    // A second person is asked for where there is one; who is alone goes on, and that is loud.
+    let _ = ctl.ok(&["settings", "set", "RecoverySecondPerson", "on"]);
+    until(&site, &device, "the one after the use", |now| now["passwords"][0]["cause"] == "used");
+    assert_eq!(show(&ctl, "till", &own, &[]).exit, 0);
+    let alarms = ctl.ok(&["alarm", "list", "--kind", "acting-alone"]);
+    assert_eq!(alarms.as_array().map(Vec::len), Some(1), "{alarms}");
 }
