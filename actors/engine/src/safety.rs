@@ -80,8 +80,13 @@ pub fn class_of(kind: OperationKind, body: &Body) -> Option<Class> {
             Protected::Wipe => Some(Class::Wipe),
             Protected::Lock => Some(Class::Lock),
             Protected::Unenrol => Some(Class::Unenrol),
-            // The renewal of a certificate, of an account and of an escrow are supervisors' own.
-            Protected::Account | Protected::Escrow | Protected::Secret => None,
+            // The renewal of a certificate, of an account and of an escrow are supervisors' own: they change nothing that
+            // the device cannot go on without, and the one before holds until the next is proved. By any other kind
+            // they are a change of who the device is to us, or of what lets its person in.
+            Protected::Account if matches!(kind, OperationKind::Certificate | OperationKind::Account) => None,
+            Protected::Escrow if kind == OperationKind::Recovery => None,
+            Protected::Account | Protected::Escrow => Some(Class::Identity),
+            Protected::Secret => None,
         }
     };
     body.every_item().find_map(|(verb, item)| of_item(verb, &item.target))
@@ -128,6 +133,15 @@ mod tests {
                 Some(Class::Wipe),
             ),
             (OperationKind::Lock, exec("./LAWMO/Operations/UnLock"), Some(Class::Lock)),
+            (OperationKind::Recovery, exec("./Vendor/Postern/Recovery/Renew"), None),
+            (OperationKind::Raw, exec("./Vendor/Postern/Recovery/Renew"), Some(Class::Identity)),
+            (OperationKind::Policy, exec("./Vendor/MSFT/LAPS/Actions/ResetPassword"), Some(Class::Identity)),
+            (
+                OperationKind::Policy,
+                Body::plain(Verb::Delete, vec![BodyItem::node("./DMAcc")]),
+                Some(Class::Identity),
+            ),
+            (OperationKind::Account, Body::plain(Verb::Replace, vec![BodyItem::node("./DMAcc/x")]), None),
             (OperationKind::Raw, exec("./Vendor/Example/Run"), None),
         ] {
             assert_eq!(class_of(kind, &body), class, "{kind} {body:?}");

@@ -24,7 +24,7 @@ use crate::{
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Makes an admin who may approve from `from` on.
-async fn person(core: &Core, name: &'static str, role: Role, from: UtcMillis) {
+pub(super) async fn person(core: &Core, name: &'static str, role: Role, from: UtcMillis) {
     core.store
         .write(move |tx| {
             let id = tx.fresh_id();

@@ -42,6 +42,8 @@ use crate::{
 
 /// The kind of request that asks a second person before one is shown.
 const SHOW: &str = "recovery-show";
+/// The kind of request that asks a second person before the escrow key is replaced: every device seals to it then.
+const ROLL: &str = "escrow-key";
 
 pub(super) async fn status(inside: web::Data<Inside>, _: Caller) -> Answer {
     summary(&inside, 200).await
@@ -151,6 +153,8 @@ pub(super) async fn roll_key(
     inside.active()?;
     let old = inside.store.read(table::current_key).await?;
     let old = old.ok_or_else(|| Refused::new(Slug::WrongState, "there is no escrow key yet"))?;
+    let content = Content::new(ROLL, Vec::new(), json!({ "replaces": old.id }));
+    second_person(&inside, &caller, content, &reason).await?;
     let old_id: KeyId = old.id.parse().map_err(|error| internal(&error))?;
     let (escrow, now) = (inside.escrow(), inside.now());
     let made = web::block(move || {
