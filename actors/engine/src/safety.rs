@@ -7,7 +7,7 @@
 pub mod approval;
 pub mod limits;
 
-use postern_wire::terms::{OperationKind, UtcMillis};
+use postern_wire::terms::{OperationKind, UtcMillis, Verb};
 
 use crate::{destructive::Protected, enrolment::leaving, queue::Body};
 
@@ -83,10 +83,15 @@ pub fn class_of(kind: OperationKind, body: &Body) -> Option<Class> {
             // The renewal of a certificate, of an account and of an escrow are supervisors' own: they change nothing that
             // the device cannot go on without, and the one before holds until the next is proved. By any other kind
             // they are a change of who the device is to us, or of what lets its person in.
-            Protected::Account if matches!(kind, OperationKind::Certificate | OperationKind::Account) => None,
+            Protected::Account | Protected::Secret
+                if matches!(kind, OperationKind::Certificate | OperationKind::Account) =>
+            {
+                None
+            }
             Protected::Escrow if kind == OperationKind::Recovery => None,
-            Protected::Account | Protected::Escrow => Some(Class::Identity),
-            Protected::Secret => None,
+            // To read is not to change; that a secret is not read is the planners' rule.
+            Protected::Secret if verb == Verb::Get => None,
+            Protected::Account | Protected::Escrow | Protected::Secret => Some(Class::Identity),
         }
     };
     body.every_item().find_map(|(verb, item)| of_item(verb, &item.target))
@@ -109,8 +114,6 @@ pub fn has_second(approvers: &[Approver], requester: &str, now: UtcMillis) -> bo
 
 #[cfg(test)]
 mod tests {
-    use postern_wire::terms::Verb;
-
     use super::*;
     use crate::queue::BodyItem;
 

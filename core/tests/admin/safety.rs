@@ -147,8 +147,15 @@ async fn a_roll_over_that_is_ended_by_force_counts_every_device_that_it_leaves_b
     let states = scene.kit.admin.get("/api/1/ca/device").await.text;
     assert!(!states.contains("retired"), "nothing was retired: {states}");
 
-    let granted: Approval = approve(&scene.bob, &request).await.read(200);
-    assert_eq!((granted.state.as_str(), granted.device_count), ("granted", 6));
+    let agreed: Approval = approve(&scene.bob, &request).await.read(200);
+    assert_eq!((agreed.state.as_str(), agreed.device_count), ("cooling", 6));
+    waits(&scene.mallory.post(url, finish.clone()).await);
+    scene.clock.by_ms.fetch_add(31 * 60_000, SeqCst);
+    let path = format!("/api/1/approvals/{request}");
+    crate::kit::until_async("it has cooled off", async || {
+        scene.bob.get(&path).await.read::<Approval>(200).state == "granted"
+    })
+    .await;
     scene.mallory.post(url, finish.clone()).await.read::<Value>(200);
     scene.mallory.post(url, finish).await.refused(409, "wrong-state");
 }
