@@ -289,7 +289,7 @@ fn approve(
     {
         return Ok(Err(held.into()));
     }
-    let Some(from) = approves_from(tx, by)? else { return Ok(Err(DecideError::NoApprover)) };
+    let Some(from) = decides_from(tx, &row, by)? else { return Ok(Err(DecideError::NoApprover)) };
     let decider = Decider { name: &by.name, from, second: safety::second(tx, &row.requester, now)?, hash };
     match approval::approve(&request(&row, &content), &decider, now) {
         Err(refused) => Ok(Err(refused.into())),
@@ -313,11 +313,25 @@ fn approve(
 pub(crate) fn approves_from(tx: &mut Tx, by: &AuditActor) -> Result<Option<UtcMillis>, StoreError> {
     let known = safety::approvers(tx)?.into_iter().find(|one| one.name == by.name);
     let Some(known) = known else { return Ok(None) };
-    let token = match by.token {
-        Some(id) => tokens::list(tx, None)?.into_iter().find(|token| token.id == id),
-        None => None,
-    };
-    Ok(Some(token.map_or(known.from, |token| known.from.max(token.may_approve_from))))
+    Ok(Some(token_counts_from(tx, by.token)?.map_or(known.from, |from| known.from.max(from))))
+}
+
+/// From when on this admin may decide this request. A token that another made for who asked counts on neither side: its
+/// maker would ask in that person's name and agree in their own.
+pub(crate) fn decides_from(
+    tx: &mut Tx,
+    request: &Approval,
+    by: &AuditActor,
+) -> Result<Option<UtcMillis>, StoreError> {
+    let Some(from) = approves_from(tx, by)? else { return Ok(None) };
+    Ok(Some(token_counts_from(tx, request.token)?.map_or(from, |asked| from.max(asked))))
+}
+
+/// From when on a token stands for its admin where two persons are wanted; none for no token, or one that is gone.
+fn token_counts_from(tx: &mut Tx, token: Option<Uuid>) -> Result<Option<UtcMillis>, StoreError> {
+    let Some(id) = token else { return Ok(None) };
+    let token = tokens::list(tx, None)?.into_iter().find(|token| token.id == id);
+    Ok(token.map(|token| token.may_approve_from))
 }
 
 /// Does what was agreed to, where it still is what it was.

@@ -3,6 +3,8 @@
 //! Promise: all devices of a request are admitted together or none is; each order names its enrolment, generation and
 //! node and is signed by the order key. A lock that was never sent gives way to a newer one (and an unlock to it).
 
+pub(crate) mod told;
+
 use std::sync::Arc;
 
 use postern_engine::operations::lock::{self, Action};

@@ -80,6 +80,7 @@ pub(crate) struct Waiting {
     intervals: Vec<(CommandId, OperationId)>,
     readings: Vec<CommandId>,
     wipes: Vec<(CommandId, OperationId)>,
+    locks: Vec<(CommandId, OperationId)>,
 }
 
 impl Waiting {
@@ -92,12 +93,18 @@ impl Waiting {
                 .collect(),
             readings: of_kind(OperationKind::Inventory).map(|command| command.id).collect(),
             wipes: of_kind(OperationKind::Wipe).map(|command| (command.id, command.operation)).collect(),
+            locks: of_kind(OperationKind::Lock).map(|command| (command.id, command.operation)).collect(),
         }
     }
 
     /// The commands of a wipe.
     pub(crate) fn wipes(&self) -> &[(CommandId, OperationId)] {
         &self.wipes
+    }
+
+    /// The lock or unlock that this command is part of.
+    pub(crate) fn lock(&self, command: CommandId) -> Option<OperationId> {
+        self.locks.iter().find(|(id, _)| *id == command).map(|(_, operation)| *operation)
     }
 
     /// Whether a first session has nothing more to do.

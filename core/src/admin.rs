@@ -19,6 +19,7 @@ mod ca;
 mod captures;
 mod certificates;
 mod commands;
+mod cut_off;
 mod device_policy;
 mod devices;
 mod directory;

@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -105,6 +105,88 @@ pub(crate) async fn run(
     }
     latencies.sort();
     Ok(Figures { sessions: latencies.len(), wall: start.elapsed(), latencies, bodies })
+}
+
+/// How fast a crowd comes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pace {
+    /// So many sessions a second in all; what is late is left out.
+    PerSecond(f64),
+    /// The next as soon as one is over.
+    FlatOut,
+}
+
+/// Devices that check in beside what is measured, until they are told to stop.
+pub(crate) struct Crowd {
+    stop: Arc<AtomicBool>,
+    start: std::time::Instant,
+    clients: Vec<tokio::task::JoinHandle<anyhow::Result<usize>>>,
+}
+
+/// What a crowd did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Served {
+    /// Sessions that ended well.
+    pub sessions: usize,
+    /// In this time.
+    pub wall: Duration,
+}
+
+impl Crowd {
+    /// Idle check-ins, device after device, with `clients` at a time.
+    pub(crate) fn begin(
+        address: SocketAddr,
+        host: &str,
+        players: Arc<Vec<Player>>,
+        clients: usize,
+        pace: Pace,
+    ) -> Self {
+        let (stop, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let clients = (0..clients)
+            .map(|_| {
+                let (stop, next, players, host) =
+                    (stop.clone(), next.clone(), players.clone(), host.to_owned());
+                tokio::spawn(async move {
+                    let mut tick = match pace {
+                        Pace::PerSecond(all) => {
+                            let mut tick =
+                                tokio::time::interval(Duration::from_secs_f64(clients as f64 / all));
+                            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+                            Some(tick)
+                        }
+                        Pace::FlatOut => None,
+                    };
+                    let mut sessions = 0;
+                    while !stop.load(Ordering::Relaxed) {
+                        if let Some(tick) = &mut tick {
+                            tick.tick().await;
+                        }
+                        let turn = next.fetch_add(1, Ordering::Relaxed);
+                        let player = &players[turn % players.len()];
+                        session(address, &host, player, Kind::Idle, turn)
+                            .await
+                            .with_context(|| format!("session {turn} of {}", player.device_id))?;
+                        sessions += 1;
+                    }
+                    Ok(sessions)
+                })
+            })
+            .collect();
+        Self { stop, start: clock::now(), clients }
+    }
+
+    /// Lets the sessions that are open end, and no more begin.
+    ///
+    /// # Errors
+    /// The first session that did not go as it should.
+    pub(crate) async fn end(self) -> anyhow::Result<Served> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut sessions = 0;
+        for client in self.clients {
+            sessions += client.await??;
+        }
+        Ok(Served { sessions, wall: self.start.elapsed() })
+    }
 }
 
 /// Repeats the bodies of a recorded session against the echo server.

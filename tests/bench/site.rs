@@ -281,6 +281,41 @@ impl Site {
         self.core = Some(core);
     }
 
+    /// Codes for break-glass, as somebody makes them on the core's host and puts them into the safe.
+    ///
+    /// # Errors
+    /// The core refused.
+    pub(crate) fn break_glass_codes(&self, count: usize) -> anyhow::Result<Vec<String>> {
+        let made = Command::new(binary("postern-core")?)
+            .args(["break-glass-codes", "--count", &count.to_string(), "--config"])
+            .arg(&self.config)
+            .output()?;
+        if !made.status.success() {
+            bail!("break-glass-codes: {}", String::from_utf8_lossy(&made.stderr));
+        }
+        Ok(String::from_utf8(made.stdout)?.lines().map(str::to_owned).collect())
+    }
+
+    /// Waits until so many devices listen at the gateway, as it says itself.
+    ///
+    /// # Errors
+    /// They do not within some seconds, or the gateway does not answer.
+    pub(crate) fn wait_listeners(&self, count: usize) -> anyhow::Result<()> {
+        use std::io::{Read as _, Write as _};
+        let wanted = format!("postern_gateway_listeners {count}");
+        for _ in 0..2_000 {
+            let mut stream = std::net::TcpStream::connect(self.gateway_observe)?;
+            stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            if answer.lines().any(|line| line == wanted) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        bail!("{count} devices do not listen at the gateway")
+    }
+
     /// A client of the admin API.
     ///
     /// # Errors

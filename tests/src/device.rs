@@ -18,6 +18,8 @@ pub struct Device {
     pub state: PathBuf,
     /// Its enrolment file.
     pub enrolment: PathBuf,
+    /// What it is started with beside: the clock that it lives by.
+    pub environment: Vec<(String, String)>,
 }
 
 /// What one run said and ended with.
@@ -49,7 +51,7 @@ impl Device {
             args.extend(["--csr", &csr]);
         }
         let _ = ctl.ok(&args);
-        Self { device_id: device_id.to_owned(), state, enrolment }
+        Self { device_id: device_id.to_owned(), state, enrolment, environment: Vec::new() }
     }
 
     /// Checks in once.
@@ -63,6 +65,7 @@ impl Device {
     pub fn check_in_by(&self, mut command: Command, more: &[&str]) -> Ran {
         command.args(["run", "--once", "--output", "json", "--state"]).arg(&self.state);
         command.arg("--enrolment").arg(&self.enrolment).args(more).stdin(Stdio::null());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let Output { status, stdout, stderr } = command.output().expect("postern-device starts");
         let events = String::from_utf8_lossy(&stdout)
             .lines()

@@ -24,6 +24,7 @@ use crate::{
     process::{self, Process},
     proxy::FaultProxy,
     raw, wait,
+    wall::WallClock,
 };
 
 /// How long a part may take to be ready, on a busy machine with a debug build.
@@ -40,6 +41,8 @@ pub struct Plan<'p> {
     pub postgres: Option<&'p Cluster>,
     /// Put a fault proxy between the core and the gateway's link port.
     pub link_proxy: bool,
+    /// The wall clock of core and gateway instead of the machine's.
+    pub clock: Option<&'p WallClock>,
     /// More lines for core.toml, each `section.key = value`, as environment overrides: `POSTERN_SECTION_KEY`.
     pub core_settings: &'p [(&'p str, &'p str)],
     /// The same for the gateway: `POSTERN_GATEWAY__SECTION__KEY`.
@@ -76,6 +79,7 @@ struct Ports {
 
 #[derive(Clone, Debug, Default)]
 struct Environment {
+    clock: Vec<(String, String)>,
     core: Vec<(String, String)>,
     gateway: Vec<(String, String)>,
 }
@@ -114,12 +118,20 @@ impl Site {
         let owned = |settings: &[(&str, &str)]| {
             settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>()
         };
-        let mut environment =
-            Environment { core: owned(plan.core_settings), gateway: owned(plan.gateway_settings) };
+        let mut environment = Environment {
+            core: owned(plan.core_settings),
+            gateway: owned(plan.gateway_settings),
+            clock: Vec::new(),
+        };
         // Most tests look at commands of their own; those of the first session have tests of their own.
         environment.core.insert(0, ("POSTERN_DEVICES_READ_CONFIGURATION".to_owned(), "false".to_owned()));
         if let Some(cluster) = plan.postgres {
             environment.core.extend(postgres(cluster, folder.path()));
+        }
+        if let Some(clock) = plan.clock {
+            environment.core.extend(clock.environment());
+            environment.gateway.extend(clock.environment());
+            environment.clock = clock.environment();
         }
         let core_state = "state".to_owned();
         Self { folder, ports, environment, core_state, core: None, standby: None, gateway: None, link_proxy }
@@ -276,7 +288,8 @@ impl Site {
     /// Enrols a device of ours.
     #[must_use]
     pub fn device(&self, device_id: &str, auth: &str) -> Device {
-        let device = Device::enrol(&self.ctl(), self.folder.path(), device_id, auth);
+        let mut device = Device::enrol(&self.ctl(), self.folder.path(), device_id, auth);
+        device.environment.clone_from(&self.environment.clock);
         let text = std::fs::read_to_string(&device.enrolment).expect("posternctl wrote the enrolment");
         self.wait_route(&serde_json::from_str(&text).expect("an enrolment file"));
         device

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use postern_store::testkit::Cluster;
 use postern_tests::{
     binaries,
     ctl::{Ctl, Ran},
@@ -82,8 +83,8 @@ fn ran(command: &mut Command) -> Ran {
 }
 
 /// A site whose admin has a password of its own, in this file.
-fn site() -> (Site, String) {
-    let site = Site::start(&Plan::default());
+fn site(postgres: Option<&Cluster>) -> (Site, String) {
+    let site = Site::start(&Plan { postgres, ..Plan::default() });
     let own = site.path("own.password").display().to_string();
     fs::write(&own, OWN).expect("a file");
     let _ = site.ctl().ok(&["admin", "password", "--new-file", &own]);
@@ -126,9 +127,34 @@ fn digits(shown: &Ran) -> String {
     shown.json()["password"].as_str().expect("a password").to_owned()
 }
 
-#[test]
-fn a_forgotten_password_is_reset_without_a_network_and_the_next_one_comes_with_the_next_session() {
-    let (mut site, own) = site();
+/// Each rule on each database.
+macro_rules! on_both {
+    ($($rule:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[test]
+            fn $rule() {
+                super::$rule(None);
+            })+
+        }
+        mod postgres {
+            $(#[test]
+            fn $rule() {
+                super::$rule(Some(postern_store::testkit::Cluster::shared()));
+            })+
+        }
+    };
+}
+
+on_both!(
+    a_forgotten_password_is_reset_without_a_network_and_the_next_one_comes_with_the_next_session,
+    the_escrow_key_is_rolled_over_and_none_is_lost,
+    who_may_not_sees_none_and_one_or_all_are_renewed,
+);
+
+fn a_forgotten_password_is_reset_without_a_network_and_the_next_one_comes_with_the_next_session(
+    postgres: Option<&Cluster>,
+) {
+    let (mut site, own) = site(postgres);
     let ctl = site.ctl();
     let device = Device::enrol(&site, "till");
     let first = until(&site, &device, "the first recovery password", held(1));
@@ -164,9 +190,8 @@ fn a_forgotten_password_is_reset_without_a_network_and_the_next_one_comes_with_t
     assert!(!site.logs().contains(&one) && !site.logs().contains(&one.replace('-', "")));
 }
 
-#[test]
-fn the_escrow_key_is_rolled_over_and_none_is_lost() {
-    let (site, own) = site();
+fn the_escrow_key_is_rolled_over_and_none_is_lost(postgres: Option<&Cluster>) {
+    let (site, own) = site(postgres);
     let ctl = site.ctl();
     let (near, far) = (Device::enrol(&site, "near"), Device::enrol(&site, "far"));
     for device in [&near, &far] {
@@ -212,9 +237,8 @@ fn the_escrow_key_is_rolled_over_and_none_is_lost() {
     assert_eq!(show(&ctl, "far", &own, &[]).exit, 0);
 }
 
-#[test]
-fn who_may_not_sees_none_and_one_or_all_are_renewed() {
-    let site = Site::start(&Plan::default());
+fn who_may_not_sees_none_and_one_or_all_are_renewed(postgres: Option<&Cluster>) {
+    let site = Site::start(&Plan { postgres, ..Plan::default() });
     let ctl = site.ctl();
     let device = Device::enrol(&site, "till");
     until(&site, &device, "the first recovery password", held(1));
@@ -249,4 +273,11 @@ fn who_may_not_sees_none_and_one_or_all_are_renewed() {
     assert_eq!(device.reset(&third, "too late"), 1);
     let fourth = digits(&show(&ctl, "till", &own, &[]));
     assert_eq!(device.reset(&fourth, "in time"), 0);
+
+    // A second person is asked for where there is one; who is alone goes on, and that is loud.
+    let _ = ctl.ok(&["settings", "set", "RecoverySecondPerson", "on"]);
+    until(&site, &device, "the one after the use", |now| now["passwords"][0]["cause"] == "used");
+    assert_eq!(show(&ctl, "till", &own, &[]).exit, 0);
+    let alarms = ctl.ok(&["alarm", "list", "--kind", "acting-alone"]);
+    assert_eq!(alarms.as_array().map(Vec::len), Some(1), "{alarms}");
 }

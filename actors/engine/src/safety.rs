@@ -7,7 +7,7 @@
 pub mod approval;
 pub mod limits;
 
-use postern_wire::terms::{OperationKind, UtcMillis};
+use postern_wire::terms::{OperationKind, UtcMillis, Verb};
 
 use crate::{destructive::Protected, enrolment::leaving, queue::Body};
 
@@ -80,8 +80,18 @@ pub fn class_of(kind: OperationKind, body: &Body) -> Option<Class> {
             Protected::Wipe => Some(Class::Wipe),
             Protected::Lock => Some(Class::Lock),
             Protected::Unenrol => Some(Class::Unenrol),
-            // The renewal of a certificate, of an account and of an escrow are supervisors' own.
-            Protected::Account | Protected::Escrow | Protected::Secret => None,
+            // The renewal of a certificate, of an account and of an escrow are supervisors' own: they change nothing that
+            // the device cannot go on without, and the one before holds until the next is proved. By any other kind
+            // they are a change of who the device is to us, or of what lets its person in.
+            Protected::Account | Protected::Secret
+                if matches!(kind, OperationKind::Certificate | OperationKind::Account) =>
+            {
+                None
+            }
+            Protected::Escrow if kind == OperationKind::Recovery => None,
+            // To read is not to change; that a secret is not read is the planners' rule.
+            Protected::Secret if verb == Verb::Get => None,
+            Protected::Account | Protected::Escrow | Protected::Secret => Some(Class::Identity),
         }
     };
     body.every_item().find_map(|(verb, item)| of_item(verb, &item.target))
@@ -104,8 +114,6 @@ pub fn has_second(approvers: &[Approver], requester: &str, now: UtcMillis) -> bo
 
 #[cfg(test)]
 mod tests {
-    use postern_wire::terms::Verb;
-
     use super::*;
     use crate::queue::BodyItem;
 
@@ -128,6 +136,15 @@ mod tests {
                 Some(Class::Wipe),
             ),
             (OperationKind::Lock, exec("./LAWMO/Operations/UnLock"), Some(Class::Lock)),
+            (OperationKind::Recovery, exec("./Vendor/Postern/Recovery/Renew"), None),
+            (OperationKind::Raw, exec("./Vendor/Postern/Recovery/Renew"), Some(Class::Identity)),
+            (OperationKind::Policy, exec("./Vendor/MSFT/LAPS/Actions/ResetPassword"), Some(Class::Identity)),
+            (
+                OperationKind::Policy,
+                Body::plain(Verb::Delete, vec![BodyItem::node("./DMAcc")]),
+                Some(Class::Identity),
+            ),
+            (OperationKind::Account, Body::plain(Verb::Replace, vec![BodyItem::node("./DMAcc/x")]), None),
             (OperationKind::Raw, exec("./Vendor/Example/Run"), None),
         ] {
             assert_eq!(class_of(kind, &body), class, "{kind} {body:?}");

@@ -35,7 +35,7 @@ use crate::{
     counters::Counters,
     enrolment,
     later::Note,
-    payload,
+    locks, payload,
     recovery::{self, Arrived},
     safety::send::{self, Guarded},
     schedule::Waiting,
@@ -73,6 +73,8 @@ pub(crate) struct Commit {
     guarded: Vec<OperationId>,
     /// The commands of a wipe that are among them.
     wipes: Vec<Part>,
+    /// The locks of which a command ended.
+    locks: Vec<OperationId>,
     /// SHA-256 over the exchange, where a wipe is part of it.
     exchange: Option<[u8; 32]>,
 }
@@ -122,6 +124,7 @@ impl Commit {
             sent: 0,
             guarded: Vec::new(),
             wipes: waiting.wipes().to_vec(),
+            locks: Vec::new(),
             exchange: None,
         };
         for effect in effects {
@@ -131,12 +134,17 @@ impl Commit {
         commit
     }
 
-    /// What a command of the schedule brought.
+    /// What a command of the schedule brought, or of a lock.
     fn note(&mut self, effect: &Effect, waiting: &Waiting) {
         let Effect::CommandMoved { command, state, code, results, at, .. } = effect else { return };
         if let Some(operation) = waiting.interval(*command).filter(|_| !is_pending(*state)) {
             let success = *state == CommandState::Succeeded;
             self.steps.push(Write::Interval(operation, success, code.map(i64::from)));
+        }
+        if let Some(operation) = waiting.lock(*command).filter(|_| !is_pending(*state))
+            && !self.locks.contains(&operation)
+        {
+            self.locks.push(operation);
         }
         if waiting.is_reading(*command) {
             let facts = read_facts(self.enrolment, results, *at);
@@ -402,6 +410,9 @@ impl Commit {
                     schedules::answered(tx, self.enrolment, *operation, *success, *status)?;
                 }
             }
+        }
+        for operation in &self.locks {
+            locks::told::ended(tx, *operation)?;
         }
         Ok((blocked, wiped))
     }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::{
     Mail, MailError, PARKED, TOGETHER,
     parcel::{self, Facts},
+    plan::is_nobodys,
 };
 use crate::{Carrier, CarryError};
 
@@ -113,6 +114,9 @@ impl Mail {
         if end.rests(parts.clock.monotonic()) {
             return Ok(false);
         }
+        if is_nobodys(&row) {
+            return self.readdressed(row, facts).await.map(|()| false);
+        }
         let now = self.now();
         let since = row.created_at;
         let begun = Delivery {
@@ -162,6 +166,29 @@ impl Mail {
         };
         end.state(|state| state.unwritten.insert(settled.id, settled));
         self.write_down(end).await.map(|()| true)
+    }
+
+    /// A person has a delivery tried again that was for somebody without an address: it goes to the address that there is by
+    /// now, else it is parked once more.
+    async fn readdressed(&self, row: Delivery, facts: Facts) -> Result<(), MailError> {
+        let (mail, now) = (self.clone(), self.now());
+        let written = self.0.parts.store.write(move |tx| {
+            let Some(cause) = mail.readdress(tx, &row, &facts.entry)? else { return Ok(()) };
+            let parked = Delivery {
+                state: DeliveryState::Parked,
+                cause,
+                next_at: None,
+                finished_at: Some(now),
+                revision: row.revision + 1,
+                ..row.clone()
+            };
+            outbox::change(tx, &parked)
+        });
+        match written.await {
+            // A conflict: a person was quicker.
+            Ok(()) | Err(WriteError::Rejected(StoreError::Conflict(_))) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Writes down what was said. What cannot be written now is kept, and nothing is sent before it is written.

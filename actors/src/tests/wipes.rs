@@ -14,11 +14,17 @@ use postern_store::{
 use postern_wire::{
     order::Order as Signed,
     syncml::Command,
-    terms::{AuthType, CommandState, EnrolmentId, EnrolmentState, WipeEvidence, WipeKind, WipeState},
+    terms::{
+        AuthType, CommandState, EnrolmentId, EnrolmentState, Role, UtcMillis, WipeEvidence, WipeKind,
+        WipeState,
+    },
 };
 use uuid::Uuid;
 
-use super::kit::{Core, Device, admin, get, order, quick, uris};
+use super::{
+    kit::{Core, Device, admin, get, order, quick, uris},
+    safety::person,
+};
 use crate::{
     AuditActor, RefusalCause, RetireError, Standing,
     enrolment::OrderSigner,
@@ -268,11 +274,24 @@ async fn one_that_fails_for_good_is_armed_and_only_two_persons_disarm_it() {
     assert_eq!(listed.iter().map(|entry| entry.verdict.as_str()).collect::<Vec<_>>(), ["wipe-only"]);
     let taken = wipes.cancel(asked.id, admin(), String::new()).await;
     assert!(matches!(taken, Err(WipeError::Cancel(_))), "{taken:?}");
-    assert!(matches!(wipes.disarm(asked.id, admin(), "found".into()).await, Ok(Disarmed::First(_))));
-    let again = wipes.disarm(asked.id, admin(), "found".into()).await;
+    let soon = core.store_now().plus(86_400_000);
+    person(&core, "test", Role::DeviceAdmin, UtcMillis(0)).await;
+    person(&core, "other", Role::SecurityAdmin, UtcMillis(0)).await;
+    person(&core, "new", Role::SecurityAdmin, soon).await;
+    person(&core, "help", Role::Support, UtcMillis(0)).await;
+    let by = |name| wipes.disarm(asked.id, AuditActor::admin(name, None), "found".into());
+    for nobody in ["new", "help", "stranger"] {
+        let refused = by(nobody).await;
+        assert!(matches!(refused, Err(WipeError::Approval(_))), "{nobody} is not the first: {refused:?}");
+    }
+    assert!(matches!(by("test").await, Ok(Disarmed::First(_))));
+    let again = by("test").await;
     assert!(matches!(again, Err(WipeError::SamePerson(_))), "{again:?}");
-    let other = AuditActor::admin("other", None);
-    let done = wipes.disarm(asked.id, other, "found".into()).await;
+    for nobody in ["new", "help", "stranger"] {
+        let refused = by(nobody).await;
+        assert!(matches!(refused, Err(WipeError::Approval(_))), "{nobody} is not the second: {refused:?}");
+    }
+    let done = by("other").await;
     assert!(matches!(&done, Ok(Disarmed::Done(row)) if row.state == WipeState::Cancelled), "{done:?}");
     assert_eq!(core.store.read(|r| lists::entries(r, List::Blocked, "", 10)).await.unwrap(), []);
     assert_eq!(

@@ -110,14 +110,33 @@ fn judge(tx: &mut Tx, found: &Approval, actor: &AuditActor) -> Result<Result<Sta
         return Ok(Err(held.into()));
     }
     // By admin, role and token: one that another made in this admin's name would be both persons.
-    let Some(from) = gate::approves_from(tx, actor)? else {
-        return Ok(Err(WipeError::Approval(format!("{} holds no role that approves", actor.said()))));
+    let Some(from) = gate::decides_from(tx, found, actor)? else {
+        return Ok(Err(no_role(actor)));
     };
     let by = approval::Decider { name: &actor.name, from, second, hash: found.hash };
     Ok(match approval::approve(&as_request(found), &by, now) {
         Ok(state) => Ok(state),
         Err(approval::Refused::OwnRequest) => Err(WipeError::SamePerson(actor.said())),
         Err(refused) => Err(WipeError::Approval(refused.to_string())),
+    })
+}
+
+fn no_role(actor: &AuditActor) -> WipeError {
+    WipeError::Approval(format!("{} holds no role that approves", actor.said()))
+}
+
+/// Whether this admin, with this role and this token, counts as one of the two who let a device off. What another made
+/// within a day does not, be it the admin, the role or the token: one stolen token would be both persons. That holds for
+/// the first as for the second, because the stolen one may be either.
+fn one_of_two(tx: &mut Tx, actor: &AuditActor) -> Result<Result<(), WipeError>, StoreError> {
+    let now = tx.now();
+    Ok(match gate::approves_from(tx, actor)? {
+        None => Err(no_role(actor)),
+        Some(from) if from > now => {
+            let why = format!("a new admin, role or token lets no device off before {from}");
+            Err(WipeError::Approval(why))
+        }
+        Some(_) => Ok(()),
     })
 }
 
@@ -145,6 +164,9 @@ pub(super) async fn disarm(
         if !may_disarm(wipe.state) {
             let refused = rules::Refused { state: wipe.state, event: Event::Disarm };
             return Ok(Err(refused.into()));
+        }
+        if let Err(refused) = one_of_two(tx, &actor)? {
+            return Ok(Err(refused));
         }
         let who = actor.said();
         match &wipe.disarm_by {

@@ -33,8 +33,8 @@ fn kinds(state: WipeState, event: Step) -> &'static [EventKind] {
         (WipeState::AwaitingApproval, _) => &[EventKind::WipeRequested, EventKind::WipeApprovalNeeded],
         (WipeState::Accepted, _) => &[EventKind::WipeAccepted],
         (WipeState::Succeeded, _) => &[EventKind::WipeSucceeded],
-        // What nobody knows is told as what it is not: proved done. The state stands in the data.
-        (WipeState::Failed | WipeState::InDoubt, _) => &[EventKind::WipeFailed],
+        (WipeState::Failed, _) => &[EventKind::WipeFailed],
+        (WipeState::InDoubt, _) => &[EventKind::WipeInDoubt],
         (WipeState::Expired, _) => &[EventKind::WipeExpired],
         (WipeState::Armed, Step::Arm) => &[EventKind::WipeArmed],
         (WipeState::Cancelled, _) => &[EventKind::WipeCancelled],

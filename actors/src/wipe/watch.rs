@@ -95,7 +95,7 @@ fn look_at(tx: &mut Tx, all: &Wipes, id: Uuid, steady: bool) -> Result<After, St
         WipeState::Pending | WipeState::Retrying | WipeState::Armed => waiting(tx, all, wipe, steady),
         WipeState::Sent => put_off(tx, &wipe, IN_FLIGHT_MS),
         WipeState::Accepted => put_off(tx, &wipe, AGAIN_MS),
-        WipeState::AwaitingApproval | WipeState::Requested => decided(tx, &wipe),
+        WipeState::AwaitingApproval | WipeState::Requested => decided(tx, &wipe, steady),
         WipeState::Succeeded
         | WipeState::Failed
         | WipeState::Expired
@@ -149,25 +149,27 @@ fn waiting(tx: &mut Tx, all: &Wipes, wipe: Wipe, steady: bool) -> Result<After, 
 }
 
 /// One that waits for a second person: what became of its approval.
-fn decided(tx: &mut Tx, wipe: &Wipe) -> Result<After, StoreError> {
+fn decided(tx: &mut Tx, wipe: &Wipe, steady: bool) -> Result<After, StoreError> {
     let found = match wipe.approval {
         Some(id) => approvals::find(tx, id)?,
         None => None,
     };
     let now = tx.now();
-    // Its own cooling-off may be over, and its time may have passed, before anybody else looks.
+    // Its own cooling-off may be over, and its time may have passed, before anybody else looks; but because of a time alone
+    // nothing begins and nothing ends while the time is in doubt.
     let stands = |approval: &Approval| {
         let request = as_request(approval);
-        look(&request, now).unwrap_or(request.state)
+        look(&request, now).filter(|_| steady).unwrap_or(request.state)
     };
-    let event = match found.as_ref().map(stands) {
+    let state = found.as_ref().map(stands);
+    let event = match state {
         Some(State::Waiting | State::Cooling) => return put_off(tx, wipe, APPROVAL_MS),
         Some(State::Granted | State::Approved) => Event::Approve,
         Some(State::Rejected | State::Expired | State::Stale) | None => Event::Reject,
     };
     let by = found.as_ref().and_then(|approval| approval.agreed_by.clone().or(approval.decided_by.clone()));
     let actor = by.map_or_else(|| AuditActor::service(SERVICE), |name| AuditActor::admin(&name, None));
-    let cause = found.as_ref().map_or("it is not there any more", |approval| approval.state.as_str());
+    let cause = state.map_or("it is not there any more", State::as_str);
     let applied = apply(tx, wipe, event, &actor, Said::because(format!("its approval: {cause}")))?;
     let agreed = |approval: &Approval| {
         [State::Granted, State::Cooling].iter().any(|state| state.as_str() == approval.state)

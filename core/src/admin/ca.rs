@@ -13,6 +13,7 @@ use serde_json::json;
 use super::{
     answer::{self, Answer},
     auth::Caller,
+    cut_off,
     devices::REASON,
     problem::{Refused, internal},
     write::{Done, Stop},
@@ -206,6 +207,16 @@ async fn end(
         (Some(rolling), _) => stragglers::of_parties(inside, role, &rolling.old),
         (None, _) => Vec::new(),
     };
+    let goes = rolling.as_ref().filter(|_| role == CaRole::Device && force).map(|rolling| match step {
+        RollOverStep::Finish => rolling.old.generation,
+        _ => rolling.new.generation,
+    });
+    if let Some(goes) = goes {
+        // Whoever has not followed by now loses its access: it is counted like any other device that is taken away.
+        let devices = inside.store.read(move |r| cut_off::devices_of_generation(r, goes)).await?;
+        let what = json!({ "ca": role, "step": step, "generation": goes });
+        cut_off::admitted(inside, caller, devices, what, reason.as_deref().unwrap_or_default()).await?;
+    }
     let withdrawn = inside
         .change(caller, move |tx| {
             let requested = rows::list(tx)?

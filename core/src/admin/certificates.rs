@@ -1,10 +1,7 @@
 //! Certificates and CRLs: listed, issued, renewed, revoked, imported.
 
 use actix_web::web;
-use postern_actors::{
-    Announce as _, AuditActor, AuthorityError,
-    safety::{self, Admitted, Ask, Class},
-};
+use postern_actors::{Announce as _, AuthorityError};
 use postern_api::{
     Page, Time,
     ca::{
@@ -14,21 +11,22 @@ use postern_api::{
     problem::Slug,
 };
 use postern_store::{
-    Reader, StoreError, Tx,
+    Reader, StoreError,
     authorities::{self, Authority},
-    certificates, crls, enrolments,
+    certificates, crls,
 };
 use postern_wire::{
     link::{CORE_URI_PREFIX, CertificateName, GATEWAY_URI_PREFIX},
-    terms::{CaRole, CaState, EnrolmentId, EnrolmentState, UtcMillis},
+    terms::{CaRole, CaState, UtcMillis},
 };
 use serde_json::json;
 
 use super::{
     answer::{self, Answer, Window},
     auth::Caller,
+    cut_off,
     devices::REASON,
-    problem::{Refused, needs_approval},
+    problem::Refused,
     write::{Done, Stop},
 };
 use crate::{
@@ -215,9 +213,14 @@ pub(super) async fn revoke(
     let active = inside.active()?;
     let reason = body.reason;
     // To revoke a device's certificate is to take the device away: it is counted like that.
-    let (named, by) = (serial.clone(), caller.actor());
-    let why = note.clone().unwrap_or_default();
-    inside.store.write(move |tx| admitted(tx, &named, &by, reason.as_str(), &why)).await??;
+    let named = serial.clone();
+    let device = inside.store.read(move |r| match find(r, &named) {
+        Ok(row) => cut_off::device_of(r, &row),
+        Err(_) => Ok(None),
+    });
+    let device: Vec<_> = device.await?.into_iter().collect();
+    let what = json!({ "serial": serial, "reason": reason.as_str() });
+    cut_off::admitted(&inside, &caller, device, what, note.as_deref().unwrap_or_default()).await?;
     let revoked = inside
         .change(&caller, move |tx| {
             find(tx, &serial)?;
@@ -235,37 +238,6 @@ pub(super) async fn revoke(
     }
     inside.certificates_due.notify_one();
     answer::ok(&view(revoked.certificate, inside.now()))
-}
-
-/// Lets the revocation of a live device's certificate through, or says why not. Counted before it is done: a revocation that
-/// fails after it counts all the same.
-fn admitted(
-    tx: &mut Tx,
-    serial: &str,
-    by: &AuditActor,
-    because: &str,
-    reason: &str,
-) -> Result<Result<(), Refused>, StoreError> {
-    let Ok(row) = find(tx, serial) else { return Ok(Ok(())) };
-    let device = row.subject.strip_prefix("postern:device:").and_then(|id| id.parse::<EnrolmentId>().ok());
-    let live = match device {
-        Some(id) => enrolments::find(tx, id)?.filter(|row| row.state != EnrolmentState::Retired),
-        None => None,
-    };
-    let Some(device) = live.filter(|_| row.revoked_at.is_none()) else { return Ok(Ok(())) };
-    let ask = Ask {
-        kind: safety::CERTIFICATE,
-        class: Class::Identity,
-        by,
-        targets: &[device.id],
-        reason,
-        settings: json!({ "serial": serial, "reason": because }),
-    };
-    Ok(match safety::admit(tx, &ask)? {
-        Admitted::Go(_) => Ok(()),
-        Admitted::NeedsApproval(request) => Err(needs_approval(request)),
-        Admitted::Held(held) => Err(held.into()),
-    })
 }
 
 pub(super) async fn crl_list(inside: web::Data<Inside>, _: Caller) -> Answer {
@@ -346,6 +318,20 @@ pub(super) async fn crl_import(
             "this CRL is one of ours: revoke the certificates instead",
         ));
     }
+    let (read, retires) = (foreign.clone(), own_listed(&all, &foreign));
+    let devices = inside.store.read(move |r| {
+        let entries = read.entries.iter();
+        let names: Vec<_> = entries
+            .map(|entry| CertificateName { serial: entry.serial.clone(), issuer: read.crl.issuer.clone() })
+            .collect();
+        let mut devices = cut_off::devices_of_list(r, &names)?;
+        for generation in &retires {
+            devices.extend(cut_off::devices_of_generation(r, *generation)?);
+        }
+        Ok(devices)
+    });
+    let what = json!({ "crl": foreign.crl.name, "issuer": foreign.crl.issuer, "number": foreign.crl.number });
+    cut_off::admitted(&inside, &caller, devices.await?, what, reason.as_deref().unwrap_or_default()).await?;
     let by = caller.name();
     let (imported_row, blocking, retired) = inside
         .change(&caller, move |tx| {
@@ -384,6 +370,19 @@ pub(super) async fn crl_import(
         ca::changed(&inside).await?;
     }
     answer::ok(&answer)
+}
+
+/// The generations of the device CA that a CRL lists and that are not retired yet.
+fn own_listed(all: &[Authority], foreign: &crl::Foreign) -> Vec<i64> {
+    let live = all.iter().filter(|row| row.role == CaRole::Device && row.state != CaState::Retired);
+    live.filter(|row| {
+        own_name(row).is_some_and(|name| {
+            name.issuer == foreign.crl.issuer
+                && foreign.entries.iter().any(|entry| entry.serial == name.serial)
+        })
+    })
+    .map(|row| row.generation)
+    .collect()
 }
 
 /// A CA's own certificate as its issuer's CRL names it.

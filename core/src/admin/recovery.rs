@@ -4,7 +4,10 @@
 //! private key is read inside the request that needs it, and wiped with it.
 
 use actix_web::web;
-use postern_actors::recovery::{self as supervisor, Refused as Unfit, State};
+use postern_actors::{
+    recovery::{self as supervisor, Refused as Unfit, State},
+    safety,
+};
 use postern_api::{
     Time,
     problem::Slug,
@@ -13,6 +16,7 @@ use postern_api::{
         ShownRecovery, StoredPassword,
     },
 };
+use postern_engine::safety::approval::Content;
 use postern_store::{
     Reader, StoreError,
     recovery::{self as table, Password},
@@ -28,13 +32,18 @@ use super::{
     auth::Caller,
     devices::resolve,
     passwords,
-    problem::{Refused, internal},
+    problem::{Refused, internal, needs_approval},
     write::{Done, Stop},
 };
 use crate::{
     escrow::{Escrow, EscrowError},
     inside::Inside,
 };
+
+/// The kind of request that asks a second person before one is shown.
+const SHOW: &str = "recovery-show";
+/// The kind of request that asks a second person before the escrow key is replaced: every device seals to it then.
+const ROLL: &str = "escrow-key";
 
 pub(super) async fn status(inside: web::Data<Inside>, _: Caller) -> Answer {
     summary(&inside, 200).await
@@ -66,6 +75,11 @@ pub(super) async fn show(
         )?;
     let after_ms = inside.setting("RecoveryRenewAfterShown").await?.saturating_mul(1_000);
     let sealed = Sealed::parse(&stored.sealed).map_err(|error| internal(&error))?;
+    if inside.setting("RecoverySecondPerson").await? != 0 {
+        let what = json!({ "number": stored.number, "kind": stored.kind });
+        let content = Content::new(SHOW, vec![(id, stored.generation)], what);
+        second_person(&inside, &caller, content, &reason).await?;
+    }
     // Opened first, so that nothing says that it was shown when it could not be; it leaves after the commit.
     let escrow = inside.escrow();
     let opened = web::block(move || escrow.open(&sealed)).await.map_err(|error| internal(&error))?;
@@ -139,6 +153,8 @@ pub(super) async fn roll_key(
     inside.active()?;
     let old = inside.store.read(table::current_key).await?;
     let old = old.ok_or_else(|| Refused::new(Slug::WrongState, "there is no escrow key yet"))?;
+    let content = Content::new(ROLL, Vec::new(), json!({ "replaces": old.id }));
+    second_person(&inside, &caller, content, &reason).await?;
     let old_id: KeyId = old.id.parse().map_err(|error| internal(&error))?;
     let (escrow, now) = (inside.escrow(), inside.now());
     let made = web::block(move || {
@@ -159,6 +175,26 @@ pub(super) async fn roll_key(
         })
         .await?;
     summary(&inside, 202).await
+}
+
+/// Another person's agreement to exactly this, which counts once; where it is missing it is asked for.
+async fn second_person(
+    inside: &Inside,
+    caller: &Caller,
+    content: Content,
+    reason: &str,
+) -> Result<(), Refused> {
+    let (actor, reason) = (caller.actor(), reason.to_owned());
+    let agreed = inside.store.write(move |tx| {
+        if safety::consent(tx, &actor, &content, &reason)? {
+            return Ok(Ok(()));
+        }
+        Ok(Err(safety::ask_consent(tx, &actor, &content, &reason)?))
+    });
+    agreed.await?.map_err(|asked| {
+        let many = || Refused::new(Slug::NeedsApproval, "you have too many requests that wait for approval");
+        asked.map_or_else(many, needs_approval)
+    })
 }
 
 async fn named(inside: &Inside, name: String) -> Result<EnrolmentId, Refused> {

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::kit::{Kit, until_async};
 
-fn csr() -> (KeyPair, String) {
+pub(crate) fn csr() -> (KeyPair, String) {
     let key = KeyPair::generate().unwrap();
     let request = CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
     (key, request)

@@ -128,7 +128,37 @@ on_both!(
     another_person_approves_what_was_seen_and_nothing_else,
     a_freeze_is_lifted_by_two_and_break_glass_goes_all_the_same,
     limits_and_admins_are_changed_by_two,
+    a_roll_over_that_is_ended_by_force_counts_every_device_that_it_leaves_behind,
 );
+
+async fn a_roll_over_that_is_ended_by_force_counts_every_device_that_it_leaves_behind(kind: DatabaseKind) {
+    let scene = Scene::new(kind, 0).await;
+    for number in 0..6 {
+        let csr = crate::ca::csr().1;
+        let body = json!({"device_id": format!("d{number}"), "auth": "certificate", "csr_pem": csr});
+        scene.kit.admin.post("/api/1/devices", body).await.read::<Value>(201);
+    }
+    let url = "/api/1/ca/device/roll-over";
+    let start = json!({"step": "start", "reason": "drill"});
+    scene.mallory.post(url, start).await.read::<Value>(200);
+    let finish = json!({"step": "finish", "force": true, "reason": "drill"});
+    let request = waits(&scene.mallory.post(url, finish.clone()).await);
+    approve(&scene.mallory, &request).await.refused(409, "approval-refused");
+    let states = scene.kit.admin.get("/api/1/ca/device").await.text;
+    assert!(!states.contains("retired"), "nothing was retired: {states}");
+
+    let agreed: Approval = approve(&scene.bob, &request).await.read(200);
+    assert_eq!((agreed.state.as_str(), agreed.device_count), ("cooling", 6));
+    waits(&scene.mallory.post(url, finish.clone()).await);
+    scene.clock.by_ms.fetch_add(31 * 60_000, SeqCst);
+    let path = format!("/api/1/approvals/{request}");
+    crate::kit::until_async("it has cooled off", async || {
+        scene.bob.get(&path).await.read::<Approval>(200).state == "granted"
+    })
+    .await;
+    scene.mallory.post(url, finish.clone()).await.read::<Value>(200);
+    scene.mallory.post(url, finish).await.refused(409, "wrong-state");
+}
 
 async fn another_person_approves_what_was_seen_and_nothing_else(kind: DatabaseKind) {
     let scene = Scene::new(kind, 10).await;

@@ -521,6 +521,18 @@ pub const TABLE: &[Row] = &[
         acts: true,
         doc: "How long after a recovery password was shown its device is asked for a new one.",
     },
+    Row {
+        name: "RecoverySecondPerson",
+        unit: Unit::Switch,
+        least: 0,
+        most: 1,
+        default: 0,
+        scopes: GLOBAL,
+        source: Source::Postern,
+        configuration: None,
+        acts: true,
+        doc: "Whether another person has to agree before a recovery password is shown; who asked shows it then, once.",
+    },
 ];
 
 /// The row of this name, in any case.

@@ -93,7 +93,7 @@ on_both! {
         an_event_is_planned_once_and_goes_to_a_target_once, an_owners_mail_waits_for_what_holds_it,
         due_deliveries_come_the_longest_due_first, a_delivery_changed_in_between_is_a_conflict,
         a_person_has_a_delivery_tried_again_and_no_mail_twice,
-        what_a_backup_had_waiting_is_parked, told_events_are_purged_by_age_and_parked_ones_stay,
+        what_a_backup_had_waiting_is_parked, what_has_no_address_is_parked_until_it_has_one_and_goes_by_age, told_events_are_purged_by_age_and_parked_ones_stay,
         deliveries_come_in_pages_the_newest_first, an_address_of_a_person_is_set_and_forgotten;
     safety: devices_that_were_hit_are_counted_once_over_all_tokens, what_was_sent_is_counted_apart_and_noted_once,
         a_request_is_found_by_its_hash_and_moved_on_once, at_most_one_freeze_stands,

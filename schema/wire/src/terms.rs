@@ -410,6 +410,8 @@ terms! {
         WipeSucceeded = "wipe-succeeded",
         /// The device refused or failed, and no try is left.
         WipeFailed = "wipe-failed",
+        /// The device may have wiped itself or not, and nobody will be told.
+        WipeInDoubt = "wipe-in-doubt",
         /// The order was not delivered in its time.
         WipeExpired = "wipe-expired",
         /// The device has no access but its wipe.

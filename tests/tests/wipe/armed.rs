@@ -4,6 +4,7 @@ use postern_tests::{
     device::Device,
     site::{Plan, READY, Site},
     wait,
+    wall::WallClock,
 };
 
 use super::{ask, events, seen, show, wait_for, wiped};
@@ -74,24 +75,21 @@ fn a_certificate_of_a_retired_ca_reaches_the_armed_wipe() {
 }
 
 #[test]
-fn two_persons_disarm_and_the_device_is_served_again() {
-    let (site, device, id) = armed();
-    let first = site.ctl().ok(&["wipe", "disarm", &id, "--reason", "found"]);
-    assert_eq!(first["state"], "armed", "{first:#}");
-    let again = site.ctl().run(&["wipe", "disarm", &id, "--reason", "found"]);
-    assert_eq!(again.slug(), "same-person", "{again:?}");
-    let made = site.ctl().ok(&["admin", "create", "second", "--role", "security-admin"]);
-    assert_eq!(made["name"], "second", "{made:#}");
-    let token = site.path("second.token");
-    let token = token.to_string_lossy();
-    let _ = site.ctl().ok(&["token", "create", "test", "--admin", "second", "--out", &token]);
-    let mut second = site.ctl();
-    second.token_file = token.as_ref().into();
-    let done = second.ok(&["wipe", "disarm", &id, "--reason", "found"]);
-    assert_eq!(done["state"], "cancelled", "{done:#}");
-    let served = || (device.check_in(&[]).exit == 0).then_some(());
-    wait::until("the device to be served again", READY, served, || site.logs());
-    assert_eq!(wiped(&device), 0);
+fn an_expired_certificate_reaches_the_armed_wipe_and_nothing_else_does() {
+    let clock = WallClock::new();
+    let short = [("POSTERN_DEVICES_CERTIFICATE_DAYS", "2")];
+    let site = Site::start(&Plan { clock: Some(&clock), core_settings: &short, ..Plan::default() });
+    let device = seen(&site, "IMEI:1", "signed");
+    let other = seen(&site, "IMEI:2", "signed");
+    let _ = site.ctl().ok(&["settings", "set", "WipeExpirationInterval", "1s"]);
+    let id = ask(&site, "IMEI:1");
+    let _ = wait_for(&site, &id, "armed");
+    clock.set(3 * 86_400);
+    let refused = other.check_in(&[]);
+    assert_ne!(refused.exit, 0, "its certificate has expired: {refused:?}");
+    comes_and_is_wiped(&site, &device, &id);
+    assert_ne!(other.check_in(&[]).exit, 0);
+    assert_eq!(wiped(&other), 0);
 }
 
 #[test]

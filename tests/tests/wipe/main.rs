@@ -2,7 +2,14 @@
 #![forbid(unsafe_code)]
 
 mod armed;
+mod clocks;
 mod faults;
+mod glass;
+mod locks;
+mod mails;
+mod orders;
+mod restored;
+mod walk;
 
 use postern_tests::{
     device::Device,

@@ -50,6 +50,12 @@ pub const fn of(kind: EventKind) -> Words {
             "Look at what the device said. It gets no access but its wipe while it is armed.",
             2,
         ),
+        E::WipeInDoubt => (
+            "Wipe in doubt",
+            "Nobody knows whether the device wiped itself: it may have had the order, and it gave no answer that counts. Treat its data as NOT wiped.",
+            "Look at why it stands there and whether the device comes back; then ask for the wipe anew, or let the device off.",
+            2,
+        ),
         E::WipeExpired => (
             "Wipe expired",
             "The device did not come for the wipe in its time. Treat its data as NOT wiped.",

@@ -16,7 +16,7 @@ use crate::queue::{Body, BodyItem};
 
 /// Where LAWMO stands on our own devices, and on those that have it at its usual place.
 pub const LAWMO: &str = "./LAWMO";
-/// The state of a LAWMO device: 20 fully locked, 30 partially locked, 40 unlocked.
+/// The state of a LAWMO device: 10 fully locked, 20 partially locked, 30 unlocked.
 pub const STATE: &str = "./LAWMO/State";
 /// The RemoteLock CSP.
 pub const REMOTE_LOCK: &str = "./Device/Vendor/MSFT/RemoteLock";
@@ -59,6 +59,19 @@ impl Action {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|action| action.as_str() == text)
+    }
+
+    /// The action that a node stands for, on a device of any dialect.
+    #[must_use]
+    pub fn of_node(uri: &str) -> Option<Self> {
+        let is = |action: &Self| Dialect::ALL.iter().any(|dialect| node(*dialect, *action) == Ok(uri));
+        Self::ALL.into_iter().find(is)
+    }
+
+    /// Whether the device is locked by it.
+    #[must_use]
+    pub const fn locks(self) -> bool {
+        !matches!(self, Self::Unlock)
     }
 
     /// Whether it changes the PIN.
@@ -117,9 +130,9 @@ pub fn commands(dialect: Dialect, action: Action, order: Option<String>) -> Resu
 #[must_use]
 pub fn said(state: &str) -> Option<&'static str> {
     match state.trim() {
-        "20" => Some("fully-locked"),
-        "30" => Some("partially-locked"),
-        "40" => Some("unlocked"),
+        "10" => Some("fully-locked"),
+        "20" => Some("partially-locked"),
+        "30" => Some("unlocked"),
         _ => None,
     }
 }
@@ -219,7 +232,7 @@ mod tests {
         assert_eq!(exec.body.items()[0].data.as_ref().and_then(Data::as_text), Some("order"));
         assert_eq!((state.body.verb(), state.body.first_uri()), (Verb::Get, Some(STATE)));
         assert!(planned.commands.iter().all(|command| command.redelivery == Redelivery::Repeat));
-        assert_eq!(said(" 40 "), Some("unlocked"));
+        assert_eq!(said("  30 "), Some("unlocked"));
     }
 
     #[test]

@@ -135,7 +135,7 @@ pub struct Request<'a> {
 pub struct Decider<'a> {
     /// The admin's name.
     pub name: &'a str,
-    /// From when on this admin, by this role and this token, may approve.
+    /// From when on this admin, by this role and this token, may approve this request.
     pub from: UtcMillis,
     /// Whether somebody other than who asked may approve now.
     pub second: bool,
@@ -161,8 +161,8 @@ pub enum Refused {
     /// Who asked may give it later, where nobody else may by then.
     #[error("nobody else may approve; who asked may from {0} on")]
     TooSoon(UtcMillis),
-    /// The admin, its role or its token is too new.
-    #[error("a new admin, role or token does not approve before {0}")]
+    /// The admin, its role or its token is too new, or the token that asked.
+    #[error("a new admin, role or token counts as one of two persons from {0} on")]
     TooNew(UtcMillis),
 }
 

@@ -114,6 +114,14 @@ async fn a_stolen_token_reaches_no_further_by_any_way(kind: DatabaseKind) {
         assert!((400..500).contains(&agreed.status), "{}", agreed.text);
     }
 
+    // By asking in bob's name and agreeing in one's own.
+    let lock =
+        json!({"action": "full", "devices": ["d14", "d15", "d16", "d17", "d18", "d19"], "reason": "x"});
+    let by_bobs = waits(&bobs.post("/api/1/locks", lock).await);
+    for client in [stolen, &mine] {
+        approve(client, &by_bobs).await.refused(409, "approval-refused");
+    }
+
     // By wider limits, more admins, other roles, fewer approvers.
     let wider = json!({"limits": {"per-person": 1000, "per-hour": 10000, "at-least": 1000}, "reason": "x"});
     let wider: Value = stolen.put_body("/api/1/safety/limits", wider).await.read(202);
@@ -138,6 +146,13 @@ async fn a_stolen_token_reaches_no_further_by_any_way(kind: DatabaseKind) {
     assert_eq!(thaw["done"], false);
     approve(&bobs, thaw["approval"].as_str().unwrap()).await.refused(409, "approval-refused");
     bobs.post("/api/1/safety/thaw", json!({"reason": "x"})).await.refused(409, "approval-refused");
+    // Nor the other way round: asked for in bob's name, given in mallory's.
+    let reject = json!({"reason": "x"});
+    let taken_back = format!("/api/1/approvals/{}/reject", thaw["approval"].as_str().unwrap());
+    scene.bob.post(&taken_back, reject).await.read::<Value>(200);
+    let thaw: Value = bobs.post("/api/1/safety/thaw", json!({"reason": "x"})).await.read(202);
+    assert_eq!(thaw["done"], false);
+    stolen.post("/api/1/safety/thaw", json!({"reason": "x"})).await.refused(409, "approval-refused");
 
     assert_eq!(scene.left().await, FLEET - 6);
     let wipe: Value = scene.kit.admin.get(&wipe).await.read(200);

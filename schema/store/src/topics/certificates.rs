@@ -295,6 +295,32 @@ pub fn device_stragglers(
     rows.into_iter().map(|(octets, name, authority)| Ok((enrolment_id(octets)?, name, authority))).collect()
 }
 
+/// The devices that are not retired and whose certificate is of this generation of the device CA, in order of id after `after`.
+pub fn devices_of(
+    r: &mut Reader,
+    generation: i64,
+    after: Option<EnrolmentId>,
+    limit: i64,
+) -> Result<Vec<EnrolmentId>, StoreError> {
+    use crate::tables::enrolments::dsl as e;
+    let rows: Vec<Vec<u8>> = each!(r.conn, c => {
+        let mut query = e::enrolments
+            .inner_join(t::certificates.on(t::serial.nullable().eq(e::certificate_serial)))
+            .filter(t::role.eq(db(CaRole::Device)))
+            .filter(t::authority.eq(generation))
+            .filter(e::state.ne(db(EnrolmentState::Retired)))
+            .order(e::id)
+            .limit(limit)
+            .select(e::id)
+            .into_boxed();
+        if let Some(after) = after {
+            query = query.filter(e::id.gt(db(after)));
+        }
+        query.load(c)
+    })?;
+    rows.into_iter().map(enrolment_id).collect()
+}
+
 /// A device is known to trust the server CA of this generation.
 pub fn trusts_server(tx: &mut Tx, enrolment: EnrolmentId, generation: i64) -> Result<(), StoreError> {
     use crate::tables::server_trust::dsl as s;

@@ -30,6 +30,9 @@ const DATA: usize = 16 * 1024;
 const NAME: usize = 300;
 /// Characters of a cause that are kept.
 const CAUSE: usize = 500;
+/// How the reason begins why a delivery to somebody without an address is parked. Such a one goes by age like a delivered
+/// one: nobody can have it tried again for ever.
+pub const NO_ADDRESS: &str = "no address of ";
 /// Why what a backup had as waiting does not go out by itself.
 const DOUBTED: &str = "restored from a backup: it may have gone out since; retry it to send it";
 
@@ -150,6 +153,8 @@ pub struct Way {
     pub message_id: String,
     /// Whether it waits for the event's hold, if that stands still.
     pub held: bool,
+    /// Why it cannot go out, where that is known beforehand: it is parked at once, so that people see it.
+    pub parked: Option<String>,
 }
 
 /// Which deliveries are wanted.
@@ -248,11 +253,31 @@ pub fn plan(tx: &mut Tx, event: Uuid, ways: Vec<Way>) -> Result<bool, StoreError
         .set(t::planned_at.eq(Some(now.0)))
         .execute(c))?;
     let doubted = held::of(tx)?.is_some_and(|held| entry.at.0 <= held.backup_at);
+    make(tx, &entry, ways, doubted)?;
+    Ok(true)
+}
+
+/// Plans an event once more, for a delivery that had no address: where it has one now, the delivery that goes to it takes
+/// the place of the one that was `nobody`'s. False where it still has none; then nothing has changed.
+pub fn readdress(tx: &mut Tx, nobody: Uuid, ways: Vec<Way>) -> Result<bool, StoreError> {
+    let Some((row, entry)) = delivery(tx, nobody)? else { return Err(StoreError::NotFound("delivery")) };
+    if ways.iter().any(|way| way.channel == row.channel && way.target == row.target) {
+        return Ok(false);
+    }
+    make(tx, &entry, ways, false)?;
+    each!(tx.conn, c => diesel::delete(d::deliveries.filter(d::id.eq(db(nobody)))).execute(c))?;
+    Ok(true)
+}
+
+/// Makes the deliveries that an event has not yet.
+fn make(tx: &mut Tx, entry: &Entry, ways: Vec<Way>, doubted: bool) -> Result<(), StoreError> {
+    let (now, event) = (tx.now(), entry.id);
     for way in ways {
         let held = way.held && entry.hold.is_some() && entry.released_at.is_none();
-        let (state, cause) = match (doubted, held) {
-            (true, _) => (DeliveryState::Parked, DOUBTED.to_owned()),
-            (_, true) => {
+        let (state, cause) = match (way.parked, doubted, held) {
+            (Some(why), _, _) => (DeliveryState::Parked, why),
+            (_, true, _) => (DeliveryState::Parked, DOUBTED.to_owned()),
+            (_, _, true) => {
                 (DeliveryState::Held, format!("until {}", entry.hold.as_deref().unwrap_or_default()))
             }
             _ => (DeliveryState::Waiting, "new".to_owned()),
@@ -278,7 +303,7 @@ pub fn plan(tx: &mut Tx, event: Uuid, ways: Vec<Way>) -> Result<bool, StoreError
             .do_nothing()
             .execute(c))?;
     }
-    Ok(true)
+    Ok(())
 }
 
 // --- reading

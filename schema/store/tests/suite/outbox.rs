@@ -31,7 +31,7 @@ fn put(store: &Store, event: &Event) -> Put {
 }
 
 fn way(channel: Channel, target: &str, held: bool) -> Way {
-    Way { channel, target: target.to_owned(), message_id: format!("<{target}@x>"), held }
+    Way { channel, target: target.to_owned(), message_id: format!("<{target}@x>"), held, parked: None }
 }
 
 fn entry(store: &Store, dedupe: &str) -> Entry {
@@ -247,6 +247,35 @@ pub(crate) fn told_events_are_purged_by_age_and_parked_ones_stay(ground: &Ground
     let left: Vec<String> = all(&store).into_iter().map(|row| row.target).collect();
     assert_eq!(left.len(), 2);
     assert!(!left.contains(&"told".to_owned()), "{left:?}");
+    store.shutdown();
+}
+
+pub(crate) fn what_has_no_address_is_parked_until_it_has_one_and_goes_by_age(ground: &Ground) {
+    let store = ground.open();
+    put(&store, &event("a"));
+    let why = format!("{}admin:anna is known", outbox::NO_ADDRESS);
+    let nobody = || Way { parked: Some(why.clone()), ..way(Channel::Mail, "admin:anna", false) };
+    plan(&store, "a", vec![nobody(), way(Channel::Mail, "list@x", false)]);
+    assert_eq!(due(&store, now().plus(60_000)), ["list@x"]);
+    let find = |target: &str| all(&store).into_iter().find(|row| row.target == target);
+    let parked = find("admin:anna").expect("parked");
+    assert_eq!((parked.state, parked.cause.as_str()), (DeliveryState::Parked, why.as_str()));
+    let again = |ways: Vec<Way>| {
+        let id = parked.id;
+        store.write_blocking(move |tx| outbox::readdress(tx, id, ways.clone())).expect("readdressed")
+    };
+    assert!(!again(vec![nobody()]), "there still is none");
+    assert!(again(vec![way(Channel::Mail, "anna@x", false), way(Channel::Mail, "list@x", false)]));
+    assert_eq!(find("admin:anna"), None);
+    assert_eq!(due(&store, now().plus(60_000)).len(), 2, "each address once");
+
+    put(&store, &event("old"));
+    plan(&store, "old", vec![nobody()]);
+    for row in all(&store).into_iter().filter(|row| row.state == DeliveryState::Waiting) {
+        change(&store, &delivered(row)).expect("delivered");
+    }
+    let purged = store.write_blocking(move |tx| outbox::purge(tx, now().plus(1_000), 10)).expect("purged");
+    assert_eq!(purged, 2);
     store.shutdown();
 }
 

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use postern_wire::terms::{Channel, DeliveryState, EnrolmentId, UtcMillis};
 use uuid::Uuid;
 
-use super::{DOUBTED, Delivery, change, delivery};
+use super::{DOUBTED, Delivery, NO_ADDRESS, change, delivery};
 use crate::{
     column::db,
     conn::each,
@@ -73,7 +73,10 @@ pub fn purge(tx: &mut Tx, before: UtcMillis, limit: i64) -> Result<usize, StoreE
         .filter(t::at.lt(before.0))
         .filter(t::planned_at.is_not_null())
         .filter(diesel::dsl::not(diesel::dsl::exists(
-            d::deliveries.filter(d::event.eq(t::id)).filter(d::state.ne(DeliveryState::Delivered.as_str())),
+            d::deliveries
+                .filter(d::event.eq(t::id))
+                .filter(d::state.ne(DeliveryState::Delivered.as_str()))
+                .filter(d::attempts.gt(0).or(d::cause.not_like(format!("{NO_ADDRESS}%")))),
         )))
         .order(t::at)
         .limit(limit)
