@@ -2,19 +2,26 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use postern_engine::policy::{
+    desired::layer::Layer,
     documents::{
-        Assignment, Document, Effective, Error, ErrorKind, Held, InGroup, Layered, Limits, effective, read,
-        resolve,
+        Assignment, Document, Effective, Error, ErrorKind, Held, InGroup, Layered, Limits, effective,
+        layer::layers, read, resolve,
     },
     mapping::table::Table,
 };
-use postern_store::{Reader, StoreError, documents, enrolments, groups};
+use postern_store::{
+    Reader, StoreError, documents,
+    enrolments::{self, Enrolment},
+    groups,
+};
 use postern_wire::terms::{Dialect, EnrolmentId, EnrolmentState};
 use uuid::Uuid;
+
+use crate::policy::inputs::PolicyDocuments;
 
 /// Members of a group that are read at a time.
 const PAGE: i64 = 500;
@@ -61,16 +68,10 @@ pub fn held(r: &mut Reader) -> Result<Vec<Held>, StoreError> {
                 continue;
             }
         };
-        let assignment = |(group, row): (String, documents::AssignmentRow)| Assignment {
-            document: row.name,
-            group,
-            order: u32::try_from(row.place).unwrap_or(u32::MAX),
-            enforced: row.enforced,
-        };
         all.push(Held {
             document: Arc::new(document),
             version: u64::try_from(one.version.version).unwrap_or(0),
-            assignments: one.assignments.into_iter().map(assignment).collect(),
+            assignments: one.assignments.into_iter().map(|(group, row)| assignment(group, row)).collect(),
         });
     }
     Ok(all)
@@ -82,6 +83,79 @@ pub fn held(r: &mut Reader) -> Result<Vec<Held>, StoreError> {
 /// As the store's reads.
 pub fn groups_of(r: &mut Reader, device: EnrolmentId) -> Result<Vec<InGroup>, StoreError> {
     Depths::default().groups(r, device)
+}
+
+/// A group of this name with those that hold it, as a device in it would have them; nothing where there is none.
+///
+/// # Errors
+/// As the store's reads.
+pub fn holders_of(r: &mut Reader, name: &str) -> Result<Option<Vec<InGroup>>, StoreError> {
+    let Some(group) = groups::find(r, name)?.filter(|group| group.name == name) else { return Ok(None) };
+    let mut all = Vec::new();
+    for id in groups::holders(r, group.id)? {
+        if let Some(holder) = groups::find(r, &id.to_string())? {
+            all.push(InGroup { name: holder.name, depth: groups::depth(r, id)? });
+        }
+    }
+    Ok(Some(all))
+}
+
+/// The documents of the store, for the policy supervisor. What they say is read again when one changed; where they are assigned, each
+/// time, because groups are renamed.
+#[derive(Debug, Default)]
+pub struct StoredDocuments {
+    read: Mutex<Option<(i64, Arc<Vec<Held>>)>>,
+}
+
+impl StoredDocuments {
+    fn held(&self, r: &mut Reader) -> Result<Vec<Held>, StoreError> {
+        let revision = documents::revision(r)?;
+        let kept = self.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let read = match kept {
+            Some((at, read)) if at == revision => read,
+            _ => {
+                let read = Arc::new(held(r)?);
+                *self.read.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some((revision, Arc::clone(&read)));
+                read
+            }
+        };
+        let mut of: BTreeMap<String, Vec<Assignment>> = BTreeMap::new();
+        for (group, row) in documents::all_assignments(r)? {
+            of.entry(row.name.clone()).or_default().push(assignment(group, row));
+        }
+        let assigned = |held: &Held| Held {
+            assignments: of.remove(&held.document.name).unwrap_or_default(),
+            ..held.clone()
+        };
+        Ok(read.iter().map(assigned).collect())
+    }
+}
+
+impl PolicyDocuments for StoredDocuments {
+    fn layers(
+        &self,
+        r: &mut Reader,
+        device: &Enrolment,
+        tables: &[Arc<Table>],
+        version: Option<&str>,
+    ) -> Result<Vec<Layer>, StoreError> {
+        let groups = groups_of(r, device.id)?;
+        if groups.is_empty() {
+            return Ok(Vec::new());
+        }
+        let tables: Vec<&Table> = tables.iter().map(|table| &**table).collect();
+        Ok(layers(&resolve(&self.held(r)?, &groups, device.dialect), &tables, version))
+    }
+}
+
+fn assignment(group: String, row: documents::AssignmentRow) -> Assignment {
+    Assignment {
+        document: row.name,
+        group,
+        order: u32::try_from(row.place).unwrap_or(u32::MAX),
+        enforced: row.enforced,
+    }
 }
 
 /// How deep groups lie, each looked up once.

@@ -132,7 +132,10 @@ async fn begin(
     let enrolments = enrolments(inside, &devices);
     let recovery = Recovery::new(devices.clone(), Arc::clone(&inside.order_key) as Arc<dyn OrderSigner>);
     let locks = Locks::new(devices.clone(), &enrolments);
-    let policies = Policies::new(devices.clone(), policy::inputs(inside));
+    let directory = directory::set_up(inside).await;
+    let sysvol = sysvol::set_up(inside, directory.as_ref());
+    let inputs = policy::inputs(inside, directory.as_ref(), sysvol.as_ref());
+    let policies = Policies::new(devices.clone(), inputs);
     let handlers = locks.handlers().into_iter().chain(policies.handlers()).collect();
     let approvals = Approvals::new(devices.clone(), &enrolments, handlers);
     let enrolling = web::Data::new(EnrolEndpoint::new(Arc::clone(inside), enrolments.clone()));
@@ -175,8 +178,6 @@ async fn begin(
             tracing::error!(wipes = doubtful, "wipes of the backup are in doubt: nothing of them is sent");
         }
     }
-    let directory = directory::set_up(inside).await;
-    let sysvol = sysvol::set_up(inside, directory.as_ref());
     let active = Arc::new(Active {
         directory: directory.clone(),
         sysvol: sysvol.clone(),
@@ -202,8 +203,12 @@ async fn begin(
     inside.active.store(Some(Arc::clone(&active)));
     tracing::info!(epoch = number, gateways = inside.config.gateways.len(), "this core is active");
     let sink = FileAnchor::at(&inside.config.at(&inside.config.audit.anchor));
-    let mut tasks: Vec<JoinHandle<()>> =
-        directory.into_iter().map(|directory| actix_rt::spawn(directory.keep_looking())).collect();
+    let mut tasks: Vec<JoinHandle<()>> = Vec::new();
+    if let Some(directory) = directory.clone() {
+        let telling = policy::keep_telling(policies.clone(), directory, sysvol.clone());
+        tasks.push(actix_rt::spawn(telling));
+    }
+    tasks.extend(directory.into_iter().map(|directory| actix_rt::spawn(directory.keep_looking())));
     tasks.extend(sysvol.map(|sysvol| actix_rt::spawn(sysvol.keep_looking())));
     tasks.extend([
         actix_rt::spawn(signer::keep_signing(Arc::clone(inside), sink)),

@@ -1,8 +1,18 @@
 //! What the policy supervisor computes of, as this core is set up.
 
+mod world;
+
 use std::sync::Arc;
 
-use postern_actors::policy::inputs::{PolicyInputs, PolicyRules, PolicySettings};
+use postern_actors::{
+    DirectorySupervisor,
+    documents::StoredDocuments,
+    policy::{
+        inputs::{PolicyBindings, PolicyInputs, PolicyRules, PolicySettings},
+        live::DirectoryWho,
+    },
+    sysvol::SysvolSupervisor,
+};
 use postern_store::{Reader, StoreError};
 
 use crate::{
@@ -10,6 +20,8 @@ use crate::{
     inside::Inside,
     settings::{global, resolve, row},
 };
+
+pub(crate) use world::keep_telling;
 
 /// The settings as the policy supervisor asks for them.
 struct CorePolicyRules(Config);
@@ -26,6 +38,19 @@ impl PolicyRules for CorePolicyRules {
 }
 
 /// What there is to compute of.
-pub(crate) fn inputs(inside: &Inside) -> PolicyInputs {
-    PolicyInputs { rules: Arc::new(CorePolicyRules(inside.config.clone())), ..PolicyInputs::default() }
+pub(crate) fn inputs(
+    inside: &Inside,
+    directory: Option<&DirectorySupervisor>,
+    sysvol: Option<&SysvolSupervisor>,
+) -> PolicyInputs {
+    let who = |directory: &DirectorySupervisor| {
+        Arc::new(DirectoryWho::new(directory.bindings(), None)) as Arc<dyn PolicyBindings>
+    };
+    PolicyInputs {
+        world: world::world(inside, directory, sysvol),
+        bindings: directory.map(who),
+        rules: Arc::new(CorePolicyRules(inside.config.clone())),
+        documents: Some(Arc::new(StoredDocuments::default())),
+        ..PolicyInputs::default()
+    }
 }

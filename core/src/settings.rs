@@ -8,6 +8,7 @@ use std::time::Duration;
 use postern_actors::{
     DeviceRules, InForce, Interval, Rules,
     enrolment::{EnrolmentRules, EnrolmentSettings, silence},
+    policy::inputs::Change,
     wipe::{WipeRules, WipeSettings, rules as wipe},
 };
 use postern_api::settings::{self, Row, Scope, Set};
@@ -180,6 +181,8 @@ pub(crate) async fn tell(inside: &Inside) {
         Ok(now) => active.devices.settings_changed(now),
         Err(error) => tracing::warn!(%error, "a change of settings is told with the next one"),
     }
+    // Who is in which group says which documents count, too.
+    active.policies.changed(Change::Documents);
 }
 
 /// What the actors are to know of the settings.

@@ -140,7 +140,9 @@ impl PolicyInputs {
         self.world.is_none() && self.documents.is_none()
     }
 
-    pub(super) fn world(&self) -> WorldNow {
+    /// Directory and SYSVOL as they are now.
+    #[must_use]
+    pub fn world(&self) -> WorldNow {
         self.world.as_ref().map_or(WorldNow::Absent, |world| world.now())
     }
 

@@ -6,7 +6,10 @@ use postern_api::{
     Time,
     device_policy::{DevicePolicy, PolicySetting, PolicySource, UnmappedSetting},
 };
-use postern_engine::policy::desired::{Source, status::Standing};
+use postern_engine::policy::desired::{
+    Desired, Homeless, Source,
+    status::{Standing, standings},
+};
 use postern_store::{Reader, StoreError};
 use postern_wire::terms::EnrolmentId;
 
@@ -39,18 +42,8 @@ pub(super) fn read(r: &mut Reader, id: EnrolmentId) -> Result<DevicePolicy, Stor
         settled_at: row.settled_at.map(Time),
         verify_at: row.verify_at.map(Time),
         operation: row.operation.map(|operation| operation.0),
-        settings: status.standings.iter().map(|standing| setting(&status, standing)).collect(),
-        unmapped: status
-            .desired
-            .unmapped
-            .iter()
-            .map(|one| UnmappedSetting {
-                setting: one.setting.clone(),
-                reason: one.reason.clone(),
-                detail: one.detail.clone(),
-                source: source(&one.source),
-            })
-            .collect(),
+        settings: status.standings.iter().map(|standing| setting(&status.desired, standing)).collect(),
+        unmapped: unmapped(&status.desired),
     })
 }
 
@@ -89,8 +82,25 @@ pub(super) fn said(status: &Status) -> (&'static str, String) {
     if row.settled == Some(row.desired) { ("settled", figures) } else { ("pending", figures) }
 }
 
-fn setting(status: &Status, standing: &Standing) -> PolicySetting {
-    let desired = status.desired.get(&standing.uri).filter(|_| !standing.leaving);
+/// The settings of what is desired, with how each stands on the device.
+pub(super) fn settings(desired: &Desired, status: Option<&Status>) -> Vec<PolicySetting> {
+    let book = status.map(|status| status.book.clone()).unwrap_or_default();
+    standings(desired, &book).iter().map(|standing| setting(desired, standing)).collect()
+}
+
+/// The settings that go nowhere.
+pub(super) fn unmapped(desired: &Desired) -> Vec<UnmappedSetting> {
+    let one = |one: &Homeless| UnmappedSetting {
+        setting: one.setting.clone(),
+        reason: one.reason.clone(),
+        detail: one.detail.clone(),
+        source: source(&one.source),
+    };
+    desired.unmapped.iter().map(one).collect()
+}
+
+fn setting(desired: &Desired, standing: &Standing) -> PolicySetting {
+    let desired = desired.get(&standing.uri).filter(|_| !standing.leaving);
     PolicySetting {
         uri: standing.uri.clone(),
         state: standing.state.word().to_owned(),
@@ -108,7 +118,7 @@ fn setting(status: &Status, standing: &Standing) -> PolicySetting {
     }
 }
 
-fn source(source: &Source) -> PolicySource {
+pub(super) fn source(source: &Source) -> PolicySource {
     match source {
         Source::Gpo { dn, name, som, enforced, setting } => PolicySource {
             kind: "gpo".to_owned(),

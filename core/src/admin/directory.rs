@@ -3,7 +3,7 @@
 use actix_web::web;
 use postern_actors::{
     Bindings, Bound, BoundBy, DirectoryEntry, DirectoryLook, DirectorySupervisor, DirectoryView, Dn, Sid,
-    Unbound,
+    Unbound, policy::inputs::Change,
 };
 use postern_api::{
     Time,
@@ -227,6 +227,7 @@ pub(super) async fn bind(
             Ok::<_, Stop>(Done { object, detail, value: shown(tx, row, bound)? })
         })
         .await?;
+    recomputed(&inside, &bound);
     answer::ok(&bound)
 }
 
@@ -247,7 +248,15 @@ pub(super) async fn unbind(
             Ok::<_, Stop>(Done { object, detail, value: shown(tx, row, bound)? })
         })
         .await?;
+    recomputed(&inside, &bound);
     answer::ok(&bound)
+}
+
+/// Another account, another policy.
+fn recomputed(inside: &Inside, bound: &DeviceBinding) {
+    if let Ok(active) = inside.active() {
+        active.policies.changed(Change::Devices(vec![EnrolmentId(bound.device)]));
+    }
 }
 
 /// The one account that a person means.

@@ -36,7 +36,7 @@ const KEY_OCTETS: usize = 128;
 
 /// Whether the body of an operation may be as large as that of queued commands: documents by the hundred.
 pub(super) fn takes_much(operation: &str) -> bool {
-    ["commands.queue", "policy.plan", "policy.apply"].contains(&operation)
+    ["commands.queue", "policy.plan", "policy.apply", "policy.what_if"].contains(&operation)
 }
 
 pub(crate) async fn guard(

@@ -1,5 +1,7 @@
-//! Policy documents: list, show, versions; what applying them changes ([`apply`]).
+//! Policy documents: list, show, versions; what applying them changes ([`apply`]); answers about
+//! devices ([`answers`]).
 
+mod answers;
 mod apply;
 
 use actix_web::web;
@@ -16,7 +18,10 @@ use postern_store::{
 };
 use serde::Deserialize;
 
-pub(super) use self::apply::{apply, plan, roll_back};
+pub(super) use self::{
+    answers::{compare, explain_device, what_if},
+    apply::{apply, plan, roll_back},
+};
 use super::{
     answer::{self, Answer, Window},
     auth::Caller,

@@ -160,6 +160,9 @@ fn handlers(table: &mut Table) {
     table.on("policy.versions", policy::versions);
     table.on("policy.version", policy::version);
     table.on("policy.roll_back", policy::roll_back);
+    table.on("policy.compare", policy::compare);
+    table.on("policy.explain", policy::explain_device);
+    table.on("policy.what_if", policy::what_if);
     table.on("operations.show", commands::operation);
     table.on("commands.show", commands::show);
     table.on("commands.cancel", commands::cancel);

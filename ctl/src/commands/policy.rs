@@ -1,6 +1,7 @@
 //! `posternctl policy …` over the admin API: documents applied from files, compared, listed, brought back
 //! (docs/POLICY.md, "Policy documents").
 
+mod answers;
 mod apply;
 pub(crate) mod files;
 
@@ -24,6 +25,22 @@ pub enum Action {
     Apply(Apply),
     /// Say what applying documents would change. Exit code 0 nothing, 1 something, 2 a document that cannot be.
     Diff(Files),
+    /// Say why a device is to be as it is: GPOs and documents on the way, who wins, who loses, how each setting stands.
+    Explain {
+        /// An enrolment's id, a DevId or a name.
+        device: String,
+        /// Only this one: a node, a setting's name, or the end of a registry setting.
+        setting: Option<String>,
+    },
+    /// Say what would be another on a device. Touches nothing.
+    WhatIf(answers::WhatIf),
+    /// Say what policy sets otherwise on two devices, and who says so.
+    Compare {
+        /// A device.
+        one: String,
+        /// Another.
+        other: String,
+    },
     /// List policy documents.
     List {
         /// Also those that were taken away.
@@ -76,6 +93,11 @@ impl Action {
         match self {
             Self::Apply(apply) => return apply.run(client, output).await,
             Self::Diff(files) => return apply::diff(&files, client, output).await,
+            Self::Explain { device, setting } => {
+                return answers::explain(&device, setting.as_deref(), client, output).await;
+            }
+            Self::WhatIf(what_if) => return what_if.run(client, output).await,
+            Self::Compare { one, other } => return answers::compare(&one, &other, client, output).await,
             Self::List { removed } => {
                 let query = serde_json::json!({ "removed": removed.then_some(true) });
                 let documents: Vec<PolicyDocument> =

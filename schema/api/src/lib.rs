@@ -26,6 +26,7 @@ pub mod openapi;
 pub mod page;
 pub mod permissions;
 pub mod policy;
+pub mod policy_answers;
 pub mod problem;
 pub mod quirks;
 pub mod recovery;

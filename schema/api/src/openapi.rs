@@ -18,7 +18,7 @@ use crate::{
     admins, alarms, approvals, audit, ca, captures, commands, device_policy, devices, directory, enrolment,
     gateways, groups, locks, mail, notifications, objects,
     permissions::Permission,
-    policy, problem, quirks, recovery,
+    policy, policy_answers, problem, quirks, recovery,
     routes::{self, Answer, Method, RouteSpec},
     safety, server, sessions, settings, status, tokens, trees, why, wipes,
 };
@@ -88,6 +88,9 @@ use crate::{
     policy::PolicyPlan,
     policy::PolicyVersion,
     policy::RollBackPolicy,
+    policy_answers::PolicyComparison,
+    policy_answers::PolicyExplanation,
+    policy_answers::SupposePolicy,
     quirks::QuirkProfile,
     quirks::AddQuirks,
     recovery::DeviceRecovery,

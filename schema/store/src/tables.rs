@@ -788,7 +788,7 @@ diesel::table! {
         at -> BigInt,
     }
 }
-diesel::table! { policy_documents (hash) { hash -> Binary, body -> Text, made_at -> BigInt, } }
+diesel::table! { policy_desired (hash) { hash -> Binary, body -> Text, made_at -> BigInt, } }
 diesel::table! {
     policy_devices (enrolment) {
         enrolment -> Binary,
@@ -889,7 +889,7 @@ diesel::allow_tables_to_appear_in_same_query!(enrolments, schedules, lives);
 diesel::allow_tables_to_appear_in_same_query!(captures, capture_devices);
 diesel::allow_tables_to_appear_in_same_query!(wipes, directory_tasks);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, recovery_devices, recovery_passwords);
-diesel::allow_tables_to_appear_in_same_query!(enrolments, policy_devices, policy_documents);
+diesel::allow_tables_to_appear_in_same_query!(enrolments, policy_devices, policy_desired);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, certificates, server_trust);
 diesel::allow_tables_to_appear_in_same_query!(push_addresses, enrolments, notifications, commands_pending);
 diesel::allow_tables_to_appear_in_same_query!(outbox, deliveries);

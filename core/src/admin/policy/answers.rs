@@ -5,7 +5,12 @@ use std::{collections::BTreeSet, sync::Arc};
 use actix_web::web;
 use postern_actors::{
     documents::{groups_of, held, holders_of},
-    policy::{Explanation, compute::Gathered, explain, inputs::{Who, WorldNow}},
+    policy::{
+        Explanation,
+        compute::Gathered,
+        explain,
+        inputs::{Who, WorldNow},
+    },
 };
 use postern_api::{
     policy_answers::{
@@ -16,8 +21,8 @@ use postern_api::{
 };
 use postern_engine::policy::{
     desired::{Desired, layer::Layer},
-    documents::{Held, InGroup, Limits, layer::layers, read, resolve},
     dn::Dn,
+    documents::{Held, InGroup, Limits, layer::layers, read, resolve},
     mapping::table::Table,
     rsop::{self, Pass, Rsop},
     what_if::{Impossible, Supposition, suppose},
@@ -128,13 +133,14 @@ pub(in crate::admin) async fn what_if(
     _: Caller,
 ) -> Answer {
     let body = body.into_inner();
-    let count = usize::from(body.move_to.is_some()) + body.add_groups.len() + body.links.len() + body.files.len();
+    let count =
+        usize::from(body.move_to.is_some()) + body.add_groups.len() + body.links.len() + body.files.len();
     if count == 0 || count > SUPPOSED {
         return Err(Refused::invalid("", format!("suppose something: 1 to {SUPPOSED} things")));
     }
     let subject = subject(&inside, path.into_inner()).await?;
     let now = computed(&subject)?.clone();
-    let world = inside.active()?.policies.inputs().world_now();
+    let world = inside.active()?.policies.inputs().world();
     let groups = subject.groups.clone();
     let (mut supposed, mut gathered) = (Vec::new(), subject.explanation.gathered);
     // Documents first: what they come to goes by the groups that are supposed, too.
@@ -225,10 +231,13 @@ fn directory(
     known: &BTreeSet<String>,
     supposed: &mut Vec<String>,
 ) -> Result<Option<Result<Arc<Rsop>, rsop::Error>>, Refused> {
-    let dn = |at: &str, text: &str| Dn::new(text).map_err(|error| Refused::invalid(at, format!("{text:?}: {error}")));
+    let dn = |at: &str, text: &str| {
+        Dn::new(text).map_err(|error| Refused::invalid(at, format!("{text:?}: {error}")))
+    };
     let mut suppositions = Vec::new();
     if let Some(container) = &body.move_to {
-        suppositions.push((format!("it lies in {container}"), Supposition::MoveTo(dn("/move_to", container)?)));
+        suppositions
+            .push((format!("it lies in {container}"), Supposition::MoveTo(dn("/move_to", container)?)));
     }
     for (place, link) in body.links.iter().enumerate() {
         let som = dn(&format!("/links/{place}/som"), &link.som)?;
@@ -242,10 +251,18 @@ fn directory(
     }
     let (good, target) = match (world, gathered.target()) {
         (WorldNow::Good(world), Some(target)) => (world, target),
-        _ if suppositions.iter().all(|(_, one)| matches!(one, Supposition::AddGroup(name) if known.contains(name))) => {
+        _ if suppositions
+            .iter()
+            .all(|(_, one)| matches!(one, Supposition::AddGroup(name) if known.contains(name))) =>
+        {
             return Ok(None);
         }
-        _ => return Err(Refused::new(Slug::WrongState, "the device has no object in a directory that was read")),
+        _ => {
+            return Err(Refused::new(
+                Slug::WrongState,
+                "the device has no object in a directory that was read",
+            ));
+        }
     };
     let (mut world, mut target) = ((**good).clone(), target);
     for (told, supposition) in suppositions {
@@ -255,8 +272,8 @@ fn directory(
                 supposed.push(told);
             }
             // One of that name among the groups of documents is enough.
-            Err(Impossible::None { .. })
-                if matches!(&supposition, Supposition::AddGroup(name) if known.contains(name)) => {}
+            Err(Impossible::None { .. }) if matches!(&supposition, Supposition::AddGroup(name) if known.contains(name)) =>
+                {}
             Err(error) => return Err(Refused::new(Slug::NotFound, error.to_string())),
         }
     }
@@ -341,7 +358,12 @@ fn differences(one: &Desired, other: &Desired) -> (Vec<PolicyNodeDifference>, u6
         }
         let values = (left.as_ref().map(|side| &side.value), right.as_ref().map(|side| &side.value));
         let what = if values.0 == values.1 { "source" } else { "value" };
-        all.push(PolicyNodeDifference { uri: uri.to_owned(), what: what.to_owned(), one: left, other: right });
+        all.push(PolicyNodeDifference {
+            uri: uri.to_owned(),
+            what: what.to_owned(),
+            one: left,
+            other: right,
+        });
     }
     (all, same)
 }

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use actix_web::{HttpRequest, web};
-use postern_actors::documents::{Reach, held, reach, stored, tables};
+use postern_actors::{
+    documents::{Reach, held, reach, stored, tables},
+    policy::inputs::Change as InputChange,
+};
 use postern_api::{
     Permission,
     policy::{
@@ -304,6 +307,9 @@ async fn done(
             Ok(Done { object: object.clone(), detail, value: plan })
         })
         .await?;
+    if let Ok(active) = inside.active() {
+        active.policies.changed(InputChange::Documents);
+    }
     let changed = plan.changes.iter().filter(|change| change.action != "unchanged").count();
     tracing::info!(documents = changed, devices = plan.devices, "policy documents were applied");
     answer::tagged(200, plan.revision, &plan)

@@ -56,8 +56,20 @@ pub(super) async fn explain(
         &explanation,
         |explanation| if one { settings(explanation) } else { whole(explanation) },
         [
-            "device", "uri", "state", "value", "format", "source", "name", "place", "enforced", "losers", "removal",
-            "confirmed_at", "code", "because",
+            "device",
+            "uri",
+            "state",
+            "value",
+            "format",
+            "source",
+            "name",
+            "place",
+            "enforced",
+            "losers",
+            "removal",
+            "confirmed_at",
+            "code",
+            "because",
         ],
         rows,
     )?;
@@ -161,9 +173,10 @@ fn whole(explanation: &PolicyExplanation) -> String {
         ("groups", explanation.groups.join(", ")),
         ("cannot be computed now", or_empty(explanation.stale.as_ref())),
     ]);
-    let unmapped = explanation.unmapped.iter().map(|one| {
-        [one.setting.clone(), one.source.name.clone(), one.reason.clone(), one.detail.clone()]
-    });
+    let unmapped = explanation
+        .unmapped
+        .iter()
+        .map(|one| [one.setting.clone(), one.source.name.clone(), one.reason.clone(), one.detail.clone()]);
     let unmapped = if explanation.unmapped.is_empty() {
         String::new()
     } else {
@@ -204,7 +217,9 @@ fn chain(links: &[PolicyLink], documents: &[PolicyLayer]) -> String {
             ]
         });
         let names = ["APPLIED", "PART", "GPO", "CONTAINER", "ORDER", "", "REASON", "DETAIL"];
-        text.push_str("\n\nLinks, nearest container first; APPLIED is the place in the order, the last wins\n");
+        text.push_str(
+            "\n\nLinks, nearest container first; APPLIED is the place in the order, the last wins\n",
+        );
         text.push_str(&output::table(names, rows));
     }
     if !documents.is_empty() {
@@ -239,7 +254,10 @@ fn settings(explanation: &PolicyExplanation) -> String {
             ("because", setting.because.clone()),
             ("device's code", or_empty(setting.code)),
             ("confirmed", or_empty(setting.confirmed_at.map(time::short))),
-            ("found otherwise", if setting.drift == 0 { String::new() } else { format!("{} times", setting.drift) }),
+            (
+                "found otherwise",
+                if setting.drift == 0 { String::new() } else { format!("{} times", setting.drift) },
+            ),
             ("cannot be computed now", or_empty(explanation.stale.as_ref())),
         ])
     };

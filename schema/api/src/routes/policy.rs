@@ -77,4 +77,31 @@ pub(super) const ROUTES: &[RouteSpec] = &[
     .takes("RollBackPolicy")
     .also(ASSIGN)
     .needs_if_match(),
+    route(
+        Get,
+        "/api/1/policy/compare",
+        "policy.compare",
+        P::PolicyRead,
+        One("PolicyComparison"),
+        "Say what policy sets otherwise on two devices, and who says so.",
+    )
+    .query(&[("one", "A device."), ("other", "Another.")]),
+    route(
+        Get,
+        "/api/1/devices/{device}/policy/explain",
+        "policy.explain",
+        P::PolicyRead,
+        One("PolicyExplanation"),
+        "Say why a device is to be as it is: the GPOs and documents on the way, who wins, who loses, how each setting stands.",
+    )
+    .query(&[("setting", "Only this one: a node, a setting's name, or the end of a registry setting.")]),
+    route(
+        Post,
+        "/api/1/devices/{device}/policy/what-if",
+        "policy.what_if",
+        P::PolicyRead,
+        One("PolicyComparison"),
+        "Say what would be another if the device moved, were in a group, a GPO linked, documents applied. Changes nothing.",
+    )
+    .takes("SupposePolicy"),
 ];

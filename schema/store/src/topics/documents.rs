@@ -144,13 +144,8 @@ pub fn in_force(r: &mut Reader) -> Result<Vec<InForce>, StoreError> {
         .order(v::name)
         .select(VersionRow::as_select())
         .load(c))?;
-    let assigned: Vec<(AssignmentRow, String)> = each!(r.conn, c => a::policy_assignments
-        .inner_join(g::groups.on(g::id.eq(a::group_id)))
-        .order((a::name, g::name))
-        .select((AssignmentRow::as_select(), g::name))
-        .load(c))?;
     let mut of: BTreeMap<String, Vec<(String, AssignmentRow)>> = BTreeMap::new();
-    for (row, group) in assigned {
+    for (group, row) in all_assignments(r)? {
         of.entry(row.name.clone()).or_default().push((group, row));
     }
     let one =
@@ -190,6 +185,16 @@ pub fn assignments(r: &mut Reader, name: &str) -> Result<Vec<(String, Assignment
         .inner_join(g::groups.on(g::id.eq(a::group_id)))
         .filter(a::name.eq(name))
         .order(g::name)
+        .select((AssignmentRow::as_select(), g::name))
+        .load(c))?;
+    Ok(found.into_iter().map(|(row, group)| (group, row)).collect())
+}
+
+/// All assignments: the group's name of today, and the assignment.
+pub fn all_assignments(r: &mut Reader) -> Result<Vec<(String, AssignmentRow)>, StoreError> {
+    let found: Vec<(AssignmentRow, String)> = each!(r.conn, c => a::policy_assignments
+        .inner_join(g::groups.on(g::id.eq(a::group_id)))
+        .order((a::name, g::name))
         .select((AssignmentRow::as_select(), g::name))
         .load(c))?;
     Ok(found.into_iter().map(|(row, group)| (group, row)).collect())

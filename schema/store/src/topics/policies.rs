@@ -16,7 +16,7 @@ use crate::{
     conn::each,
     errors::StoreError,
     tables::{
-        enrolments::dsl as e, policy_devices::dsl as d, policy_documents::dsl as t, policy_holds::dsl as h,
+        enrolments::dsl as e, policy_desired::dsl as t, policy_devices::dsl as d, policy_holds::dsl as h,
     },
     tx::{Reader, Tx},
 };
@@ -28,7 +28,7 @@ const TOGETHER: usize = 200;
 
 row! {
     /// A desired state with its provenance.
-    pub struct Document in policy_documents {
+    pub struct Document in policy_desired {
         /// SHA-256 of the text.
         pub hash: [u8; 32],
         /// The text.
@@ -133,7 +133,7 @@ pub fn epoch(r: &mut Reader) -> Result<i64, StoreError> {
 
 /// A desired state by its hash.
 pub fn document(r: &mut Reader, hash: [u8; 32]) -> Result<Option<Document>, StoreError> {
-    Ok(each!(r.conn, c => t::policy_documents
+    Ok(each!(r.conn, c => t::policy_desired
         .filter(t::hash.eq(hash.as_slice()))
         .select(Document::as_select())
         .get_result(c)
@@ -280,7 +280,7 @@ pub fn keep(tx: &mut Tx, documents: &BTreeMap<[u8; 32], String>) -> Result<(), S
     let hashes: Vec<[u8; 32]> = documents.keys().copied().collect();
     for some in hashes.chunks(TOGETHER) {
         let asked: Vec<&[u8]> = some.iter().map(<[u8; 32]>::as_slice).collect();
-        let known: Vec<Vec<u8>> = each!(tx.conn, c => t::policy_documents
+        let known: Vec<Vec<u8>> = each!(tx.conn, c => t::policy_desired
             .filter(t::hash.eq_any(asked))
             .select(t::hash)
             .load(c))?;
@@ -290,7 +290,7 @@ pub fn keep(tx: &mut Tx, documents: &BTreeMap<[u8; 32], String>) -> Result<(), S
             .filter_map(|hash| Some(Document { hash: *hash, body: documents.get(hash)?.clone(), made_at }))
             .collect();
         if !rows.is_empty() {
-            each!(tx.conn, c => diesel::insert_into(t::policy_documents).values(rows).execute(c))?;
+            each!(tx.conn, c => diesel::insert_into(t::policy_desired).values(rows).execute(c))?;
         }
     }
     Ok(())
@@ -309,7 +309,7 @@ pub fn put(tx: &mut Tx, device: Device) -> Result<(), StoreError> {
 /// Lets desired states go that no device names any longer; gives how many.
 pub fn sweep(tx: &mut Tx, before: UtcMillis) -> Result<usize, StoreError> {
     Ok(each!(tx.conn, c => diesel::delete(
-        t::policy_documents
+        t::policy_desired
             .filter(t::made_at.lt(before.0))
             .filter(t::hash.ne_all(d::policy_devices.select(d::desired)))
             .filter(diesel::dsl::not(diesel::dsl::exists(

@@ -1,7 +1,7 @@
 -- Policy: what is desired of each device, what it confirmed, and changes that wait for somebody to agree.
 
 -- Desired states with their provenance, by hash: devices that are to be the same share one.
-CREATE TABLE policy_documents (
+CREATE TABLE policy_desired (
     hash BYTEA PRIMARY KEY NOT NULL,
     body TEXT NOT NULL,
     made_at BIGINT NOT NULL
