@@ -37,10 +37,8 @@ pub(crate) fn ended(tx: &mut Tx, operation: OperationId) -> Result<(), StoreErro
     let Some(device) = enrolments::find(tx, exec.enrolment)? else { return Ok(()) };
     let asked = postern_store::operations::find(tx, operation)?;
     let by = asked.as_ref().map(|asked| asked.actor.clone()).unwrap_or_default();
-    let requester = match by.strip_prefix("admin:") {
-        Some(name) => admins::by_name(tx, name)?.map(|admin| admin.id),
-        None => None,
-    };
+    // An operation bears the bare name of whoever asked for it, and only people ask for locks.
+    let requester = admins::by_name(tx, &by)?.map(|admin| admin.id);
     let event = Event {
         kind: EventKind::DeviceLocked,
         subject: format!("device:{}", device.id),

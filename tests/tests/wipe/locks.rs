@@ -55,7 +55,7 @@ fn our_device_locks_and_unlocks_by_order_and_people_are_told_once_by_the_state_t
             (Some(said), Some("read from the device")),
             "{event:#}"
         );
-        assert_eq!(event["data"]["by"], "admin:admin");
+        assert_eq!(event["data"]["by"], "admin");
     }
     assert_eq!(told(&site, "device-locked").len(), 2, "no unlock is told as a lock, and no lock twice");
 }
