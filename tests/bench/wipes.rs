@@ -13,9 +13,10 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 
 use crate::{
+    admin::Admin,
     clock,
     load::{self, Crowd, Kind, Listener, Pace, Player},
-    site::{self, Admin, Database, Site},
+    site::{self, Database, Site},
     table::Row,
 };
 

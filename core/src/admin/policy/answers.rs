@@ -8,7 +8,6 @@ use postern_actors::{
     policy::{
         Explanation,
         compute::Gathered,
-        explain,
         inputs::{Who, WorldNow},
     },
 };
@@ -27,7 +26,7 @@ use postern_engine::policy::{
     rsop::{self, Pass, Rsop},
     what_if::{Impossible, Supposition, suppose},
 };
-use postern_store::{Reader, StoreError};
+use postern_store::Reader;
 use serde::Deserialize;
 
 use super::super::{
@@ -145,8 +144,8 @@ pub(in crate::admin) async fn what_if(
     let (mut supposed, mut gathered) = (Vec::new(), subject.explanation.gathered);
     // Documents first: what they come to goes by the groups that are supposed, too.
     let asked = body.clone();
-    let (documents, groups, known) =
-        inside.store.read(move |r| Ok(documents_with(r, &asked, groups))).await??;
+    let Documents { documents, groups, known } =
+        inside.store.read(move |r| Ok(documents_with(r, &asked, groups.clone()))).await??;
     supposed.extend(known.iter().map(|name| format!("it is in the group {name} of documents")));
     supposed.extend(body.files.iter().map(|file| format!("the documents of {} are applied", file.name)));
     let tables: Vec<&Table> = gathered.tables.iter().map(|table| &**table).collect();
@@ -192,13 +191,21 @@ fn stale(why: String) -> Refused {
     Refused::new(Slug::WrongState, format!("policy cannot be computed now: {why}"))
 }
 
-/// The documents with those that are supposed, and the groups with those that are supposed; which of the names are
-/// groups of documents.
+/// What is supposed of documents.
+struct Documents {
+    /// The documents, with those that are supposed.
+    documents: Vec<Held>,
+    /// The device's groups, with those that are supposed.
+    groups: Vec<InGroup>,
+    /// Which of the supposed names are groups of documents.
+    known: BTreeSet<String>,
+}
+
 fn documents_with(
     r: &mut Reader,
     body: &SupposePolicy,
     mut groups: Vec<InGroup>,
-) -> Result<(Vec<Held>, Vec<InGroup>, BTreeSet<String>), Refused> {
+) -> Result<Documents, Refused> {
     let mut documents = held(r)?;
     for (place, file) in body.files.iter().enumerate() {
         let read = read::documents(file.text.as_bytes(), &Limits::default()).map_err(|error| {
@@ -220,7 +227,7 @@ fn documents_with(
             }
         }
     }
-    Ok((documents, groups, known))
+    Ok(Documents { documents, groups, known })
 }
 
 /// The directory's part as it would be; the present one where nothing of it is supposed.
