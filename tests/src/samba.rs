@@ -231,7 +231,7 @@ impl Samba {
                 assert!(process.is_running(), "samba ended\n{}", process.log_tail());
                 (ports.iter().all(|port| TcpStream::connect(port).is_ok()) && shares()).then_some(())
             },
-            || String::new(),
+            String::new,
         );
         self.process = Some(process);
     }
