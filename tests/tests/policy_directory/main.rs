@@ -1,7 +1,9 @@
 //! Policy from a real domain controller: GPOs made with samba-tool, their files put into SYSVOL over SMB, read by LDAP and from SYSVOL,
-//! down to what a device has to have. The steps are in `steps`; `read` goes as far as the resultant set, without a server.
+//! down to what a device has. The steps are in `steps`; `read` goes as far as the resultant set, without a server; `whole` as far as the
+//! confirmed setting on our device.
 #![forbid(unsafe_code)]
 
 mod domain;
 mod read;
 mod steps;
+mod whole;

@@ -63,7 +63,13 @@ fn a_clock_that_jumps_a_day_either_way_ends_no_wipe_and_holds_up_no_order() {
         jump(&site, &clock, seconds);
         // What a person orders now goes all the way, so the supervisor has looked at everything meanwhile.
         let name = format!("IMEI:{number}");
-        let device = seen(&site, &name, "signed");
+        // A signature from before the core's start is never believed, because it may have been seen before that: behind a
+        // clock that was set back, signed devices wait for the core to be started again.
+        let is_before_start = seconds < 2 * DAY_S;
+        if is_before_start {
+            assert_ne!(site.device(&format!("IMEI:{number}-signed"), "signed").check_in(&[]).exit, 0);
+        }
+        let device = seen(&site, &name, if is_before_start { "md5" } else { "signed" });
         let id = ask(&site, &name);
         let done = || {
             let _ = device.check_in(&[]);

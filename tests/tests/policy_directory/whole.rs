@@ -1,0 +1,125 @@
+//! From a GPO's edit to the device's confirmed setting: a domain controller, gateway, core and our device, all real. After each step of an
+//! administrator the device holds exactly the expected values, confirmed them, and the server says which GPO gave each.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use postern_tests::{
+    device::Device,
+    site::{Plan, Site},
+    wait,
+};
+use serde_json::Value;
+
+use crate::{
+    domain::{ACCOUNT, Domain, PASSWORD, PHONE},
+    steps::STEPS,
+};
+
+/// How long a step may take to reach the device.
+const LIMIT: Duration = Duration::from_secs(60);
+const NODES: &str = "./Settings/Policy/";
+
+#[test]
+fn from_a_gpos_edit_to_the_confirmed_setting_on_the_device() {
+    let mut domain = Domain::start();
+    let mut site = Site::make(&Plan::default());
+    let password = site.path("directory-password");
+    std::fs::write(&password, PASSWORD).expect("the password");
+    let config = format!(
+        "\n[directory]\nservers = [\"ldaps://{}\"]\nca = {:?}\naccount = \"{ACCOUNT}@corp.example\"\npassword_file = {password:?}\nlook_s = 5\n\
+         \n[sysvol]\npath = {:?}\n",
+        domain.samba.ldaps(),
+        domain.samba.ca(),
+        domain.samba.sysvol(),
+    );
+    let file = site.path("state/core.toml");
+    let before = std::fs::read_to_string(&file).expect("the core's configuration");
+    std::fs::write(&file, before + &config).expect("the core's configuration");
+    site.start_gateway();
+    site.start_core();
+    site.wait_ready();
+    // One device is all there is: each step alters all of them.
+    let _ = site.ctl().ok(&["settings", "set", "PolicyHoldShare", "100%"]);
+    let device = site.device(PHONE, "md5");
+    refresh(&site);
+    let _ = site.ctl().ok(&["device", "bind", PHONE, "--computer", PHONE]);
+
+    for step in STEPS {
+        (step.act)(&mut domain);
+        settles(&site, &device, step.name, step.expected);
+    }
+
+    // A controller that stops takes nothing away.
+    domain.samba.stop();
+    let _ = site.ctl().run(&["directory", "refresh"]);
+    let _ = device.check_in(&[]);
+    let last = STEPS.last().expect("there are steps");
+    assert_eq!(held(&device), nodes(last.expected), "{}", site.logs());
+}
+
+fn refresh(site: &Site) {
+    let _ = site.ctl().ok(&["directory", "refresh"]);
+}
+
+fn settles(site: &Site, device: &Device, step: &str, expected: &[(&str, u32, &str)]) {
+    let values: BTreeMap<String, (String, String)> = expected
+        .iter()
+        .map(|(name, number, gpo)| (node(name), (shown(name, *number), (*gpo).to_owned())))
+        .collect();
+    refresh(site);
+    let there = || {
+        let _ = device.check_in(&[]);
+        (confirmed(site) == Some(values.clone()) && held(device) == nodes(expected)).then_some(())
+    };
+    wait::until(step, LIMIT, there, || format!("{:?}\n{:#}\n{}", held(device), policy(site), site.logs()));
+}
+
+fn policy(site: &Site) -> Value {
+    site.ctl().ok(&["device", "policy", PHONE])
+}
+
+/// What the server holds to be confirmed, each with the GPO that gave it; none while something is on its way.
+fn confirmed(site: &Site) -> Option<BTreeMap<String, (String, String)>> {
+    let policy = policy(site);
+    let settings = policy["settings"].as_array()?;
+    let mut found = BTreeMap::new();
+    for setting in settings {
+        if setting["leaving"] == true || setting["state"] != "compliant" {
+            return None;
+        }
+        if setting["deleted"] == true {
+            continue;
+        }
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let value = (text(&setting["value"])?, text(&setting["source"]["name"])?);
+        found.insert(text(&setting["uri"])?, value);
+    }
+    Some(found)
+}
+
+/// What the device itself holds below the node of policies.
+fn held(device: &Device) -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(device.state.join("state.json")).expect("the device's state");
+    let state: Value = serde_json::from_str(&text).expect("JSON");
+    let nodes = state["tree"].as_array().cloned().unwrap_or_default();
+    let leaf = |node: &Value| {
+        let uri = node["uri"].as_str()?.to_owned();
+        let value = node["text"].as_str()?.to_owned();
+        uri.starts_with(NODES).then_some((uri, value))
+    };
+    nodes.iter().filter_map(leaf).filter(|(_, value)| !value.is_empty()).collect()
+}
+
+fn nodes(expected: &[(&str, u32, &str)]) -> BTreeMap<String, String> {
+    expected.iter().map(|(name, number, _)| (node(name), shown(name, *number))).collect()
+}
+
+/// `Area\Name` as the node that the classic table gives it.
+fn node(name: &str) -> String {
+    format!("{NODES}{}", name.replace('\\', "/"))
+}
+
+/// A number as its node has it.
+fn shown(name: &str, number: u32) -> String {
+    if name == "Lockdown\\Camera" { (number == 1).to_string() } else { number.to_string() }
+}
