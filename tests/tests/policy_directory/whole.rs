@@ -72,10 +72,29 @@ fn settles(site: &Site, device: &Device, step: &str, expected: &[(&str, u32, &st
         (confirmed(site) == Some(values.clone()) && held(device) == nodes(expected)).then_some(())
     };
     wait::until(step, LIMIT, there, || format!("{:?}\n{:#}\n{}", held(device), policy(site), site.logs()));
+    is_explained(site, expected);
 }
 
 fn policy(site: &Site) -> Value {
     site.ctl().ok(&["device", "policy", PHONE])
+}
+
+/// Why each setting is as it is: the GPO that won stands among the links as applied.
+fn is_explained(site: &Site, expected: &[(&str, u32, &str)]) {
+    let explained = site.ctl().ok(&["policy", "explain", PHONE]);
+    for (name, number, gpo) in expected {
+        let rows = explained["settings"].as_array().cloned().unwrap_or_default();
+        let row = rows.iter().find(|row| row["uri"] == node(name));
+        let row = row.unwrap_or_else(|| panic!("{name} is not explained: {explained:#}"));
+        assert_eq!(
+            (&row["value"], &row["source"]["name"]),
+            (&shown(name, *number).into(), &(*gpo).into()),
+            "{row:#}"
+        );
+        let links = explained["links"].as_array().cloned().unwrap_or_default();
+        let applied = links.iter().any(|link| link["gpo"] == *gpo && link["reason"] == "applied");
+        assert!(applied, "{gpo}: {explained:#}");
+    }
 }
 
 /// What the server holds to be confirmed, each with the GPO that gave it; none while something is on its way.
