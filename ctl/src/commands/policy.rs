@@ -48,6 +48,7 @@ pub enum Action {
         removed: bool,
     },
     /// Show a policy document as YAML, ready to be applied again.
+    #[command(disable_version_flag = true)]
     Show {
         /// Its name.
         document: String,

@@ -151,7 +151,7 @@ fn what_is_deferred_waits_what_is_refused_or_has_no_address_is_parked_with_its_r
         let busy = at("busy@corp.example", "wipe-succeeded");
         let gone = at("gone@corp.example", "wipe-succeeded");
         let nobody = at("owner:CORP\\grace", "wipe-succeeded");
-        let first = busy["state"] == "waiting" && busy["attempts"].as_u64() > Some(0);
+        let first = busy["state"] == "waiting" && busy["cause"] != "new";
         (first && gone["state"] == "parked" && nobody["state"] == "parked").then_some((busy, gone, nobody))
     };
     let why = || format!("{:#?}\n{}", deliveries(&site, &id), exim.logs());
