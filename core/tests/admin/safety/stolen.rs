@@ -91,6 +91,35 @@ async fn a_stolen_token_reaches_no_further_by_any_way(kind: DatabaseKind) {
     let hidden = stolen.post("/api/1/devices/d12/commands", json!({"syncml": inside, "reason": "x"})).await;
     assert!((400..500).contains(&hidden.status), "{}", hidden.text);
 
+    // By policy for the group of all: the same nodes, set or taken away. A harmless document is taken, so it is the nodes.
+    for (uri, is_harmless) in [
+        ("./Vendor/Example/Banner", true),
+        ("./LAWMO/Operations/Wipe", false),
+        ("./Vendor/Postern/Wipe/Run", false),
+        ("./Vendor/Postern/Unenrol", false),
+        ("./Vendor/MSFT/RemoteWipe/doWipe", false),
+        ("./Device/Vendor/MSFT/RemoteLock/Lock", false),
+        ("./LAWMO", false),
+        ("./Vendor", false),
+        ("./DMAcc/x/AppAddr/1/Addr", false),
+    ] {
+        for what in ["{format: chr, value: x", "{absent: true"] {
+            let text = format!(
+                "postern: policy/1\nname: mine\nassign: [all]\nsettings:\n  - {what}, uri: {uri}}}\n"
+            );
+            let body = json!({"files": [{"name": "a.yaml", "text": text}], "reason": "x"}).to_string();
+            let answer =
+                stolen.send(Method::POST, "/api/1/policy/apply", &[("if-match", "*")], Some(body)).await;
+            let is_refused = (400..500).contains(&answer.status) && answer.text.contains("its own operation");
+            assert_eq!(
+                (answer.status == 200, is_refused),
+                (is_harmless, !is_harmless),
+                "{uri}: {}",
+                answer.text
+            );
+        }
+    }
+
     // By a repeat under an Idempotency-Key, with the same body and with another.
     let key = [("idempotency-key", "again")];
     for body in [json!({"now": true, "reason": "x"}), json!({"now": true, "reason": "y"})] {
