@@ -71,7 +71,7 @@ fn decoding(
     // In turns, so that what else the machine does falls on both.
     let (mut with, mut without) = (Duration::ZERO, Duration::ZERO);
     for turn in 0..2 * TURNS {
-        let decode = turn % 2 == 0;
+        let decode = turn % 2 == 1; // the last leaves it on
         runtime.block_on(set_decoding(&admin, decode))?;
         let part = sessions / TURNS;
         let (figures, cpu) = measured(site, || {
