@@ -168,8 +168,10 @@ impl Policies {
     /// Where the database does not answer.
     pub async fn explain(&self, id: EnrolmentId) -> Result<Explanation, ReadError> {
         let inputs = self.inner.inputs.clone();
-        let read =
-            self.shared().store.read(move |r| Ok((Gathered::read(r, &inputs, id)?, Status::read(r, id)?)));
+        let read = self.shared().store.read(move |r| {
+            inputs.settings(r)?;
+            Ok((Gathered::read(r, &inputs, id)?, Status::read(r, id)?))
+        });
         let (gathered, status) = read.await?;
         let world = self.inner.inputs.world();
         Ok(explain(&world, gathered, status))

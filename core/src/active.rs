@@ -134,7 +134,8 @@ async fn begin(
     let locks = Locks::new(devices.clone(), &enrolments);
     let directory = directory::set_up(inside).await;
     let sysvol = sysvol::set_up(inside, directory.as_ref());
-    let inputs = policy::inputs(inside, directory.as_ref(), sysvol.as_ref());
+    let tables = policy::tables(&inside.config);
+    let inputs = policy::inputs(inside, directory.as_ref(), sysvol.as_ref(), tables.clone());
     let policies = Policies::new(devices.clone(), inputs);
     let handlers = locks.handlers().into_iter().chain(policies.handlers()).collect();
     let approvals = Approvals::new(devices.clone(), &enrolments, handlers);
@@ -189,6 +190,7 @@ async fn begin(
         locks,
         trees: trees.clone(),
         policies: policies.clone(),
+        tables: tables.clone(),
         links,
         told,
         lists,
@@ -210,6 +212,7 @@ async fn begin(
     }
     tasks.extend(directory.into_iter().map(|directory| actix_rt::spawn(directory.keep_looking())));
     tasks.extend(sysvol.map(|sysvol| actix_rt::spawn(sysvol.keep_looking())));
+    tasks.extend(tables.map(|tables| actix_rt::spawn(tables.keep_looking(policies.clone()))));
     tasks.extend([
         actix_rt::spawn(signer::keep_signing(Arc::clone(inside), sink)),
         actix_rt::spawn(upkeep::keep_up(Arc::clone(inside))),

@@ -23,7 +23,7 @@ pub use postern_adapters::{
 };
 pub use sections::{
     Admin, Audit, Commands, Core, Database, DatabaseKind, Devices, Gateway, Keys, Links, Log, LogFormat,
-    Observe,
+    Observe, Policy,
 };
 pub use sign_in::{SignIn, SignInRoles};
 
@@ -83,6 +83,9 @@ pub struct Config {
     /// The folders of the directory's GPOs; without it no settings come from them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sysvol: Option<SysvolConfig>,
+    /// What policy is computed with, beside directory and documents.
+    #[serde(default)]
+    pub policy: Policy,
     /// Admins who sign in by the directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<SignIn>,

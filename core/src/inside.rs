@@ -34,6 +34,7 @@ use crate::{
     gateways::Told,
     keys::SigningKey,
     links::{Links, Lists},
+    policy::OperatorTables,
     supervisors::Supervisors,
 };
 
@@ -99,6 +100,8 @@ pub struct Active {
     pub trees: Trees,
     /// Brings them to what policy wants of them.
     pub policies: Policies,
+    /// The operator's mapping tables, where some are configured.
+    pub(crate) tables: Option<Arc<OperatorTables>>,
     /// The links.
     pub links: Links,
     /// What the blocked list says, kept in step with its rows.
@@ -151,6 +154,9 @@ impl Inside {
     pub fn troubles(&self) -> Vec<String> {
         let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner).clone();
         troubles.extend(self.authorities.troubles());
+        let active = self.active.load();
+        let tables = active.as_ref().and_then(|active| active.tables.as_ref());
+        troubles.extend(tables.and_then(|tables| tables.refused()).map(|why| format!("policy.tables: {why}")));
         troubles
     }
 }

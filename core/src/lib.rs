@@ -53,4 +53,5 @@ mod upkeep;
 
 pub use config::Config;
 pub use init::{InitOptions, NewGateway, init};
+pub use policy::check_tables;
 pub use run::{Addresses, Core, Edge, StartError, run};

@@ -175,9 +175,10 @@ fn main() -> ExitCode {
         Command::Restore(options) => restore(options),
         Command::Doctor { config, json } => look(&config, json),
         Command::BreakGlassCodes { config, count } => break_glass_codes(&config, count),
-        Command::CheckConfig { config } => load(&config).map(|_| {
+        Command::CheckConfig { config } => load(&config).and_then(|read| {
+            postern_core::check_tables(&read).map_err(invalid)?;
             println!("{}: good", config.display());
-            ExitCode::SUCCESS
+            Ok(ExitCode::SUCCESS)
         }),
     };
     done.unwrap_or_else(|refused| {

@@ -1,5 +1,6 @@
 //! What the policy supervisor computes of, as this core is set up.
 
+mod tables;
 mod world;
 
 use std::sync::Arc;
@@ -8,11 +9,12 @@ use postern_actors::{
     DirectorySupervisor,
     documents::StoredDocuments,
     policy::{
-        inputs::{PolicyBindings, PolicyInputs, PolicyRules, PolicySettings},
+        inputs::{PolicyBindings, PolicyInputs, PolicyRules, PolicySettings, PolicyTables},
         live::DirectoryWho,
     },
     sysvol::SysvolSupervisor,
 };
+use postern_engine::policy::rsop::{Options, WmiUnknown};
 use postern_store::{Reader, StoreError};
 
 use crate::{
@@ -21,6 +23,7 @@ use crate::{
     settings::{global, resolve, row},
 };
 
+pub(crate) use tables::OperatorTables;
 pub(crate) use world::keep_telling;
 
 /// The settings as the policy supervisor asks for them.
@@ -33,6 +36,13 @@ impl PolicyRules for CorePolicyRules {
         Ok(PolicySettings {
             hold_share: u32::try_from(value("PolicyHoldShare")).unwrap_or(100),
             verify_ms: value("PolicyVerifyInterval").saturating_mul(1_000),
+            options: Options {
+                wmi_unknown: match value("PolicyAllowUnknownWmi") {
+                    0 => WmiUnknown::Deny,
+                    _ => WmiUnknown::Allow,
+                },
+                ..Options::default()
+            },
         })
     }
 }
@@ -42,6 +52,7 @@ pub(crate) fn inputs(
     inside: &Inside,
     directory: Option<&DirectorySupervisor>,
     sysvol: Option<&SysvolSupervisor>,
+    tables: Option<Arc<OperatorTables>>,
 ) -> PolicyInputs {
     let who = |directory: &DirectorySupervisor| {
         Arc::new(DirectoryWho::new(directory.bindings(), None)) as Arc<dyn PolicyBindings>
@@ -51,6 +62,20 @@ pub(crate) fn inputs(
         bindings: directory.map(who),
         rules: Arc::new(CorePolicyRules(inside.config.clone())),
         documents: Some(Arc::new(StoredDocuments::default())),
-        ..PolicyInputs::default()
+        tables: tables.map(|tables| tables as Arc<dyn PolicyTables>),
     }
+}
+
+/// The operator's mapping tables, read now; none where the configuration names none.
+pub(crate) fn tables(config: &Config) -> Option<Arc<OperatorTables>> {
+    OperatorTables::open(config.policy.tables.iter().map(|path| config.at(path)).collect())
+}
+
+/// Whether the operator's mapping tables can be read as they stand.
+///
+/// # Errors
+/// File, line and cause.
+pub fn check_tables(config: &Config) -> Result<(), String> {
+    let paths: Vec<_> = config.policy.tables.iter().map(|path| config.at(path)).collect();
+    tables::read(&paths).map(drop)
 }

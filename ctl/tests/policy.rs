@@ -4,6 +4,7 @@
 
 use std::{ffi::OsString, fs, path::Path};
 
+use postern_engine::policy::registry_pol::{File, Record};
 use posternctl::failure::Exit;
 use serde_json::Value;
 
@@ -246,10 +247,10 @@ fn copy(from: &Path, to: &Path) {
 fn a_check_says_what_of_a_gpo_reaches_a_device_and_what_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let gpo = folder.path().join("{11111111-2222-3333-4444-555555555555}/DomainSysvol/GPO");
-    let pol = |records: Vec<postern_engine::policy::registry_pol::Record>| {
-        postern_engine::policy::registry_pol::File { records, trailing_octets: 0 }.write()
+    let pol = |records: Vec<Record>| {
+        File { records, trailing_octets: 0 }.write()
     };
-    let record = postern_engine::policy::registry_pol::Record::dword;
+    let record = Record::dword;
     let write = |path: &str, octets: &[u8]| {
         let path = gpo.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -322,6 +323,32 @@ fn a_check_takes_a_file_a_sysvol_and_an_operators_table() {
     fs::write(&table, "half\tkey\nuser\tx\n").unwrap();
     let refused = posternctl(&["policy", "import-check", "--table", table.to_str().unwrap(), &one]);
     assert!(refused.exit == Exit::Invalid && refused.err.contains("line 2"), "{}", refused.err);
+}
+
+#[test]
+fn a_check_says_which_table_takes_a_setting_and_refuses_one_that_reaches_a_wipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let pol = folder.path().join("Registry.pol");
+    let camera = Record::dword("Software\\Policies\\Postern\\Lockdown", "Camera", 0);
+    fs::write(&pol, File { records: vec![camera], trailing_octets: 0 }.write()).unwrap();
+    let own = folder.path().join("own.tsv");
+    let (own, pol) = (own.to_str().unwrap(), pol.to_str().unwrap());
+    let row = |uri: &str| {
+        let text = "half\tkey\tvalue\ttype\turi\tformat\thow\ncomputer\tSoftware\\Policies\\Postern\\Lockdown\tCamera\tDWORD\t";
+        fs::write(own, format!("{text}{uri}\tint\tplain\n")).unwrap();
+    };
+    row("./Own/Camera");
+    let report = posternctl(&["policy", "import-check", "--output=json", "--table", own, pol]).json();
+    let setting = &report["gpos"][0]["settings"][0];
+    assert_eq!(setting["nodes"]["own"][0]["uri"], "./Own/Camera");
+    assert_eq!(setting["reasons"]["classic-postern"]["reason"], "taken");
+    let mapped = &report["totals"]["mapped"];
+    assert_eq!((&mapped["own"], &mapped["classic-postern"]), (&1.into(), &0.into()));
+
+    row("./Vendor/Postern/Wipe/Run");
+    let refused = posternctl(&["policy", "import-check", "--table", own, pol]);
+    assert_eq!(refused.exit, Exit::Invalid);
+    assert!(refused.err.contains("own.tsv") && refused.err.contains("line 2") && refused.err.contains("reaches a wipe"), "{}", refused.err);
 }
 
 // --- policy tests

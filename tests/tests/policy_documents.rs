@@ -1,15 +1,18 @@
 //! A policy document through the real binaries: applied from a file, on the device, explained, brought back.
 #![forbid(unsafe_code)]
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use postern_tests::{
     ctl::Ctl,
     site::{Plan, Site},
+    wait,
 };
 use serde_json::Value;
 
 const DEVICE: &str = "urn:uuid:documents";
+/// How long a file that changed may take to count.
+const LIMIT: Duration = Duration::from_secs(60);
 const CAMERA: &str = "./Settings/Policy/Lockdown/Camera";
 
 fn write(site: &Site, camera: bool) -> PathBuf {
@@ -64,6 +67,55 @@ fn a_document_reaches_the_device_is_explained_and_brought_back() {
     assert_eq!(back["changes"][0]["version"], 3);
     confirmed(&site, &device, &ctl, "false");
     assert_eq!(explained(&ctl)["source"]["version"], 3);
+}
+
+#[test]
+fn an_operators_table_takes_a_setting_until_another_is_read_and_one_that_is_refused_changes_nothing() {
+    let mut site = Site::make(&Plan::default());
+    let (config, table) = (site.path("state/core.toml"), site.path("own.tsv"));
+    let text = fs::read_to_string(&config).expect("the core's configuration");
+    let with = text.replace("tables = []", &format!("tables = [{table:?}]"));
+    assert_ne!(with, text, "core.toml names the key");
+    fs::write(&config, with).expect("the core's configuration");
+    let row = |uri: &str| {
+        let row = format!(
+            "half\tkey\tvalue\ttype\turi\tformat\thow\treg_map\ncomputer\tSoftware\\Policies\\Postern\\Lockdown\tCamera\tDWORD\t{uri}\tbool\tplain\t1=true;0=false\n"
+        );
+        fs::write(&table, row).expect("a table");
+    };
+    row("./Settings/Policy/Own/Camera");
+    site.start_gateway();
+    site.start_core();
+    site.wait_ready();
+    let device = site.device(DEVICE, "hmac");
+    let ctl = site.ctl();
+    let _ = ctl.ok(&["group", "create", "field"]);
+    assert_eq!(ctl.run(&["group", "add", "field", DEVICE]).exit, 0);
+    let file = write(&site, false);
+    let _ = ctl.ok(&["policy", "apply", "-f", file.to_str().expect("a name")]);
+    confirmed(&site, &device, &ctl, "false");
+    assert_eq!(explained(&ctl)["uri"], "./Settings/Policy/Own/Camera");
+    let tables = ctl.ok(&["policy", "explain", DEVICE])["tables"].clone();
+    assert_eq!(tables[0], "own", "{tables}");
+
+    row("./Vendor/Postern/Wipe/Run");
+    let problem = || {
+        let problems = ctl.ok(&["status"])["problems"].to_string();
+        problems.contains("own.tsv: line 2: ./Vendor/Postern/Wipe/Run reaches a wipe").then_some(())
+    };
+    wait::until("the table is refused", LIMIT, problem, || site.logs());
+    assert_eq!(device.check_in(&[]).exit, 0, "{}", site.logs());
+    assert_eq!(explained(&ctl)["uri"], "./Settings/Policy/Own/Camera", "what counted before counts");
+
+    row("./Settings/Policy/Other/Camera");
+    let moved = || {
+        let _ = device.check_in(&[]);
+        let ran = ctl.run(&["policy", "explain", DEVICE, "camera"]);
+        let camera: Value = serde_json::from_str(&ran.out).unwrap_or_default();
+        let camera = &camera["settings"][0];
+        (camera["uri"] == "./Settings/Policy/Other/Camera" && camera["state"] == "compliant").then_some(())
+    };
+    wait::until("another table is read", LIMIT, moved, || site.logs());
 }
 
 /// Sessions until the device confirmed the camera: policy is computed beside them.

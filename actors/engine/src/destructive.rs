@@ -103,6 +103,13 @@ pub fn protected(verb: Verb, uri: &TreeUri, subtree: bool) -> Option<Protected> 
     Dialect::ALL.iter().find_map(|dialect| protected_on(*dialect, verb, uri, subtree))
 }
 
+/// Every name that a protected node's address has by rule: who may choose one name of an address chooses one of these, or none that
+/// matters.
+pub fn names_of_rules() -> impl Iterator<Item = &'static str> {
+    let names = CLASSIC.iter().chain(WINDOWS).flat_map(|(pattern, _)| pattern.split('/'));
+    names.filter(|name| !name.starts_with('*')).chain(["device", "user"])
+}
+
 fn protected_on(dialect: Dialect, verb: Verb, uri: &TreeUri, subtree: bool) -> Option<Protected> {
     let names = names(dialect, uri);
     let (reach, secrets_only) = reach(verb, uri, subtree);

@@ -43,6 +43,8 @@ pub struct Gathered {
     pub layers: Vec<Layer>,
     /// The tables that say where its settings go.
     pub tables: Vec<Arc<Table>>,
+    /// Why these are not all of them.
+    pub no_tables: Option<Stale>,
 }
 
 /// Why there is no desired state, so that the last good one stays.
@@ -59,7 +61,10 @@ impl Gathered {
         let known = facts::of(r, id)?;
         let fact = |key: &str| known.iter().find(|fact| fact.key == key).map(|fact| fact.value.clone());
         let version = fact(VERSION);
-        let tables = inputs.tables(enrolment.dialect, fact(MANUFACTURER).as_deref());
+        let (tables, no_tables) = match inputs.tables(enrolment.dialect, fact(MANUFACTURER).as_deref()) {
+            Ok(tables) => (tables, None),
+            Err(why) => (Vec::new(), Some(why)),
+        };
         let who = match (&inputs.world, &inputs.bindings) {
             (Some(_), Some(bindings)) => bindings.who(r, &enrolment)?,
             _ => Who::Nobody,
@@ -70,7 +75,7 @@ impl Gathered {
         };
         let leaves = known.iter().map(|fact| (fact.key.as_str(), fact.value.as_str()));
         let facts = Arc::new(Facts::of_tree(leaves.filter(|(key, _)| key.starts_with("./"))));
-        Ok(Self { enrolment, row, who, facts, version, layers, tables })
+        Ok(Self { enrolment, row, who, facts, version, layers, tables, no_tables })
     }
 
     /// Whose policy is asked of the directory; none where no GPO is for it.
@@ -93,6 +98,9 @@ impl Gathered {
     /// # Errors
     /// Why it cannot be said.
     pub fn desired(&self, rsop: Option<&Result<Arc<Rsop>, rsop::Error>>) -> Result<Desired, Stale> {
+        if let Some(why) = &self.no_tables {
+            return Err(why.clone());
+        }
         let planned = match rsop {
             None => match &self.who {
                 Who::Unknown(why) => return Err(why.clone()),

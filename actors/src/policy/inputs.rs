@@ -8,7 +8,7 @@ use postern_engine::policy::{
     desired::layer::Layer,
     dn::Dn,
     mapping::{self, table::Table},
-    rsop::World,
+    rsop::{Options, World},
 };
 use postern_store::{Reader, StoreError, enrolments::Enrolment};
 use postern_wire::terms::{Dialect, EnrolmentId};
@@ -28,6 +28,11 @@ pub enum WorldNow {
 pub trait PolicyWorld: Send + Sync + 'static {
     /// How it is now. Cheap: asked for often.
     fn now(&self) -> WorldNow;
+
+    /// What is to be decided by choice from now on. Cheap: told before each look.
+    fn choose(&self, options: Options) {
+        let _ = options;
+    }
 }
 
 /// Who a device is in the directory.
@@ -72,6 +77,15 @@ pub trait PolicyDocuments: Send + Sync + 'static {
     ) -> Result<Vec<Layer>, StoreError>;
 }
 
+/// Gives the operator's own tables as last read well.
+pub trait PolicyTables: Send + Sync + 'static {
+    /// The tables in their order, or why they were never read well: what was desired stays then.
+    ///
+    /// # Errors
+    /// File, line and cause, for people.
+    fn now(&self) -> Result<Arc<[Arc<Table>]>, String>;
+}
+
 /// What the settings say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PolicySettings {
@@ -79,11 +93,13 @@ pub struct PolicySettings {
     pub hold_share: u32,
     /// How often a device's settings are read back, in milliseconds.
     pub verify_ms: i64,
+    /// What is to be decided by choice.
+    pub options: Options,
 }
 
 impl Default for PolicySettings {
     fn default() -> Self {
-        Self { hold_share: 20, verify_ms: 24 * 3_600_000 }
+        Self { hold_share: 20, verify_ms: 24 * 3_600_000, options: Options::default() }
     }
 }
 
@@ -116,7 +132,7 @@ pub struct PolicyInputs {
     /// Documents.
     pub documents: Option<Arc<dyn PolicyDocuments>>,
     /// Tables of the operator: they stand before the built-in ones.
-    pub tables: Vec<Arc<Table>>,
+    pub tables: Option<Arc<dyn PolicyTables>>,
     /// The settings.
     pub rules: Arc<dyn PolicyRules>,
 }
@@ -127,7 +143,7 @@ impl Default for PolicyInputs {
             world: None,
             bindings: None,
             documents: None,
-            tables: Vec::new(),
+            tables: None,
             rules: Arc::new(DefaultRules),
         }
     }
@@ -140,6 +156,18 @@ impl PolicyInputs {
         self.world.is_none() && self.documents.is_none()
     }
 
+    /// Reads the settings, and goes by them from now on.
+    ///
+    /// # Errors
+    /// Where the rows cannot be read.
+    pub fn settings(&self, r: &mut Reader) -> Result<PolicySettings, StoreError> {
+        let settings = self.rules.read(r)?;
+        if let Some(world) = &self.world {
+            world.choose(settings.options);
+        }
+        Ok(settings)
+    }
+
     /// Directory and SYSVOL as they are now.
     #[must_use]
     pub fn world(&self) -> WorldNow {
@@ -147,8 +175,10 @@ impl PolicyInputs {
     }
 
     /// The tables for a device, the first that has a row counts.
-    #[must_use]
-    pub fn tables(&self, dialect: Dialect, manufacturer: Option<&str>) -> Vec<Arc<Table>> {
+    ///
+    /// # Errors
+    /// The operator's cannot be told: nothing may be computed without them.
+    pub fn tables(&self, dialect: Dialect, manufacturer: Option<&str>) -> Result<Vec<Arc<Table>>, String> {
         static WINDOWS: LazyLock<Arc<Table>> = LazyLock::new(|| Arc::new(Table::windows()));
         static POSTERN: LazyLock<Arc<Table>> =
             LazyLock::new(|| Arc::new(Table::classic(mapping::classic::POSTERN)));
@@ -163,15 +193,19 @@ impl PolicyInputs {
             Dialect::Classic if ours => &POSTERN,
             Dialect::Classic => &MOBILE,
         };
-        let own = self.tables.iter().filter(|table| table.dialect == of).cloned();
-        own.chain([Arc::clone(built_in)]).collect()
+        let own = match &self.tables {
+            Some(tables) => tables.now()?,
+            None => Arc::from([]),
+        };
+        let own = own.iter().filter(|table| table.dialect == of).cloned();
+        Ok(own.chain([Arc::clone(built_in)]).collect())
     }
 }
 
 /// What changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Directory or SYSVOL, or who is who there.
+    /// Directory or SYSVOL, or who is who there, or the operator's tables.
     World,
     /// Documents or their assignments, or who is in which group, or a setting of policy.
     Documents,

@@ -37,7 +37,7 @@ impl PolicyFolders for SysvolCache {
 pub struct DirectoryWorld {
     keeper: Arc<DirectoryKeeper>,
     folders: Arc<dyn PolicyFolders>,
-    options: Options,
+    options: Mutex<Options>,
     made: Mutex<Option<Made>>,
 }
 
@@ -49,10 +49,10 @@ struct Made {
 }
 
 impl DirectoryWorld {
-    /// Of what these keep.
+    /// Of what these keep; with the default choices until others are told.
     #[must_use]
-    pub fn new(keeper: Arc<DirectoryKeeper>, folders: Arc<dyn PolicyFolders>, options: Options) -> Self {
-        Self { keeper, folders, options, made: Mutex::default() }
+    pub fn new(keeper: Arc<DirectoryKeeper>, folders: Arc<dyn PolicyFolders>) -> Self {
+        Self { keeper, folders, options: Mutex::default(), made: Mutex::default() }
     }
 }
 
@@ -64,19 +64,24 @@ impl PolicyWorld for DirectoryWorld {
         let Some((generation, folders)) = self.folders.folders() else {
             return WorldNow::Unread("SYSVOL was not read yet".to_owned());
         };
+        let options = *self.options.lock().unwrap_or_else(PoisonError::into_inner);
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = &*made
-            && (made.directory, made.folders) == (view.generation, generation)
+            && (made.directory, made.folders, made.world.options) == (view.generation, generation, options)
         {
             return WorldNow::Good(Arc::clone(&made.world));
         }
         let world = Arc::new(World {
             directory: (*view.directory).clone(),
             folders: (*folders).clone(),
-            options: self.options,
+            options,
         });
         *made = Some(Made { directory: view.generation, folders: generation, world: Arc::clone(&world) });
         WorldNow::Good(world)
+    }
+
+    fn choose(&self, options: Options) {
+        *self.options.lock().unwrap_or_else(PoisonError::into_inner) = options;
     }
 }
 

@@ -120,8 +120,8 @@ pub(super) async fn run(policies: Policies) {
 /// Looks once at everything.
 pub(super) async fn look(policies: &Policies, search: bool) -> Result<Looked, LookError> {
     let shared = policies.shared();
-    let rules = Arc::clone(&policies.inner.inputs.rules);
-    let settings = shared.store.look_up(move |r| rules.read(r)).await?;
+    let inputs = policies.inner.inputs.clone();
+    let settings = shared.store.look_up(move |r| inputs.settings(r)).await?;
     if policies.inner.inputs.is_empty() {
         return Ok(Looked::default());
     }

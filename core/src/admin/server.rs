@@ -150,6 +150,7 @@ pub(crate) async fn checks(inside: &Arc<Inside>) -> Result<Vec<Check>, Refused> 
         all.extend(mail::checks(inside, &active.mail).await);
         all.extend(directory::checks(inside, active.directory.as_ref()));
         all.extend(sysvol::checks(inside, active.sysvol.as_ref()));
+        all.extend(active.tables.as_ref().map(|tables| tables.check()));
     }
     Ok(all)
 }

@@ -318,6 +318,10 @@ pub const KEYS: &[Key] = &[
     ),
     key("sysvol.answer_ms", "How long reading one GPO may take, in milliseconds. Default 60000."),
     key(
+        "policy.tables",
+        "Mapping tables of your own: files, and folders whose *.tsv count by name; before the built-in ones, the first that takes a setting counts. Read again when they change. Default [].",
+    ),
+    key(
         "sign_in.domain",
         "The domain of names that are typed without one: corp.example. Default: that of directory.account.",
     ),

@@ -234,6 +234,14 @@ impl Default for Audit {
     }
 }
 
+/// `[policy]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "each key is documented in KEYS, where the operator reads it")]
+pub struct Policy {
+    pub tables: Vec<PathBuf>,
+}
+
 impl Default for Commands {
     fn default() -> Self {
         Self { deadline_days: 30, per_device: 1000, keep_days: 90 }

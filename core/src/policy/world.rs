@@ -11,7 +11,6 @@ use postern_actors::{
     },
     sysvol::SysvolSupervisor,
 };
-use postern_engine::policy::rsop::Options;
 
 use crate::inside::Inside;
 
@@ -35,7 +34,7 @@ pub(super) fn world(
     }
     let (Some(directory), Some(sysvol)) = (directory, sysvol) else { return Some(Arc::new(Unusable)) };
     let folders = Arc::clone(sysvol.cache());
-    Some(Arc::new(DirectoryWorld::new(Arc::clone(directory.keeper()), folders, Options::default())))
+    Some(Arc::new(DirectoryWorld::new(Arc::clone(directory.keeper()), folders)))
 }
 
 /// Says that the world is another, whenever it is. Runs until it is dropped.

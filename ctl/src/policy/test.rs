@@ -13,12 +13,13 @@ use postern_engine::policy::{
         expect::{self, Source, Tests},
         read,
     },
+    mapping::table::Table,
     rsop::World,
 };
 use serde::Serialize;
 
 use self::case::{Case, Outcome};
-use super::rsop;
+use super::{import_check::own_tables, rsop};
 use crate::{
     commands::policy::files::gather,
     failure::{Exit, Failure},
@@ -101,10 +102,10 @@ impl Args {
     }
 }
 
-/// The texts of an operator's tables, with their names: whose nodes they name is said by the device that is tested.
-fn tables(tests: &Tests, base: &Path) -> Result<Vec<(String, String)>, Failure> {
-    let one = |path: &String| Ok((path.clone(), files::text(&base.join(path))?));
-    tests.tables.iter().map(one).collect()
+/// An operator's tables, from where the file lies.
+fn tables(tests: &Tests, base: &Path) -> Result<Vec<Table>, Failure> {
+    let paths: Vec<PathBuf> = tests.tables.iter().map(|path| base.join(path)).collect();
+    own_tables(&paths)
 }
 
 fn world(source: &Source, base: &Path, output: &mut Output<'_>) -> Result<World, Failure> {

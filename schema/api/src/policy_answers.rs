@@ -32,6 +32,9 @@ pub struct PolicyExplanation {
     pub links: Vec<PolicyLink>,
     /// The documents that count, first applied first: the last wins.
     pub documents: Vec<PolicyLayer>,
+    /// The mapping tables that say where settings go: the first that takes one counts.
+    #[serde(default)]
+    pub tables: Vec<String>,
     /// The settings by address, or the one that was asked for.
     pub settings: Vec<PolicySetting>,
     /// Settings that go nowhere on this device.

@@ -138,6 +138,20 @@ impl Domain {
         self.samba.tool(&["dsacl", "set", &format!("--objectdn={}", self.dn(name)), &ace]);
     }
 
+    /// Gives a GPO a WMI filter of one query.
+    pub(crate) fn filter(&self, name: &str, query: &str) {
+        const ID: &str = "{11111111-2222-3333-4444-555555555555}";
+        let (base, day) = (Samba::BASE, "20261121192104.000000-000");
+        self.samba.modify(&format!(
+            "dn: CN={ID},CN=SOM,CN=WMIPolicy,CN=System,{base}\nchangetype: add\nobjectClass: msWMI-Som\nmsWMI-ID: {ID}\nmsWMI-Name: {name}\n\
+             msWMI-Author: a\nmsWMI-ChangeDate: {day}\nmsWMI-CreationDate: {day}\nmsWMI-Parm1: a\n\
+             msWMI-Parm2: 1;3;10;{};WQL;root\\CIMv2;{query};\n\n\
+             dn: {}\nchangetype: modify\nreplace: gPCWQLFilter\ngPCWQLFilter: [corp.example;{ID};0]\n-\n",
+            query.len(),
+            self.dn(name),
+        ));
+    }
+
     /// Deletes a GPO, its links and its folder.
     pub(crate) fn delete(&mut self, name: &str) {
         let gpo = self.gpos.remove(name).expect("a GPO that was made");

@@ -11,7 +11,7 @@ use postern_tests::{
 use serde_json::Value;
 
 use crate::{
-    domain::{ACCOUNT, Domain, PASSWORD, PHONE},
+    domain::{ACCOUNT, Domain, FIELD, PASSWORD, PHONE},
     steps::STEPS,
 };
 
@@ -49,12 +49,43 @@ fn from_a_gpos_edit_to_the_confirmed_setting_on_the_device() {
         settles(&site, &device, step.name, step.expected);
     }
 
+    what_cannot_be_decided_goes_by_the_setting(&site, &mut domain, &device);
+
     // A controller that stops takes nothing away.
     domain.samba.stop();
     let _ = site.ctl().run(&["directory", "refresh"]);
     let _ = device.check_in(&[]);
     let last = STEPS.last().expect("there are steps");
     assert_eq!(held(&device), nodes(last.expected), "{}", site.logs());
+}
+
+/// A GPO whose WMI filter nobody can decide of the device.
+fn what_cannot_be_decided_goes_by_the_setting(site: &Site, domain: &mut Domain, device: &Device) {
+    let last = STEPS.last().expect("there are steps").expected;
+    let more: Vec<_> = last.iter().copied().chain([("Password\\History", 5, "Filtered")]).collect();
+    domain.create("Filtered");
+    domain.set("Filtered", &[("Password\\History", 5)]);
+    domain.filter("Filtered", "SELECT * FROM Win32_Battery");
+    domain.link(FIELD, "Filtered", &[]);
+    let says = |what: &str| {
+        let explained = site.ctl().ok(&["policy", "explain", PHONE]);
+        let links = explained["links"].as_array().cloned().unwrap_or_default();
+        let link = links.iter().find(|link| link["gpo"] == "Filtered");
+        let link = link.unwrap_or_else(|| panic!("{explained:#}"));
+        assert_eq!(link["reason"], "wmi-filter-unevaluated");
+        assert!(link["detail"].to_string().contains(what), "{link:#}");
+    };
+    settles(site, device, "an undecided filter keeps its GPO away", last);
+    says("what cannot be decided does not apply");
+    let _ = site.ctl().ok(&["settings", "set", "PolicyAllowUnknownWmi", "on"]);
+    let there = || {
+        let _ = device.check_in(&[]);
+        (held(device) == nodes(&more)).then_some(())
+    };
+    wait::until("an undecided filter lets its GPO apply", LIMIT, there, || site.logs());
+    says("what cannot be decided applies");
+    let _ = site.ctl().ok(&["settings", "set", "PolicyAllowUnknownWmi", "off"]);
+    settles(site, device, "and keeps it away again", last);
 }
 
 fn refresh(site: &Site) {

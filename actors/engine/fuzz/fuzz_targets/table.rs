@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use postern_engine::policy::{
     gpo::Half,
-    mapping::{Dialect, Setting, table::Table},
+    mapping::{Dialect, Setting, operator, table::Table},
     rsop::settings::Data,
 };
 
@@ -13,6 +13,7 @@ const HEAD: &str =
 
 fuzz_target!(|text: &str| {
     for text in [text.to_owned(), format!("{HEAD}{text}")] {
+        let _ = operator::read("fuzz", text.as_bytes());
         let Ok(table) = Table::read("fuzz", Dialect::Classic, &text) else { continue };
         let data =
             [Data { kind: 4, octets: vec![1, 0, 0, 0] }, Data { kind: 1, octets: b"a\0\0\0".to_vec() }];

@@ -7,6 +7,7 @@
 
 pub mod admx;
 pub mod classic;
+pub mod operator;
 pub mod plan;
 pub mod table;
 

@@ -13,6 +13,8 @@ mod documents;
 #[cfg(test)]
 mod mapping;
 #[cfg(test)]
+mod operator;
+#[cfg(test)]
 mod order;
 #[cfg(test)]
 mod properties;

@@ -126,7 +126,7 @@ fn every_state_has_its_word_and_says_the_rest_beside_it() {
         (
             after(with_filter("1;3;10;0;WQL;root\\CIMv2;SELECT * FROM Win32_Battery;")),
             Reason::WmiFilterUnevaluated,
-            "Win32_Battery",
+            "what cannot be decided does not apply",
         ),
         (
             after(|hand, gpo| hand.change_folder(gpo, |folder| folder.computer = Err("timed out".into()))),

@@ -99,6 +99,7 @@ pub(in crate::admin) async fn explain_device(
         groups: subject.groups.into_iter().map(|group| group.name).collect(),
         links: links(rsop.as_ref()),
         documents: gathered.layers.iter().map(layer).collect(),
+        tables: gathered.tables.iter().map(|table| table.name.clone()).collect(),
         settings,
         unmapped: device_policy::unmapped(&desired),
     })

@@ -171,6 +171,7 @@ fn whole(explanation: &PolicyExplanation) -> String {
         ("computer", or_empty(explanation.computer.as_ref())),
         ("user", or_empty(explanation.user.as_ref())),
         ("groups", explanation.groups.join(", ")),
+        ("mapping tables", explanation.tables.join(", ")),
         ("cannot be computed now", or_empty(explanation.stale.as_ref())),
     ]);
     let unmapped = explanation

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use postern_engine::policy::{
     gpo::Half,
-    mapping::{Setting, Unmapped, plan::Node, table::Table},
+    mapping::{Dialect, Setting, Unmapped, plan::Node, table::Table},
     registry_pol::{File, directive::Directive},
     rsop::settings::Data,
 };
@@ -97,9 +97,11 @@ struct Step {
 }
 
 impl Report {
-    pub(super) fn of(gpos: &[Gathered], tables: &[Table]) -> Self {
+    /// An operator's own tables take a setting in their order, before the built-in one of their dialect.
+    pub(super) fn of(gpos: &[Gathered], own: &[Table], built_in: &[Table]) -> Self {
         let mut report = Self { totals: Totals::default(), gpos: Vec::new() };
-        report.totals.mapped = tables.iter().map(|table| (table.name.clone(), 0)).collect();
+        let tables = own.iter().chain(built_in);
+        report.totals.mapped = tables.map(|table| (table.name.clone(), 0)).collect();
         for gathered in gpos {
             report.totals.gpos += 1;
             let mut gpo = Gpo {
@@ -110,7 +112,7 @@ impl Report {
             };
             for found in &gathered.halves {
                 match &found.file {
-                    Ok(file) => gpo.settings.extend(items(found.half, file, tables)),
+                    Ok(file) => gpo.settings.extend(items(found.half, file, own, built_in)),
                     Err(reason) => {
                         gpo.refused.push(Refused { scope: found.half.word(), reason: reason.clone() });
                     }
@@ -207,7 +209,7 @@ fn short(value: &str) -> String {
     cut
 }
 
-fn items(half: Half, file: &File, tables: &[Table]) -> Vec<Item> {
+fn items(half: Half, file: &File, own: &[Table], built_in: &[Table]) -> Vec<Item> {
     let steps: Vec<Step> = file.records.iter().flat_map(steps).collect();
     let planned: Vec<usize> = (0..steps.len()).filter(|place| steps[*place].plans).collect();
     let settings: Vec<Setting<'_>> = planned
@@ -216,17 +218,26 @@ fn items(half: Half, file: &File, tables: &[Table]) -> Vec<Item> {
         .map(|step| Setting { half, key: &step.key, value: &step.value, data: step.data.as_ref() })
         .collect();
     let mut items: Vec<Item> = steps.iter().map(|step| item(half, step)).collect();
-    for table in tables {
+    // What a table of the operator's took, by dialect and place: no table behind it has a say.
+    let mut taken: BTreeMap<(Dialect, usize), &str> = BTreeMap::new();
+    for (place_of_table, table) in own.iter().chain(built_in).enumerate() {
         let plan = table.plan(&settings, None);
         for (place, fate) in planned.iter().zip(&plan.fates) {
             let item = &mut items[*place];
-            match fate {
-                Ok(nodes) => {
+            match (fate, taken.get(&(table.dialect, *place))) {
+                (Ok(_), Some(by)) => {
+                    let detail = format!("the table {by} takes it");
+                    item.reasons.insert(table.name.clone(), Reason { reason: "taken", detail });
+                }
+                (Ok(nodes), None) => {
+                    if place_of_table < own.len() {
+                        taken.insert((table.dialect, *place), &table.name);
+                    }
                     item.mapped = true;
                     let nodes = nodes.iter().map(|node| plan.nodes[*node].clone()).collect();
                     item.nodes.insert(table.name.clone(), nodes);
                 }
-                Err(why) => {
+                (Err(why), _) => {
                     item.reasons.insert(table.name.clone(), reason(why));
                 }
             }

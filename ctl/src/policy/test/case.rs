@@ -29,7 +29,7 @@ use crate::failure::{Exit, Failure};
 /// What a test is run over.
 pub(super) struct Case<'c> {
     pub(super) documents: &'c [Held],
-    pub(super) tables: &'c [(String, String)],
+    pub(super) tables: &'c [Table],
     pub(super) world: Option<&'c World>,
     pub(super) site: Option<&'c str>,
 }
@@ -68,12 +68,8 @@ impl Case<'_> {
             "windows" => Table::windows(),
             kind => Table::classic(kind),
         };
-        let mut own = Vec::new();
-        for (name, text) in self.tables {
-            let read = Table::read(name, built_in.dialect, text);
-            own.push(read.map_err(|error| Failure::invalid("invalid-table", format!("{name}: {error}")))?);
-        }
-        let tables: Vec<&Table> = own.iter().chain([&built_in]).collect();
+        let own = self.tables.iter().filter(|table| table.dialect == built_in.dialect);
+        let tables: Vec<&Table> = own.chain([&built_in]).collect();
         let version = test.device.version.as_deref();
         let rsop = self.rsop(test, &refused)?;
         let policy = rsop.as_ref().map_or_else(Planned::default, |rsop| planned(rsop, &tables, version));

@@ -410,6 +410,19 @@ pub const TABLE: &[Row] = &[
               put right.",
     },
     Row {
+        name: "PolicyAllowUnknownWmi",
+        unit: Unit::Switch,
+        least: 0,
+        most: 1,
+        default: 0,
+        scopes: GLOBAL,
+        source: Source::Postern,
+        configuration: None,
+        acts: true,
+        doc: "Whether a GPO applies whose WMI filter cannot be decided for a device. Off: it does not, and is shown as \
+              wmi-filter-unevaluated either way.",
+    },
+    Row {
         name: "RecoveryReauthenticate",
         unit: Unit::Switch,
         least: 0,

@@ -97,6 +97,22 @@ pub enum ErrorKind {
     Column(&'static str),
     /// A cell that cannot be.
     Cell(&'static str),
+    /// A name that no table may have, or that another has.
+    Name,
+    /// A column that there is not, or a second of its name.
+    NoColumn(String),
+    /// More cells than columns.
+    Wide,
+    /// It is no UTF-8, or holds characters that no cell has.
+    NoText,
+    /// It holds no row.
+    Empty,
+    /// A row that stands there already.
+    Twice,
+    /// Rows of several dialects.
+    Dialects,
+    /// A node that goes through its own operation alone: its address, and what it is.
+    Protected(String, String),
 }
 
 impl fmt::Display for ErrorKind {
@@ -105,6 +121,18 @@ impl fmt::Display for ErrorKind {
             Self::TooLarge => f.write_str("the table is too large"),
             Self::Column(name) => write!(f, "no column {name}"),
             Self::Cell(name) => write!(f, "{name} cannot be that"),
+            Self::Name => f.write_str(
+                "a table's name is its file's: 1 to 64 of A-Z a-z 0-9 - _ ., not a built-in table's and not another file's",
+            ),
+            Self::NoColumn(name) => write!(f, "there is no column {name:?}, or it stands twice"),
+            Self::Wide => f.write_str("the line has more cells than there are columns"),
+            Self::NoText => f.write_str("it is no text in UTF-8 without control characters"),
+            Self::Empty => f.write_str("the table holds no row"),
+            Self::Twice => f.write_str("the row stands there already"),
+            Self::Dialects => f.write_str("a file is of one dialect: make two of it"),
+            Self::Protected(uri, what) => {
+                write!(f, "{uri} reaches {what}, which goes through its own operation alone")
+            }
         }
     }
 }
@@ -112,6 +140,8 @@ impl fmt::Display for ErrorKind {
 /// The rows of a text, each cell under its column's name.
 pub(super) struct Lines<'t> {
     lines: std::iter::Enumerate<std::str::Lines<'t>>,
+    /// The line of the columns' names, counted from 1.
+    head: usize,
     columns: Vec<&'t str>,
     above: Vec<&'t str>,
 }
@@ -122,8 +152,18 @@ impl<'t> Lines<'t> {
             return Err(Error { line: 1, kind: ErrorKind::TooLarge });
         }
         let mut lines = text.lines().enumerate();
-        let head = lines.by_ref().map(|(_, line)| line).find(|line| !is_remark(line)).unwrap_or_default();
-        Ok(Self { lines, columns: head.split('\t').collect(), above: Vec::new() })
+        let (place, head) = lines.by_ref().find(|(_, line)| !is_remark(line)).unwrap_or_default();
+        Ok(Self { lines, head: place + 1, columns: head.split('\t').collect(), above: Vec::new() })
+    }
+
+    /// Where the columns' names stand, and they.
+    pub(super) fn head(&self) -> (usize, Vec<&'t str>) {
+        (self.head, self.columns.clone())
+    }
+
+    /// Cells of the row that was given last.
+    pub(super) fn width(&self) -> usize {
+        self.above.len()
     }
 }
 
@@ -223,7 +263,7 @@ fn fold_key(key: &str) -> String {
     fold(key.trim_end_matches('\\'))
 }
 
-fn row(cells: &BTreeMap<&str, &str>) -> Result<Row, ErrorKind> {
+pub(super) fn row(cells: &BTreeMap<&str, &str>) -> Result<Row, ErrorKind> {
     let needed = |name: &'static str| cells.get(name).copied().ok_or(ErrorKind::Column(name));
     let own = |name: &str| cells.get(name).copied().unwrap_or_default().to_owned();
     let uri = needed("uri")?;

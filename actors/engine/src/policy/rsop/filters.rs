@@ -133,8 +133,9 @@ impl<'w> Filters<'w> {
     /// The WMI filter: what to write of a GPO that passes it.
     fn filtered(&self, gpo: &Gpo) -> Result<(Reason, Detail), Verdict> {
         let unevaluated = |text: &str| {
-            let detail = Detail::Unevaluated(text.into());
-            match self.world.options.wmi_unknown {
+            let unknown = self.world.options.wmi_unknown;
+            let detail = Detail::Unevaluated(text.into(), unknown);
+            match unknown {
                 WmiUnknown::Allow => Ok((Reason::WmiFilterUnevaluated, detail)),
                 WmiUnknown::Deny => Err(denied(Reason::WmiFilterUnevaluated, detail)),
             }

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use serde::Serialize;
 
+use super::WmiUnknown;
 use crate::policy::{
     dn::Dn,
     gpo::{Extension, Gpo, Half, NoSecurity},
@@ -90,8 +91,8 @@ pub enum Detail {
     Denied(Denial),
     /// The state of the list of extensions.
     Extension(Extension),
-    /// The filter that nobody can decide.
-    Unevaluated(Arc<str>),
+    /// The filter that nobody can decide, and what that is taken for.
+    Unevaluated(Arc<str>, WmiUnknown),
     /// The filter that finds nothing, and the values that it was asked with.
     Finds(Arc<str>, Vec<String>),
     /// The filter object that was not found: the GPO applies.
@@ -141,7 +142,12 @@ impl fmt::Display for Detail {
                 Extension::OutOfOrder => "the list of extensions is out of order",
                 Extension::Malformed => "the list of extensions cannot be read",
             }),
-            Self::Unevaluated(query) => write!(f, "cannot be decided: {query}"),
+            Self::Unevaluated(query, WmiUnknown::Deny) => {
+                write!(f, "cannot be decided, and what cannot be decided does not apply: {query}")
+            }
+            Self::Unevaluated(query, WmiUnknown::Allow) => {
+                write!(f, "cannot be decided, and what cannot be decided applies: {query}")
+            }
             Self::Finds(query, values) if values.is_empty() => write!(f, "finds nothing: {query}"),
             Self::Finds(query, values) => write!(f, "finds nothing: {query}; {}", values.join(", ")),
             Self::NoFilter(id) => write!(f, "the WMI filter {id} was not found, so it filters nothing"),
