@@ -9,13 +9,16 @@ use postern_actors::{
     DirectorySupervisor,
     documents::StoredDocuments,
     policy::{
-        inputs::{PolicyBindings, PolicyInputs, PolicyRules, PolicySettings, PolicyTables},
+        inputs::{
+            PolicyBindings, PolicyInputs, PolicyRules, PolicySettings, PolicySites, PolicyTables, SiteSet,
+        },
         live::DirectoryWho,
     },
     sysvol::SysvolSupervisor,
 };
 use postern_engine::policy::rsop::{Options, WmiUnknown};
-use postern_store::{Reader, StoreError};
+use postern_store::{Reader, StoreError, settings as rows};
+use postern_wire::terms::EnrolmentId;
 
 use crate::{
     config::Config,
@@ -47,6 +50,22 @@ impl PolicyRules for CorePolicyRules {
     }
 }
 
+impl PolicySites for CorePolicyRules {
+    fn of(&self, r: &mut Reader, device: EnrolmentId) -> Result<SiteSet, StoreError> {
+        let row = row("PolicySite");
+        if !rows::is_anywhere(r, row.name)? {
+            return Ok(SiteSet::Nothing);
+        }
+        let found = resolve(row, &rows::layers(r, device)?, &self.0);
+        let because = format!("PolicySite is {}", found.because);
+        Ok(match (found.is_set(), found.text.is_empty()) {
+            (false, _) => SiteSet::Nothing,
+            (true, true) => SiteSet::None(because),
+            (true, false) => SiteSet::Named(found.text, because),
+        })
+    }
+}
+
 /// What there is to compute of.
 pub(crate) fn inputs(
     inside: &Inside,
@@ -55,7 +74,9 @@ pub(crate) fn inputs(
     tables: Option<Arc<OperatorTables>>,
 ) -> PolicyInputs {
     let who = |directory: &DirectorySupervisor| {
-        Arc::new(DirectoryWho::new(directory.bindings(), None)) as Arc<dyn PolicyBindings>
+        let sites = Arc::new(CorePolicyRules(inside.config.clone()));
+        let keeper = Arc::clone(directory.keeper());
+        Arc::new(DirectoryWho::new(directory.bindings(), keeper, sites)) as Arc<dyn PolicyBindings>
     };
     PolicyInputs {
         world: world::world(inside, directory, sysvol),

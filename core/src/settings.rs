@@ -11,7 +11,7 @@ use postern_actors::{
     policy::inputs::Change,
     wipe::{WipeRules, WipeSettings, rules as wipe},
 };
-use postern_api::settings::{self, Row, Scope, Set};
+use postern_api::settings::{self, Row, Scope, Set, Unit};
 use postern_store::{
     ReadError, Reader, StoreError,
     schedules::Overdue,
@@ -25,8 +25,22 @@ use crate::{ca::DAY_MS, config::Config, inside::Inside};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Resolved {
     pub(crate) value: i64,
+    /// The value of a name; empty of anything else.
+    pub(crate) text: String,
     pub(crate) from: &'static str,
     pub(crate) because: String,
+}
+
+impl Resolved {
+    /// The value as its setting writes it.
+    pub(crate) fn written(&self, row: &Row) -> String {
+        if self.text.is_empty() { row.write(self.value) } else { self.text.clone() }
+    }
+
+    /// Whether somebody set it.
+    pub(crate) fn is_set(&self) -> bool {
+        self.from != "default"
+    }
 }
 
 /// The row of the table with this name.
@@ -53,15 +67,22 @@ pub(crate) fn resolve(row: &Row, layers: &Layers, config: &Config) -> Resolved {
             (Scope::Group | Scope::Global, _) => "set for everything".to_owned(),
         };
         let because = format!("{place} by {}{besides}", winner.by);
-        return Resolved { value: winner.value, from: winner.scope.as_str(), because };
+        let text = winner.text.clone();
+        return Resolved { value: winner.value, text, from: winner.scope.as_str(), because };
     }
     match configured(row, config) {
         Some(value) if value != row.default => Resolved {
             value,
+            text: String::new(),
             from: "configuration",
             because: format!("{} of the configuration file", row.configuration.unwrap_or_default()),
         },
-        _ => Resolved { value: row.default, from: "default", because: "nobody set another value".to_owned() },
+        _ => Resolved {
+            value: row.default,
+            text: String::new(),
+            from: "default",
+            because: "nobody set another value".to_owned(),
+        },
     }
 }
 
@@ -206,7 +227,9 @@ fn sets(row: &Row, layers: &Layers) -> Vec<Set> {
             .filter(|set| set.name == row.name)
             .filter_map(|set| {
                 let value = row.parse(&set.value).ok()?;
-                Some(Set { scope, group: group.clone(), depth, value, by: set.set_by.clone() })
+                let is_name = row.unit == Unit::Name && value != 0;
+                let text = if is_name { set.value.clone() } else { String::new() };
+                Some(Set { scope, group: group.clone(), depth, value, text, by: set.set_by.clone() })
             })
             .collect::<Vec<_>>()
     };

@@ -82,7 +82,7 @@ impl Gathered {
     #[must_use]
     pub fn target(&self) -> Option<Target> {
         match &self.who {
-            Who::Accounts { computer, user, site } if computer.is_some() || user.is_some() => Some(Target {
+            Who::Accounts { computer, user, site, .. } if computer.is_some() || user.is_some() => Some(Target {
                 computer: computer.clone(),
                 user: user.clone(),
                 site: site.clone(),

@@ -50,6 +50,8 @@ pub enum Who {
         user: Option<Dn>,
         /// The site that it counts to.
         site: Option<Dn>,
+        /// Why that one, or none, in a few words.
+        site_because: String,
     },
 }
 
@@ -60,6 +62,26 @@ pub trait PolicyBindings: Send + Sync + 'static {
     /// # Errors
     /// Where the rows cannot be read.
     fn who(&self, r: &mut Reader, device: &Enrolment) -> Result<Who, StoreError>;
+}
+
+/// What somebody set as a device's site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SiteSet {
+    /// Nobody set anything.
+    Nothing,
+    /// None, and who set that.
+    None(String),
+    /// The site of a name, and who set that.
+    Named(String, String),
+}
+
+/// Says what is set as a device's site.
+pub trait PolicySites: Send + Sync + 'static {
+    /// The device's.
+    ///
+    /// # Errors
+    /// Where the rows cannot be read.
+    fn of(&self, r: &mut Reader, device: EnrolmentId) -> Result<SiteSet, StoreError>;
 }
 
 /// Gives the documents of a device's groups.

@@ -12,7 +12,7 @@ use postern_engine::policy::{
 };
 use postern_store::{Reader, StoreError, enrolments::Enrolment};
 
-use super::inputs::{PolicyBindings, PolicyWorld, Who, WorldNow};
+use super::inputs::{PolicyBindings, PolicySites, PolicyWorld, SiteSet, Who, WorldNow};
 use crate::{Bindings, DirectoryKeeper, sysvol::SysvolCache};
 
 /// The folders of GPOs, by their names in the directory.
@@ -88,14 +88,42 @@ impl PolicyWorld for DirectoryWorld {
 /// Who devices are, by what binds them to the directory.
 pub struct DirectoryWho<B> {
     bindings: B,
-    site: Option<Dn>,
+    keeper: Arc<DirectoryKeeper>,
+    sites: Arc<dyn PolicySites>,
 }
 
 impl<B: Bindings> DirectoryWho<B> {
-    /// By these; devices count to this site, or to none.
+    /// By these; devices count to the site that is set for them, else to the directory's only one.
     #[must_use]
-    pub const fn new(bindings: B, site: Option<Dn>) -> Self {
-        Self { bindings, site }
+    pub fn new(bindings: B, keeper: Arc<DirectoryKeeper>, sites: Arc<dyn PolicySites>) -> Self {
+        Self { bindings, keeper, sites }
+    }
+
+    /// The site with why it is that one; an `Err` says why it cannot be said, so that what was desired stays.
+    fn site(&self, set: SiteSet) -> Result<(Option<Dn>, String), String> {
+        let directory = self.keeper.directory();
+        let sites: Vec<&Dn> =
+            directory.iter().flat_map(|directory| directory.sites()).map(|site| &site.dn).collect();
+        site_of(&sites, set)
+    }
+}
+
+/// Which of these sites a device counts to.
+fn site_of(sites: &[&Dn], set: SiteSet) -> Result<(Option<Dn>, String), String> {
+    match set {
+        SiteSet::None(because) => Ok((None, because)),
+        SiteSet::Named(name, because) => {
+            let found = sites.iter().find(|site| site.name().to_lowercase() == name.to_lowercase());
+            match found {
+                Some(site) => Ok((Some((*site).clone()), because)),
+                None => Err(format!("the directory has no site {name:?} ({because})")),
+            }
+        }
+        SiteSet::Nothing => Ok(match sites {
+            [] => (None, "the directory has none".to_owned()),
+            [only] => (Some((*only).clone()), "the directory's only one".to_owned()),
+            [..] => (None, format!("the directory has {}, and none is set", sites.len())),
+        }),
     }
 }
 
@@ -112,9 +140,36 @@ impl<B: Bindings> PolicyBindings for DirectoryWho<B> {
         Ok(match (bound.computer(), bound.user(), doubt) {
             (None, None, Some(why)) => Who::Unknown(why),
             (None, None, None) => Who::Nobody,
-            (computer, user, _) => {
-                Who::Accounts { computer: computer.cloned(), user: user.cloned(), site: self.site.clone() }
-            }
+            (computer, user, _) => match self.site(self.sites.of(r, device.id)?) {
+                Ok((site, site_because)) => {
+                    Who::Accounts { computer: computer.cloned(), user: user.cloned(), site, site_because }
+                }
+                Err(why) => Who::Unknown(why),
+            },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_counts_to_the_site_that_is_set_else_to_the_only_one_and_a_wrong_name_is_doubt() {
+        let dn = |name: &str| Dn::new(&format!("CN={name},CN=Sites,CN=Configuration,DC=t")).unwrap();
+        let (berlin, rome) = (dn("Berlin"), dn("Rome"));
+        let named = |name: &str| SiteSet::Named(name.to_owned(), "by a".to_owned());
+        let site = |sites: &[&Dn], set| site_of(sites, set).map(|(site, _)| site);
+
+        assert_eq!(site(&[], SiteSet::Nothing), Ok(None));
+        assert_eq!(site(&[&berlin], SiteSet::Nothing), Ok(Some(berlin.clone())));
+        assert_eq!(site(&[&berlin, &rome], SiteSet::Nothing), Ok(None));
+        assert_eq!(site(&[&berlin, &rome], named("rome")), Ok(Some(rome.clone())));
+        assert_eq!(site(&[&berlin], SiteSet::None("by a".to_owned())), Ok(None));
+        assert_eq!(
+            site(&[&berlin], named("Paris")),
+            Err("the directory has no site \"Paris\" (by a)".to_owned()),
+            "what was desired stays"
+        );
     }
 }

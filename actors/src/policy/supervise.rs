@@ -26,7 +26,7 @@ use super::{
     Policies, apply,
     compute::{Gathered, Stale},
     hold,
-    inputs::{Change, PolicySettings, WorldNow},
+    inputs::{Change, PolicySettings, Who, WorldNow},
 };
 
 /// How often what is due is looked at where nothing changes.
@@ -302,6 +302,11 @@ fn of_world(
     of_directory: bool,
 ) -> Result<OfWorld, Stale> {
     let id = one.enrolment.id;
+    if let Who::Unknown(why) = &one.who
+        && one.row.is_some()
+    {
+        return Err(why.clone());
+    }
     match (world, one.target()) {
         (WorldNow::Unread(why), _) if one.row.is_some() => Err(why.clone()),
         (WorldNow::Unread(why), Some(_)) => Err(why.clone()),

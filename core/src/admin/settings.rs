@@ -137,13 +137,13 @@ fn check(whose: &Whose, body: &UpdateSettings) -> Result<Vec<(String, Option<Str
                 let detail = format!("{} cannot be set for a {}", row.name, scope.as_str());
                 return Err(Refused::invalid(&at, detail));
             }
-            let value = value.as_deref().map(|text| row.parse(text)).transpose();
+            let value = value.as_deref().map(|text| row.kept(text)).transpose();
             let value = value.map_err(|error| Refused::invalid(&at, error.to_string()))?;
             if !row.acts && value.is_some() {
                 let detail = format!("{} waits for its feature: this release does not act on it", row.name);
                 return Err(Refused::new(Slug::NotYet, detail));
             }
-            Ok((row.name.to_owned(), value.map(|value| row.write(value))))
+            Ok((row.name.to_owned(), value))
         })
         .collect()
 }
@@ -182,7 +182,7 @@ fn view(r: &mut Reader, config: &Config, subject: &Subject) -> Result<Settings, 
         let holds = resolved::resolve(row, &layers, config);
         Setting {
             name: row.name.to_owned(),
-            value: row.write(holds.value),
+            value: holds.written(row),
             from: holds.from.to_owned(),
             because: holds.because,
             own: own.iter().find(|set| set.name == row.name).map(|set| set.value.clone()),

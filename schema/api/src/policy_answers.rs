@@ -26,6 +26,12 @@ pub struct PolicyExplanation {
     /// Its owner's user object. Text from outside: escape it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// The site that it counts to. Text from outside: escape it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    /// Why that site, or none; absent of a device without an account. May hold text from outside: escape it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site_because: Option<String>,
     /// The groups of documents that it is in, the outermost first.
     pub groups: Vec<String>,
     /// Every GPO's link on the way, nearest container first, the device's part before its owner's.

@@ -54,6 +54,8 @@ pub enum Unit {
     Switch,
     /// A whole number.
     Count,
+    /// A name of 1 to 64 letters, digits, spaces, `-`, `_` and `.`, or `none`. As a number: 0 is none, 1 is a name.
+    Name,
 }
 
 /// Where a row comes from.
@@ -94,6 +96,9 @@ pub struct Row {
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
+/// Characters of a name at most.
+const NAME: usize = 64;
+
 /// The row of this name, in any case.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Row> {
@@ -112,6 +117,15 @@ pub enum BadValue {
 }
 
 impl Row {
+    /// `text` as it is kept: parsed and written again, of a name itself.
+    ///
+    /// # Errors
+    /// [`BadValue`].
+    pub fn kept(&self, text: &str) -> Result<String, BadValue> {
+        let value = self.parse(text)?;
+        Ok(if self.unit == Unit::Name && value != 0 { text.trim().to_owned() } else { self.write(value) })
+    }
+
     /// The value that `text` writes.
     ///
     /// # Errors
@@ -147,6 +161,15 @@ impl Row {
                 "off" | "false" => 0,
                 _ => return Err(bad("on or off")),
             },
+            Unit::Name if text.eq_ignore_ascii_case("none") => 0,
+            Unit::Name => {
+                let count = text.chars().count();
+                let fits = |c: char| c.is_alphanumeric() || " -_.".contains(c);
+                if !(1..=NAME).contains(&count) || !text.chars().all(fits) {
+                    return Err(bad("a name of 1 to 64 letters, digits, spaces, - _ and ., or none"));
+                }
+                1
+            }
         };
         if (self.least..=self.most).contains(&value) {
             Ok(value)
@@ -164,6 +187,7 @@ impl Row {
             Unit::Percent => format!("{value}%"),
             Unit::Count => value.to_string(),
             Unit::Switch => if value == 0 { "off" } else { "on" }.to_owned(),
+            Unit::Name => if value == 0 { "none" } else { "a name" }.to_owned(),
         }
     }
 
@@ -172,6 +196,7 @@ impl Row {
     pub fn range(&self) -> String {
         match self.unit {
             Unit::Switch => "on or off".to_owned(),
+            Unit::Name => "a name, or none".to_owned(),
             _ => format!("{} to {}", self.write(self.least), self.write(self.most)),
         }
     }
@@ -226,6 +251,8 @@ pub struct Set {
     pub depth: usize,
     /// The value.
     pub value: i64,
+    /// The value of a name; empty of anything else.
+    pub text: String,
     /// Who set it.
     pub by: String,
 }
@@ -242,6 +269,7 @@ pub fn effective(set: &[Set]) -> Option<&Set> {
         (rank(one.scope).cmp(&rank(other.scope)))
             .then(other.depth.cmp(&one.depth))
             .then(one.value.cmp(&other.value))
+            .then_with(|| one.text.cmp(&other.text))
             .then_with(|| {
                 one.group.as_ref().map(|group| &group.1).cmp(&other.group.as_ref().map(|group| &group.1))
             })
@@ -316,6 +344,7 @@ mod tests {
             ("PolicyRefreshInterval", &["60m", "7d"], &["59m", "7d1s"]),
             ("ConnectJitter", &["0%", "50", "10%"], &["51%", "-1%", "ten"]),
             ("ReadConfiguration", &["on", "off", "true"], &["1", "maybe"]),
+            ("PolicySite", &["Berlin", "Default-First-Site-Name", "none", "Köln 2"], &["", "a,b", "a/b", "x\n"]),
         ] {
             let row = find(name).unwrap();
             for text in good {
@@ -350,6 +379,12 @@ mod tests {
             }
             assert!(row.scopes.contains(&Scope::Global));
         }
+        let site = find("PolicySite").unwrap();
+        assert_eq!(
+            (site.kept(" Berlin "), site.kept("NONE")),
+            (Ok("Berlin".to_owned()), Ok("none".to_owned())),
+            "a name is kept as it is"
+        );
         let row = find("connectinterval").unwrap();
         assert_eq!(row.write(row.parse("36h30m").unwrap()), "1d12h30m");
     }
@@ -375,7 +410,7 @@ mod tests {
 
     fn set(scope: Scope, group: &str, depth: usize, value: i64) -> Set {
         let group = (scope == Scope::Group).then(|| (Uuid::nil(), group.to_owned()));
-        Set { scope, group, depth, value, by: "a".into() }
+        Set { scope, group, depth, value, text: String::new(), by: "a".into() }
     }
 
     #[test]

@@ -50,6 +50,7 @@ fn from_a_gpos_edit_to_the_confirmed_setting_on_the_device() {
     }
 
     what_cannot_be_decided_goes_by_the_setting(&site, &mut domain, &device);
+    a_sites_gpos_go_to_the_devices_that_count_to_it(&site, &mut domain, &device);
 
     // A controller that stops takes nothing away.
     domain.samba.stop();
@@ -86,6 +87,34 @@ fn what_cannot_be_decided_goes_by_the_setting(site: &Site, domain: &mut Domain, 
     says("what cannot be decided applies");
     let _ = site.ctl().ok(&["settings", "set", "PolicyAllowUnknownWmi", "off"]);
     settles(site, device, "and keeps it away again", last);
+}
+
+/// A GPO of a site, whose devices are said by the setting where the directory has several sites.
+fn a_sites_gpos_go_to_the_devices_that_count_to_it(site: &Site, domain: &mut Domain, device: &Device) {
+    let last = STEPS.last().expect("there are steps").expected;
+    let more: Vec<_> = last.iter().copied().chain([("Password\\History", 7, "Berlin")]).collect();
+    let because = || site.ctl().ok(&["policy", "explain", PHONE])["site_because"].to_string();
+    assert!(because().contains("only one"), "{}", because());
+    domain.samba.tool(&["sites", "create", "Berlin"]);
+    domain.create("Berlin");
+    domain.set("Berlin", &[("Password\\History", 7)]);
+    domain.link("CN=Berlin,CN=Sites,CN=Configuration,DC=corp,DC=example", "Berlin", &[]);
+    settles(site, device, "of two sites a device counts to none", last);
+    let _ = site.ctl().ok(&["settings", "set", "--device", PHONE, "PolicySite", "berlin"]);
+    settles(site, device, "the device counts to a site", &more);
+    assert!(because().contains("set for this device"), "{}", because());
+
+    // A site that is not there takes nothing away.
+    let _ = site.ctl().ok(&["settings", "set", "--device", PHONE, "PolicySite", "Rome"]);
+    let stale = || {
+        let explained = site.ctl().ok(&["policy", "explain", PHONE]);
+        explained["stale"].to_string().contains("no site").then_some(())
+    };
+    wait::until("a site that is not there is told", LIMIT, stale, || site.logs());
+    let _ = device.check_in(&[]);
+    assert_eq!(held(device), nodes(&more));
+    let _ = site.ctl().ok(&["settings", "set", "--device", PHONE, "PolicySite", "--clear"]);
+    settles(site, device, "the device counts to no site again", last);
 }
 
 fn refresh(site: &Site) {

@@ -89,13 +89,15 @@ pub(in crate::admin) async fn explain_device(
             return Err(Refused::not_found("setting of policy", wanted));
         }
     }
-    let (computer, user) = accounts(gathered);
+    let Accounts { computer, user, site, site_because } = accounts(gathered);
     answer::ok(&PolicyExplanation {
         device: gathered.enrolment.id.0,
         name: subject.name,
         stale,
         computer,
         user,
+        site,
+        site_because,
         groups: subject.groups.into_iter().map(|group| group.name).collect(),
         links: links(rsop.as_ref()),
         documents: gathered.layers.iter().map(layer).collect(),
@@ -288,12 +290,25 @@ fn directory(
     Ok(Some(rsop::resultant(&world, &target).map(Arc::new)))
 }
 
-fn accounts(gathered: &Gathered) -> (Option<String>, Option<String>) {
+/// Who a device is in the directory, for people.
+#[derive(Default)]
+struct Accounts {
+    computer: Option<String>,
+    user: Option<String>,
+    site: Option<String>,
+    site_because: Option<String>,
+}
+
+fn accounts(gathered: &Gathered) -> Accounts {
+    let text = |dn: &Option<Dn>| dn.as_ref().map(ToString::to_string);
     match &gathered.who {
-        Who::Accounts { computer, user, .. } => {
-            (computer.as_ref().map(ToString::to_string), user.as_ref().map(ToString::to_string))
-        }
-        Who::Nobody | Who::Unknown(_) => (None, None),
+        Who::Accounts { computer, user, site, site_because } => Accounts {
+            computer: text(computer),
+            user: text(user),
+            site: text(site),
+            site_because: Some(site_because.clone()),
+        },
+        Who::Nobody | Who::Unknown(_) => Accounts::default(),
     }
 }
 

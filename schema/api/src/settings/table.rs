@@ -410,6 +410,19 @@ pub const TABLE: &[Row] = &[
               put right.",
     },
     Row {
+        name: "PolicySite",
+        unit: Unit::Name,
+        least: 0,
+        most: 1,
+        default: 0,
+        scopes: ALL,
+        source: Source::Postern,
+        configuration: None,
+        acts: true,
+        doc: "The site of the directory whose GPOs a device gets. Where nobody set it: the directory's only site, none where it has several. \
+              Of several groups as deep, none holds, then the first name.",
+    },
+    Row {
         name: "PolicyAllowUnknownWmi",
         unit: Unit::Switch,
         least: 0,

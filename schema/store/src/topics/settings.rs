@@ -136,6 +136,12 @@ pub fn epoch(r: &mut Reader) -> Result<i64, StoreError> {
     }
 }
 
+/// Whether a setting is set anywhere, for whomever.
+pub fn is_anywhere(r: &mut Reader, name: &str) -> Result<bool, StoreError> {
+    let of_name = t::settings.filter(t::name.eq(name));
+    Ok(each!(r.conn, c => diesel::select(diesel::dsl::exists(of_name)).get_result(c))?)
+}
+
 fn any_group(r: &mut Reader) -> Result<bool, StoreError> {
     let of_groups = t::settings.filter(t::scope.eq("group"));
     Ok(each!(r.conn, c => diesel::select(diesel::dsl::exists(of_groups)).get_result(c))?)
