@@ -75,9 +75,11 @@ pub(crate) fn write(fields: &[&str]) -> String {
     format!("{}\r\n", cells.join(","))
 }
 
+/// What begins a formula, also as spreadsheets of East Asian languages take it, or hides what does.
+const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+
 fn cell(text: &str) -> String {
-    let text =
-        if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() };
+    let text = if text.starts_with(FORMULA) { format!("'{text}") } else { text.to_owned() };
     if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
@@ -114,5 +116,10 @@ mod tests {
     fn what_is_written_is_read_back_and_is_no_formula() {
         let line = write(&["plain", "with, comma", "a \"quote\"", "=1+1"]);
         assert_eq!(lines(&line), [(1, fields(&["plain", "with, comma", "a \"quote\"", "'=1+1"]))]);
+        for begin in FORMULA {
+            let line = write(&[&format!("{begin}cmd|' /C calc'!A0")]);
+            let written = &lines(&line)[0].1[0];
+            assert!(written.starts_with('\''), "{begin:?}: {line:?}");
+        }
     }
 }

@@ -51,9 +51,12 @@ pub(super) async fn explain(
 ) -> Result<Exit, Failure> {
     let path = ["devices", device, "policy", "explain"];
     let explanation: PolicyExplanation = client.get(&path, &json!({ "setting": setting })).await?;
-    let one = setting.is_some();
+    explained(&explanation, setting.is_some(), output)
+}
+
+fn explained(explanation: &PolicyExplanation, one: bool, output: &mut Output<'_>) -> Result<Exit, Failure> {
     output.rows(
-        &explanation,
+        explanation,
         |explanation| if one { settings(explanation) } else { whole(explanation) },
         [
             "device",
@@ -170,6 +173,7 @@ fn whole(explanation: &PolicyExplanation) -> String {
         ("device", format!("{} ({})", explanation.name, explanation.device)),
         ("computer", or_empty(explanation.computer.as_ref())),
         ("user", or_empty(explanation.user.as_ref())),
+        ("site", site(explanation)),
         ("groups", explanation.groups.join(", ")),
         ("mapping tables", explanation.tables.join(", ")),
         ("cannot be computed now", or_empty(explanation.stale.as_ref())),
@@ -199,6 +203,15 @@ fn whole(explanation: &PolicyExplanation) -> String {
             ])
         )
     )
+}
+
+/// The site with why it is that one.
+fn site(explanation: &PolicyExplanation) -> String {
+    match (&explanation.site, &explanation.site_because) {
+        (Some(site), Some(because)) => format!("{site} ({because})"),
+        (None, Some(because)) => format!("none: {because}"),
+        (site, None) => or_empty(site.as_ref()),
+    }
 }
 
 /// The links and the documents on the way.
@@ -302,4 +315,77 @@ fn rows(explanation: &PolicyExplanation) -> Vec<[String; 14]> {
         ]
     };
     explanation.settings.iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{args::Format, csv};
+
+    /// What a directory, a device or a document could say, to act on a spreadsheet, a terminal or the columns.
+    const HOSTILE: [&str; 5] =
+        ["=HYPERLINK(\"http://x\")", "+1,2", "-2+3|cmd", "@SUM(A1)", "a \"b\", c\u{1b}[2J\r\nd"];
+
+    fn printed(format: Format, print: impl FnOnce(&mut Output<'_>) -> Result<Exit, Failure>) -> String {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        assert_eq!(print(&mut Output { format, out: &mut out, err: &mut err }).unwrap(), Exit::Done);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn explanation() -> PolicyExplanation {
+        let source = |name: &str| {
+            json!({"kind": "gpo", "name": name, "place": HOSTILE[3], "enforced": false, "setting": HOSTILE[0]})
+        };
+        let setting = |value: &str| {
+            json!({"uri": "./A", "state": "error", "value": value, "format": "chr", "deleted": false, "leaving": false,
+                "source": source(value), "losers": [source(HOSTILE[1])], "removal": "delete", "drift": 0, "because": value})
+        };
+        let settings: Vec<_> = HOSTILE.iter().map(|text| setting(text)).collect();
+        let links: Vec<String> = Vec::new();
+        serde_json::from_value(json!({"device": "0199f7a0-0000-7000-8000-000000000001", "name": HOSTILE[0], "groups": [],
+            "links": links, "documents": [], "tables": [], "settings": settings, "unmapped": []}))
+        .unwrap()
+    }
+
+    fn comparison() -> PolicyComparison {
+        let side = |value: &str| {
+            let source = json!({"kind": "document", "name": value, "place": "g", "enforced": false});
+            json!({"value": value, "source": source})
+        };
+        let differences: Vec<_> = HOSTILE
+            .iter()
+            .map(|text| json!({"uri": "./A", "what": "value", "one": side(text), "other": side(text)}))
+            .collect();
+        serde_json::from_value(json!({"one": HOSTILE[1], "other": HOSTILE[2], "differences": differences, "same": 1})).unwrap()
+    }
+
+    /// Rows of equal length, each ended as RFC 4180 has it, no cell of which acts on anything.
+    fn is_harmless(text: &str, rows: usize) {
+        assert!(text.ends_with("\r\n") && !text.contains('\u{1b}'), "{text:?}");
+        let read = csv::read(text).unwrap();
+        assert_eq!(read.len(), rows + 1);
+        for record in &read {
+            assert_eq!(record.fields.len(), read[0].fields.len(), "{record:?}");
+            for field in &record.fields {
+                assert!(!field.starts_with(['=', '+', '-', '@']), "{field:?}");
+                assert!(!field.contains(['\r', '\n']), "{field:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn explanations_and_comparisons_are_exported_as_csv_that_acts_on_nothing_and_as_json_that_is_whole() {
+        let (explanation, comparison) = (explanation(), comparison());
+        is_harmless(&printed(Format::Csv, |output| explained(&explanation, false, output)), HOSTILE.len());
+        is_harmless(&printed(Format::Csv, |output| explained(&explanation, true, output)), HOSTILE.len());
+        // what-if and compare print by the same function.
+        let csv = printed(Format::Csv, |output| told(&comparison, output));
+        is_harmless(&csv, HOSTILE.len());
+        assert!(csv.contains("'=HYPERLINK(\"\"http://x\"\")"), "{csv}");
+
+        let json = printed(Format::Json, |output| explained(&explanation, false, output));
+        assert_eq!(serde_json::from_str::<PolicyExplanation>(&json).unwrap(), explanation);
+        let json = printed(Format::Json, |output| told(&comparison, output));
+        assert_eq!(serde_json::from_str::<PolicyComparison>(&json).unwrap(), comparison);
+    }
 }
