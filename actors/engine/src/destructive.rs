@@ -103,11 +103,20 @@ pub fn protected(verb: Verb, uri: &TreeUri, subtree: bool) -> Option<Protected> 
     Dialect::ALL.iter().find_map(|dialect| protected_on(*dialect, verb, uri, subtree))
 }
 
-/// Every name that a protected node's address has by rule: who may choose one name of an address chooses one of these, or none that
-/// matters.
-pub fn names_of_rules() -> impl Iterator<Item = &'static str> {
-    let names = CLASSIC.iter().chain(WINDOWS).flat_map(|(pattern, _)| pattern.split('/'));
-    names.filter(|name| !name.starts_with('*')).chain(["device", "user"])
+/// What of the nodes that are protected at a fixed place would be reached, deleted or changed by a node below, if somebody chose the segment
+/// `hole` of this address. Nodes that are protected wherever they lie are left to [`protected`], which judges each address that comes of it.
+#[must_use]
+pub fn protected_by_a_name(uri: &str, hole: &str) -> Option<Protected> {
+    let name = |name: &str| if name == hole { "*".to_owned() } else { unescape(name).to_ascii_lowercase() };
+    let names: Vec<String> = uri.trim_start_matches("./").split('/').map(name).collect();
+    let scoped = names.first().is_some_and(|first| ["device", "user", "*"].contains(&first.as_str()));
+    let meets = |pattern: &str, names: &[String]| {
+        pattern.split('/').zip(names).all(|(rule, name)| rule == "*" || name == "*" || rule == name)
+    };
+    let fixed = CLASSIC.iter().chain(WINDOWS).filter(|(pattern, _)| !pattern.starts_with("**"));
+    let mut met =
+        fixed.filter(|(pattern, _)| meets(pattern, &names) || scoped && meets(pattern, &names[1..]));
+    met.next().map(|(_, what)| *what)
 }
 
 fn protected_on(dialect: Dialect, verb: Verb, uri: &TreeUri, subtree: bool) -> Option<Protected> {

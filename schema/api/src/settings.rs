@@ -344,7 +344,11 @@ mod tests {
             ("PolicyRefreshInterval", &["60m", "7d"], &["59m", "7d1s"]),
             ("ConnectJitter", &["0%", "50", "10%"], &["51%", "-1%", "ten"]),
             ("ReadConfiguration", &["on", "off", "true"], &["1", "maybe"]),
-            ("PolicySite", &["Berlin", "Default-First-Site-Name", "none", "Köln 2"], &["", "a,b", "a/b", "x\n"]),
+            (
+                "PolicySite",
+                &["Berlin", "Default-First-Site-Name", "none", "Köln 2"],
+                &["", "a,b", "a/b", "a\nb"],
+            ),
         ] {
             let row = find(name).unwrap();
             for text in good {

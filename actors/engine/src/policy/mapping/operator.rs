@@ -82,8 +82,8 @@ pub fn tables(files: &[File]) -> Result<Vec<Table>, Refused> {
         if !fits || BUILT_IN.contains(&file.name.as_str()) || !names.insert(file.name.as_str()) {
             return Err(refused(1, ErrorKind::Name));
         }
-        let table = read(&file.name, &file.octets)
-            .map_err(|error| Refused { path: file.path.clone(), error })?;
+        let table =
+            read(&file.name, &file.octets).map_err(|error| Refused { path: file.path.clone(), error })?;
         rows += table.len();
         if place >= FILES || rows > ROWS {
             return Err(refused(1, ErrorKind::TooLarge));
@@ -137,7 +137,8 @@ pub fn read(name: &str, octets: &[u8]) -> Result<Table, Error> {
             return Err(at(line, ErrorKind::Dialects));
         }
         let row = row(&cells).and_then(checked).map_err(|kind| at(line, kind))?;
-        let setting = [&row.key, &row.value, &row.uri, &row.element, &row.element_kind].map(|cell| cell.to_lowercase());
+        let setting =
+            [&row.key, &row.value, &row.uri, &row.element, &row.element_kind].map(|cell| cell.to_lowercase());
         if !known.insert((row.half, setting)) {
             return Err(at(line, ErrorKind::Twice));
         }
@@ -165,14 +166,16 @@ fn checked(row: Row) -> Result<Row, ErrorKind> {
     if holes != whole || holes > 1 || (holes == 1 && row.value != "*") {
         return Err(ErrorKind::Cell("uri"));
     }
-    // The entry's name is the directory's to choose: no name of a protected node may make this one.
-    let names = destructive::names_of_rules().filter(|_| holes == 1);
-    for name in std::iter::once("x").chain(names) {
-        let uri = TreeUri::parse(&row.uri.replace(HOLE, name)).map_err(|_| ErrorKind::Cell("uri"))?;
-        // Of all verbs Delete reaches furthest: down to the node, below it and above it.
-        if let Some(protected) = destructive::protected(Verb::Delete, &uri, true) {
-            return Err(ErrorKind::Protected(row.uri, protected.to_string()));
-        }
+    let uri = TreeUri::parse(&row.uri.replace(HOLE, "x")).map_err(|_| ErrorKind::Cell("uri"))?;
+    if uri.query().is_some() {
+        return Err(ErrorKind::Cell("uri"));
+    }
+    // Of all verbs Delete reaches furthest: the node, all below it and what it lies in.
+    let found = destructive::protected(Verb::Delete, &uri, true)
+        // The entry's name is the directory's to choose: none may make this a protected node's address.
+        .or_else(|| destructive::protected_by_a_name(&row.uri, HOLE).filter(|_| holes == 1));
+    if let Some(protected) = found {
+        return Err(ErrorKind::Protected(row.uri, protected.to_string()));
     }
     Ok(row)
 }
