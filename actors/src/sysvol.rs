@@ -2,9 +2,10 @@
 //!
 //! Promise: [`SysvolCache::folders`] holds of each GPO the last good folder; a folder that is refused, gone, half there or that
 //! went back behind what the directory says takes nothing away from it, and [`SysvolCache::status`] says so. One look
-//! at a time; a GPO whose two versions are known and equal costs nothing.
+//! at a time; a GPO whose two versions are known and equal costs nothing. What was good outlives a restart (`kept`).
 
 mod judge;
+mod kept;
 mod supervise;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,7 @@ use postern_wire::terms::UtcMillis;
 use tokio::sync::{Mutex, watch};
 
 use crate::abilities::{Clock, SysvolError, SysvolSource};
-pub use supervise::{STALE, SysvolParts, SysvolSupervisor};
+pub use supervise::{STALE, SysvolParts, SysvolRules, SysvolSupervisor};
 
 /// Octets of all Registry.pol together.
 const ALL_OCTETS: u64 = 256 << 20;
@@ -44,6 +45,8 @@ pub enum SysvolState {
     /// It was not looked at yet.
     #[default]
     Unknown,
+    /// It was not looked at since the start: what is in force was kept from before.
+    Kept,
     /// It could not be read, or does not count: what is in force is the last good folder, if there is one.
     Refused(SysvolError),
 }
@@ -57,6 +60,7 @@ impl SysvolState {
             Self::Older => "older",
             Self::Newer => "newer",
             Self::Unknown => "unknown",
+            Self::Kept => "kept",
             Self::Refused(error) => error.word(),
         }
     }
@@ -89,6 +93,7 @@ impl SysvolGpo {
             SysvolState::Refused(error) => error.to_string(),
             SysvolState::Same => format!("version {}", self.directory),
             SysvolState::Unknown => "it was not looked at yet".to_owned(),
+            SysvolState::Kept => "it was not looked at since the start".to_owned(),
             SysvolState::Older | SysvolState::Newer => {
                 let sysvol = self.sysvol.map_or("none".to_owned(), |version| version.to_string());
                 format!(
@@ -114,6 +119,18 @@ impl SysvolStatus {
     /// The GPOs whose folder is not the directory's version.
     pub fn troubles(&self) -> impl Iterator<Item = (&Dn, &SysvolGpo)> {
         self.gpos.iter().filter(|(_, gpo)| gpo.state != SysvolState::Same)
+    }
+
+    /// Whether something in force comes from before the start, and was not looked at since.
+    #[must_use]
+    pub fn is_restored(&self) -> bool {
+        self.gpos.values().any(|gpo| gpo.state == SysvolState::Kept)
+    }
+
+    /// Whether what is in force may not be what SYSVOL holds.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.troubles().any(|(_, gpo)| matches!(gpo.state, SysvolState::Kept | SysvolState::Refused(_)))
     }
 }
 
@@ -156,6 +173,8 @@ struct Held {
     state: SysvolState,
     since: UtcMillis,
     name: String,
+    /// What of the last good folder does not lie in the store yet.
+    unkept: Option<Arc<Contents>>,
 }
 
 /// The last good folder.
@@ -205,6 +224,45 @@ impl SysvolCache {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         let gpos = kept.gpos.iter().map(|(dn, held)| (dn.clone(), held.status())).collect();
         SysvolStatus { at: kept.at, gpos }
+    }
+
+    /// Puts folders of before the start in force, until they are looked at.
+    async fn restore(&self, all: Vec<kept::Kept>) {
+        let _one = self.look.lock().await;
+        let mut gpos = BTreeMap::new();
+        let mut read_at: Option<UtcMillis> = None;
+        let now = self.clock.wall();
+        for kept in all {
+            let name = kept.gpo.name();
+            let Some(good) = judge::of_before(&kept.contents, &self.limits.registry_pol) else { continue };
+            let (sysvol, state) = (Some(good.version), SysvolState::Kept);
+            let held = Held { good: Some(good), sysvol, state, since: now, name, ..Held::default() };
+            gpos.insert(kept.gpo, held);
+            read_at = Some(read_at.map_or(kept.at, |at| at.min(kept.at)));
+        }
+        if gpos.is_empty() {
+            return;
+        }
+        self.keep(gpos);
+        self.kept.write().unwrap_or_else(PoisonError::into_inner).at = read_at;
+        self.generation.send_modify(|generation| *generation += 1);
+    }
+
+    /// The folders that do not lie in the store yet.
+    fn unkept(&self) -> Vec<(Dn, Arc<Contents>)> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        let unkept = |(dn, held): (&Dn, &Held)| Some((dn.clone(), held.unkept.clone()?));
+        kept.gpos.iter().filter_map(unkept).collect()
+    }
+
+    /// A folder lies in the store now.
+    fn was_kept(&self, dn: &Dn, contents: &Arc<Contents>) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = kept.gpos.get_mut(dn)
+            && held.unkept.as_ref().is_some_and(|unkept| Arc::ptr_eq(unkept, contents))
+        {
+            held.unkept = None;
+        }
     }
 
     /// Reads what a directory's GPOs ask for: those whose version changed, and those that did not have the directory's; with `whole`

@@ -133,7 +133,7 @@ async fn begin(
     let recovery = Recovery::new(devices.clone(), Arc::clone(&inside.order_key) as Arc<dyn OrderSigner>);
     let locks = Locks::new(devices.clone(), &enrolments);
     let directory = directory::set_up(inside).await;
-    let sysvol = sysvol::set_up(inside, directory.as_ref());
+    let sysvol = sysvol::set_up(inside, directory.as_ref()).await;
     let tables = policy::tables(&inside.config);
     let inputs = policy::inputs(inside, directory.as_ref(), sysvol.as_ref(), tables.clone());
     let policies = Policies::new(devices.clone(), inputs);

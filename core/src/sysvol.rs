@@ -7,46 +7,86 @@ use std::{sync::Arc, time::Duration};
 
 use postern_actors::{
     DirectorySupervisor,
-    sysvol::{SysvolCache, SysvolGpo, SysvolParts, SysvolSupervisor},
+    sysvol::{Dn, SysvolCache, SysvolGpo, SysvolParts, SysvolRules, SysvolSupervisor},
 };
 use postern_adapters::sysvol;
-use postern_api::server::{Check, Verdict};
+use postern_api::{
+    Time,
+    directory::{SysvolFolder, SysvolView},
+    server::{Check, Verdict},
+};
+use postern_store::{Reader, StoreError};
 
 use crate::{
+    config::Config,
     directory::kept,
     doctor::{check, ok},
     inside::Inside,
+    settings,
 };
 
 /// How often what is not good is tried again.
 const AGAIN_EVERY: Duration = Duration::from_secs(60);
-/// How long after a whole look the next one is due.
-const WHOLE_EVERY: Duration = Duration::from_secs(8 * 3600);
 /// GPOs that doctor names.
 const NAMED: usize = 5;
 
 /// The supervisor of the SYSVOL that is configured, for the GPOs of a directory.
-pub(crate) fn set_up(inside: &Inside, directory: Option<&DirectorySupervisor>) -> Option<SysvolSupervisor> {
+pub(crate) async fn set_up(
+    inside: &Inside,
+    directory: Option<&DirectorySupervisor>,
+) -> Option<SysvolSupervisor> {
     let (config, directory) = (inside.config.sysvol.as_ref()?, directory?);
     let source = kept(inside, "sysvol", sysvol::open(config, &inside.config.folder))?;
-    Some(SysvolSupervisor::new(SysvolParts {
+    let supervisor = SysvolSupervisor::new(SysvolParts {
         cache: Arc::new(SysvolCache::new(source, Arc::clone(&inside.clock))),
         directory: Arc::clone(directory.keeper()),
         store: inside.store.clone(),
+        sealer: Arc::clone(&inside.sealer),
         clock: Arc::clone(&inside.clock),
+        random: Arc::clone(&inside.random),
         again_every: AGAIN_EVERY,
-        whole_every: WHOLE_EVERY,
-    }))
+        rules: Arc::new(CoreSysvolRules(inside.config.clone())),
+    });
+    supervisor.restore().await;
+    Some(supervisor)
 }
 
-/// What `directory status` says of SYSVOL: each GPO whose folder is not what the directory says.
-pub(crate) fn remarks(supervisor: &SysvolSupervisor) -> Vec<String> {
+/// The settings as SYSVOL's supervisor asks for them.
+struct CoreSysvolRules(Config);
+
+impl SysvolRules for CoreSysvolRules {
+    fn whole_every(&self, r: &mut Reader) -> Result<Duration, StoreError> {
+        let layers = settings::global(r)?;
+        let seconds = settings::resolve(settings::row("SysvolRefreshInterval"), &layers, &self.0).value;
+        Ok(Duration::from_secs(u64::try_from(seconds).unwrap_or(8 * 3600)))
+    }
+}
+
+/// What `directory status` says of SYSVOL: how it stands, and each GPO whose folder is not what the directory says.
+pub(crate) fn view(supervisor: &SysvolSupervisor) -> SysvolView {
     let status = supervisor.cache().status();
-    let remark = |(_, gpo): (_, &SysvolGpo)| {
-        let held = gpo.in_force.map_or("nothing".to_owned(), |version| format!("version {version}"));
-        format!("SYSVOL of {:?}: {}; {held} is in force", gpo.name, gpo.said())
+    let folder = |(dn, gpo): (&Dn, &SysvolGpo)| SysvolFolder {
+        gpo: dn.to_string(),
+        name: gpo.name.clone(),
+        state: gpo.state.word().to_owned(),
+        detail: gpo.said(),
+        directory: gpo.directory,
+        sysvol: gpo.sysvol,
+        in_force: gpo.in_force,
+        since: Time(gpo.since),
     };
-    status.troubles().map(remark).collect()
+    let state = match status.at {
+        None => "unread",
+        Some(_) if status.is_stale() => "stale",
+        Some(_) => "good",
+    };
+    SysvolView {
+        state: state.to_owned(),
+        at: status.at.map(Time),
+        restored: status.is_restored(),
+        gpos: status.gpos.len() as u64,
+        troubles: status.troubles().map(folder).collect(),
+    }
 }
 
 /// What doctor finds of SYSVOL.

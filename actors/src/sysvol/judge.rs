@@ -23,23 +23,31 @@ impl Held {
         all: u64,
     ) {
         let judged = match (read, &self.good) {
-            (Ok(SysvolRead::Same), Some(good)) => Ok(good.clone()),
+            (Ok(SysvolRead::Same), Some(good)) => Ok((good.clone(), None)),
             (Ok(SysvolRead::Same), None) => Err(SysvolError::NoFolder),
             (Ok(SysvolRead::Contents(contents)), good) => {
                 self.sysvol = None;
                 judge(gpo, &contents, limits, good.is_some()).and_then(|judged| {
-                    if judged.octets > most { Err(SysvolError::TooLarge(all)) } else { Ok(judged) }
+                    if judged.octets > most {
+                        Err(SysvolError::TooLarge(all))
+                    } else {
+                        Ok((judged, Some(contents)))
+                    }
                 })
             }
             (Err(error), _) => Err(error),
         };
         self.state = match judged {
             Err(error) => SysvolState::Refused(error),
-            Ok(judged) => {
+            Ok((judged, contents)) => {
                 self.sysvol = Some(judged.version);
                 let state = compare(gpo.version, judged.version);
                 let went_back = self.good.as_ref().is_some_and(|good| is_older(judged.version, good.version));
                 if state != SysvolState::Older || !went_back {
+                    let is_other = self.good.as_ref().is_none_or(|good| good.folder != judged.folder);
+                    if let Some(contents) = contents.filter(|_| is_other) {
+                        self.unkept = Some(Arc::new(*contents));
+                    }
                     self.good = Some(judged);
                 }
                 state
@@ -88,6 +96,19 @@ fn judge(
         }
     }
     Ok(Good { folder: Arc::<Folder>::new(folder), version, octets })
+}
+
+/// A folder that counted before the start; none where it does not count any longer.
+pub(super) fn of_before(contents: &Contents, limits: &registry_pol::Limits) -> Option<Good> {
+    let folder = contents.folder(limits);
+    let version = *folder.version.as_ref().ok()?;
+    let files = [&contents.computer, &contents.user];
+    let octets = files.into_iter().filter_map(|file| file.as_ref().ok()).map(|file| file.len() as u64).sum();
+    let is_damaged = |half| contents.half(half).is_ok() && folder.half(half).is_err();
+    if [Half::Computer, Half::User].into_iter().any(is_damaged) {
+        return None;
+    }
+    Some(Good { folder: Arc::<Folder>::new(folder), version, octets })
 }
 
 /// Whether a half must have settings: what is missing has not come yet.

@@ -1,17 +1,24 @@
 //! SYSVOL's supervisor: reads what the directory's GPOs ask for when the directory changes, tries again what could not be read, and says
 //! when SYSVOL is behind.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex as StdMutex, PoisonError},
+    time::Duration,
+};
 
 use postern_store::{
-    Store, WriteError,
+    Reader, Sealer, Store, StoreError, WriteError,
     alarms::{self, Severity},
+    sysvol as table,
 };
 use postern_wire::terms::UtcMillis;
 use tokio::sync::{Mutex, watch};
 
-use super::{SysvolCache, SysvolLook, SysvolState, SysvolStatus};
-use crate::{DirectoryKeeper, abilities::Clock};
+use super::{Dn, SysvolCache, SysvolLook, SysvolState, SysvolStatus, kept};
+use crate::{
+    DirectoryKeeper, DirectoryView,
+    abilities::{Clock, Randomness},
+};
 
 /// The alarm of a SYSVOL that is not what the directory says.
 pub const STALE: &str = "sysvol-stale";
@@ -19,8 +26,19 @@ pub const STALE: &str = "sysvol-stale";
 const SUBJECT: &str = "sysvol";
 /// What passes by itself is told when it has lasted so long.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
+/// How long after a whole look the next one is due, until the setting was read.
+const WHOLE_EVERY: Duration = Duration::from_secs(8 * 3600);
 /// GPOs that an alarm names.
 const NAMED: usize = 5;
+
+/// What is set for SYSVOL; asked before each look.
+pub trait SysvolRules: Send + Sync + 'static {
+    /// How long after a whole look the next one is due.
+    ///
+    /// # Errors
+    /// Where the rows cannot be read.
+    fn whole_every(&self, r: &mut Reader) -> Result<Duration, StoreError>;
+}
 
 /// What the supervisor needs.
 pub struct SysvolParts {
@@ -30,12 +48,16 @@ pub struct SysvolParts {
     pub directory: Arc<DirectoryKeeper>,
     /// The store.
     pub store: Store,
+    /// Seals what is kept.
+    pub sealer: Arc<Sealer>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// The random source.
+    pub random: Arc<dyn Randomness>,
     /// How often what is not good is tried again.
     pub again_every: Duration,
-    /// How long after a whole look the next one is due.
-    pub whole_every: Duration,
+    /// Says what is set.
+    pub rules: Arc<dyn SysvolRules>,
 }
 
 /// SYSVOL's supervisor: a handle, cheap to clone.
@@ -48,13 +70,37 @@ struct Inner {
     parts: SysvolParts,
     /// When all was last read, whatever the versions said; monotonic.
     whole_at: Mutex<Option<Duration>>,
+    /// How long after that it is due again, as last read.
+    whole_every: StdMutex<Duration>,
+    /// Which directory's GPOs the store's folders were last held against.
+    swept: StdMutex<Option<u64>>,
 }
 
 impl SysvolSupervisor {
     /// A supervisor that has not looked yet.
     #[must_use]
     pub fn new(parts: SysvolParts) -> Self {
-        Self { inner: Arc::new(Inner { parts, whole_at: Mutex::default() }) }
+        let inner = Inner {
+            parts,
+            whole_at: Mutex::default(),
+            whole_every: StdMutex::new(WHOLE_EVERY),
+            swept: StdMutex::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Takes the folders of before the start back into force. What cannot be read back is said and left.
+    pub async fn restore(&self) {
+        let parts = &self.inner.parts;
+        match kept::load(&parts.store, &parts.sealer).await {
+            Ok(all) if all.is_empty() => {}
+            Ok(all) => {
+                let folders = all.len();
+                parts.cache.restore(all).await;
+                tracing::info!(folders, "SYSVOL as it was last read is in force until it is read again");
+            }
+            Err(error) => tracing::error!(%error, "SYSVOL as it was last read is not taken back"),
+        }
     }
 
     /// What is kept.
@@ -82,7 +128,8 @@ impl SysvolSupervisor {
         let view = parts.directory.view()?;
         let mut whole_at = self.inner.whole_at.lock().await;
         let now = parts.clock.monotonic();
-        let is_due = whole_at.is_some_and(|at| now.saturating_sub(at) >= parts.whole_every);
+        let whole_every = self.whole_every().await;
+        let is_due = whole_at.is_some_and(|at| now.saturating_sub(at) >= whole_every);
         let look = parts.cache.refresh(&view.directory, whole || is_due).await;
         if whole || is_due || whole_at.is_none() {
             *whole_at = Some(now);
@@ -93,10 +140,51 @@ impl SysvolSupervisor {
         } else if look.troubles > 0 {
             tracing::debug!(troubles = look.troubles, "SYSVOL is not what the directory says");
         }
+        if let Err(error) = self.keep(&view).await {
+            tracing::warn!(%error, "SYSVOL was not written down; it is with a later look");
+        }
         if let Err(error) = self.tell().await {
             tracing::warn!(%error, "SYSVOL's alarm waits for the database");
         }
         Some(look)
+    }
+
+    /// What is set; while the database does not answer, what was set before.
+    async fn whole_every(&self) -> Duration {
+        let rules = Arc::clone(&self.inner.parts.rules);
+        let set = self.inner.parts.store.look_up(move |r| rules.whole_every(r)).await.ok();
+        let mut kept = self.inner.whole_every.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = set.unwrap_or(*kept);
+        *kept
+    }
+
+    /// Writes down the folders that are others, and forgets those of GPOs that are gone.
+    async fn keep(&self, view: &DirectoryView) -> Result<(), WriteError> {
+        let parts = &self.inner.parts;
+        for (dn, contents) in parts.cache.unkept() {
+            let now = parts.clock.wall();
+            let pass = parts.random.id(now);
+            kept::keep(&parts.store, &parts.sealer, pass, &dn, &contents, now).await?;
+            parts.cache.was_kept(&dn, &contents);
+        }
+        let swept = *self.inner.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if swept == Some(view.generation) {
+            return Ok(());
+        }
+        let directory = Arc::clone(&view.directory);
+        parts
+            .store
+            .write(move |tx| {
+                for gpo in table::gpos(tx)? {
+                    if !Dn::new(&gpo).is_ok_and(|dn| directory.gpos().contains_key(&dn)) {
+                        table::forget(tx, &gpo)?;
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+        *self.inner.swept.lock().unwrap_or_else(PoisonError::into_inner) = Some(view.generation);
+        Ok(())
     }
 
     /// Raises the alarm, or clears it.

@@ -181,6 +181,42 @@ async fn a_sysvol_older_than_the_directory_leaves_the_last_good_folder_and_says_
 }
 
 #[tokio::test]
+async fn what_was_good_before_the_start_is_in_force_until_it_is_looked_at_and_written_once() {
+    let (source, _, cache) = cache();
+    let one = gpo(1, 1);
+    source.holds(&one, holding(1, 10));
+    cache.refresh(&directory(std::slice::from_ref(&one)), false).await;
+    let unkept = cache.unkept();
+    assert_eq!(unkept.len(), 1);
+    cache.was_kept(&unkept[0].0, &unkept[0].1);
+    cache.refresh(&directory(std::slice::from_ref(&one)), true).await;
+    assert!(cache.unkept().is_empty(), "the same folder is not written again");
+
+    let before = || kept::Kept { gpo: one.dn.clone(), contents: (*unkept[0].1).clone(), at: UtcMillis(3) };
+    let (source, clock, cache) = self::cache();
+    clock.0.store(9, std::sync::atomic::Ordering::Relaxed);
+    cache.restore(vec![before()]).await;
+    let status = cache.status();
+    assert_eq!(
+        (in_force(&cache, &one), status.at, status.is_restored()),
+        (Some(10), Some(UtcMillis(3)), true)
+    );
+    assert!(status.is_stale() && *cache.generation().borrow() == 1);
+
+    // The place is down: it stays in force, and is stale.
+    source.holds(&one, Err(SysvolError::Down("x".to_owned())));
+    cache.refresh(&directory(std::slice::from_ref(&one)), false).await;
+    assert_eq!((in_force(&cache, &one), cache.status().is_stale()), (Some(10), true));
+    source.holds(&one, holding(1, 10));
+    let look = cache.refresh(&directory(std::slice::from_ref(&one)), false).await;
+    assert_eq!(
+        (look.changed, source.asked().pop(), cache.status().is_stale()),
+        (false, Some(("GPO 1".to_owned(), Some(1))), false)
+    );
+    assert!(cache.unkept().is_empty());
+}
+
+#[tokio::test]
 async fn a_sysvol_newer_than_the_directory_counts_and_is_told() {
     let (source, _, cache) = cache();
     let one = gpo(1, 1);

@@ -1,10 +1,12 @@
 //! SYSVOL, as policy needs it.
 //!
 //! - [`folder`]: a folder of this machine: a mounted share, or a copy that something else keeps up to date.
+//! - `readings`: the threads that readings may hang on, a few at most.
 //! - `smb`: a domain controller's share itself, where this was built with the feature `smb`.
 
 mod config;
 pub mod folder;
+mod readings;
 #[cfg(feature = "smb")]
 pub mod smb;
 

@@ -109,12 +109,12 @@ async fn state(inside: &Inside) -> Result<DirectoryState, Refused> {
             .iter()
             .flat_map(|view| view.remarks.iter())
             .map(ToString::to_string)
-            .chain(active.sysvol.iter().flat_map(sysvol::remarks))
             .take(REMARKS)
             .collect(),
         waiting: tasks("waiting"),
         given_up: tasks("given-up"),
         sign_in: active.sign_in.is_some(),
+        sysvol: active.sysvol.as_ref().map(sysvol::view),
     })
 }
 

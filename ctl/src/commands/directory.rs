@@ -5,7 +5,7 @@ use postern_api::{
     devices::ReasonQuery,
     directory::{
         BindDevice, BindingQuery, BoundAccount, DeviceBinding, DirectoryState, RefreshDirectory,
-        RefreshedDirectory,
+        RefreshedDirectory, SysvolView,
     },
 };
 
@@ -196,5 +196,23 @@ fn screen(state: &DirectoryState) -> String {
         ));
     }
     parts.extend(state.remarks.iter().map(|remark| format!("  - {}", text::terminal(remark))));
+    parts.extend(state.sysvol.as_ref().map(sysvol));
+    parts.join("\n")
+}
+
+fn sysvol(view: &SysvolView) -> String {
+    let mut parts = vec![output::fields([
+        ("SYSVOL", view.state.clone()),
+        ("looked at", or_dash(view.at.map(time::short))),
+        ("holds", format!("{} GPOs", view.gpos)),
+    ])];
+    if view.restored {
+        parts.push("  ! what is in force was read before the core's start".to_owned());
+    }
+    parts.extend(view.troubles.iter().map(|gpo| {
+        let held = gpo.in_force.map_or("nothing".to_owned(), |version| format!("version {version}"));
+        let (name, detail) = (text::terminal(&gpo.name), text::terminal(&gpo.detail));
+        format!("  - {name}: {detail}; {held} is in force (since {})", time::short(gpo.since))
+    }));
     parts.join("\n")
 }

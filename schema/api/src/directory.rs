@@ -52,6 +52,49 @@ pub struct DirectoryState {
     pub given_up: u64,
     /// Whether people sign in by it.
     pub sign_in: bool,
+    /// How it stands with the folders of its GPOs; absent where no SYSVOL is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sysvol: Option<SysvolView>,
+}
+
+/// How it stands with SYSVOL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SysvolView {
+    /// `unread` (never looked at), `good`, or `stale`: of some GPOs the last good folder is in force, or none.
+    pub state: String,
+    /// When it was last looked at; before the first look, when the oldest folder in force was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+    /// Something in force comes from before this core's start and was not looked at since.
+    pub restored: bool,
+    /// GPOs whose folders are looked at.
+    pub gpos: u64,
+    /// The GPOs whose folder is not what the directory says.
+    pub troubles: Vec<SysvolFolder>,
+}
+
+/// A GPO whose folder is not what the directory says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SysvolFolder {
+    /// Its distinguished name. Text from outside: escape it.
+    pub gpo: String,
+    /// What people call it. Text from outside: escape it.
+    pub name: String,
+    /// `older`, `newer`, `unknown`, `kept` (from before the start), or why it does not count: `down`, `slow`, `account`, `unprotected`, `no-name`,
+    /// `no-folder`, `changing`, `hostile`, `damaged`, `too-large`.
+    pub state: String,
+    /// The same in a sentence. May hold text from outside: escape it.
+    pub detail: String,
+    /// Its version in the directory.
+    pub directory: u32,
+    /// Its version in SYSVOL as last read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sysvol: Option<u32>,
+    /// The version that is in force; absent where none was ever good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_force: Option<u32>,
+    /// Since when it stands so.
+    pub since: Time,
 }
 
 /// What is wrong with the directory.

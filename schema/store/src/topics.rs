@@ -44,6 +44,7 @@ pub mod roles;
 pub mod schedules;
 pub mod sessions;
 pub mod settings;
+pub mod sysvol;
 pub mod timeline;
 pub mod tokens;
 pub mod trees;

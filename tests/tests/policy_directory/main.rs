@@ -5,5 +5,7 @@
 
 mod domain;
 mod read;
+#[cfg(feature = "smb")]
+mod share;
 mod steps;
 mod whole;

@@ -58,6 +58,22 @@ fn from_a_gpos_edit_to_the_confirmed_setting_on_the_device() {
     let _ = device.check_in(&[]);
     let last = STEPS.last().expect("there are steps");
     assert_eq!(held(&device), nodes(last.expected), "{}", site.logs());
+
+    // Nor does a core that starts while controller and share are gone: it computes the whole policy of what was read last.
+    site.stop_core();
+    let share = domain.samba.sysvol();
+    std::fs::rename(&share, share.with_extension("away")).expect("the share goes away");
+    site.start_core();
+    site.wait_ready();
+    let explained = site.ctl().ok(&["policy", "explain", PHONE]);
+    assert_eq!(explained["stale"], Value::Null, "{explained:#}");
+    is_explained(&site, last.expected);
+    let status: Value = serde_json::from_str(&site.ctl().run(&["directory", "status"]).out).expect("JSON");
+    assert_eq!(
+        (&status["state"], &status["sysvol"]["state"]),
+        (&"stale".into(), &"stale".into()),
+        "{status:#}"
+    );
 }
 
 /// A GPO whose WMI filter nobody can decide of the device.

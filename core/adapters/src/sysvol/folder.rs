@@ -20,7 +20,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::SysvolConfig;
+use super::{SysvolConfig, readings::Readings};
 use crate::OpenError;
 
 /// Entries of a folder on the way to a GPO's that are looked at.
@@ -36,7 +36,7 @@ pub struct FolderSysvol {
 struct Inner {
     path: PathBuf,
     limits: Limits,
-    answer: Duration,
+    readings: Readings,
 }
 
 impl FolderSysvol {
@@ -47,8 +47,8 @@ impl FolderSysvol {
     pub fn of(config: &SysvolConfig, folder: &Path) -> Result<Self, OpenError> {
         let path = config.path.as_ref().ok_or_else(|| OpenError::setting("sysvol.path", "is missing"))?;
         let path = folder.join(path);
-        let answer = Duration::from_millis(config.answer_ms);
-        Ok(Self { inner: Arc::new(Inner { path, limits: Limits::default(), answer }) })
+        let readings = Readings::new(Duration::from_millis(config.answer_ms));
+        Ok(Self { inner: Arc::new(Inner { path, limits: Limits::default(), readings }) })
     }
 }
 
@@ -62,14 +62,8 @@ impl SysvolSource for FolderSysvol {
         let places = places(gpo);
         async move {
             let places = places.ok_or(SysvolError::NoName)?;
-            let answer = inner.answer;
-            // A share that hangs holds its own thread, not those of others.
-            let reading = tokio::task::spawn_blocking(move || inner.read(&places, known));
-            match tokio::time::timeout(answer, reading).await {
-                Ok(Ok(read)) => read,
-                Ok(Err(error)) => Err(SysvolError::Down(error.to_string())),
-                Err(_) => Err(SysvolError::Slow),
-            }
+            let readings = inner.readings.clone();
+            readings.run(move || inner.read(&places, known)).await
         }
         .boxed()
     }

@@ -25,7 +25,7 @@ use smb::{
 };
 use tokio::runtime::Runtime;
 
-use super::SysvolConfig;
+use super::{SysvolConfig, readings::Readings};
 use crate::{OpenError, files};
 
 /// The share.
@@ -51,6 +51,7 @@ struct Inner {
     password: SecretString,
     encrypt: bool,
     answer: Duration,
+    readings: Readings,
     limits: Limits,
     connected: Mutex<Option<Connected>>,
     runtime: Option<Runtime>,
@@ -91,6 +92,7 @@ impl SmbSysvol {
             password: files::secret(&folder.join(file))?,
             encrypt: config.encrypt,
             answer: Duration::from_millis(config.answer_ms),
+            readings: Readings::new(Duration::from_millis(config.answer_ms)),
             limits: Limits::default(),
             connected: Mutex::default(),
             runtime: Some(runtime),
@@ -109,13 +111,8 @@ impl SysvolSource for SmbSysvol {
         let place = places(gpo).map(|[place, ..]| place);
         async move {
             let place = place.ok_or(SysvolError::NoName)?;
-            let answer = inner.answer;
-            let reading = tokio::task::spawn_blocking(move || inner.read(&place, known));
-            match tokio::time::timeout(answer, reading).await {
-                Ok(Ok(read)) => read,
-                Ok(Err(error)) => Err(SysvolError::Down(error.to_string())),
-                Err(_) => Err(SysvolError::Slow),
-            }
+            let readings = inner.readings.clone();
+            readings.run(move || inner.read(&place, known)).await
         }
         .boxed()
     }

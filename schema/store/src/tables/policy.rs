@@ -55,6 +55,17 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    sysvol_pieces (gpo, number) {
+        gpo -> Text,
+        number -> BigInt,
+        pieces -> BigInt,
+        pass -> Binary,
+        at -> BigInt,
+        octets -> Binary,
+    }
+}
+
 diesel::table! { directory_pieces (pass, number) { pass -> Binary, number -> BigInt, octets -> Binary, } }
 
 diesel::table! {
