@@ -159,7 +159,8 @@ impl Supervisor {
                         *queued.entry(device).or_default() |= urgent;
                     }
                 }
-                Notice::Queued { .. } | Notice::Look => {}
+                Notice::Policy { devices } if self.automatic => self.desk.want_for_policy(devices).await,
+                Notice::Queued { .. } | Notice::Policy { .. } | Notice::Look => {}
                 Notice::Opened { enrolment, session, session_id, server_initiated } => {
                     let event = Event::Opened { session_id, server_initiated };
                     self.desk.apply_open(enrolment, event, Some(session)).await;

@@ -6,7 +6,7 @@
 //! [`postern_engine::policy::desired`]'s.
 //!
 //! - [`Policies`] is the handle: `changed`, `status`, `explain`.
-//! - `apply` is a session's part; `supervise` and `hold` are the supervisor's; [`PolicyInputs`] is what it computes of.
+//! - `apply` is a session's part; `supervise`, `hold` and `wake` are the supervisor's; [`PolicyInputs`] is what it computes of.
 
 pub(crate) mod apply;
 pub mod compute;
@@ -14,6 +14,7 @@ mod hold;
 pub mod inputs;
 pub mod live;
 mod supervise;
+mod wake;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -51,6 +52,7 @@ struct Inner {
     fleet: Arc<Mutex<Fleet<EnrolmentId>>>,
     pending: Mutex<supervise::Pending>,
     lately: Mutex<hold::Lately>,
+    wakes: Mutex<wake::Wakes>,
     poke: Notify,
 }
 
@@ -114,6 +116,7 @@ impl Policies {
             ))),
             pending: Mutex::new(pending),
             lately: Mutex::default(),
+            wakes: Mutex::default(),
             poke: Notify::new(),
         };
         Self { inner: Arc::new(inner) }

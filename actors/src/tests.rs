@@ -13,6 +13,7 @@ mod restarts;
 mod safety;
 mod schedule;
 mod trees;
+mod wakes;
 mod wipes;
 
 /// A body that begins so makes its device's actor panic.

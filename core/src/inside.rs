@@ -156,7 +156,8 @@ impl Inside {
         troubles.extend(self.authorities.troubles());
         let active = self.active.load();
         let tables = active.as_ref().and_then(|active| active.tables.as_ref());
-        troubles.extend(tables.and_then(|tables| tables.refused()).map(|why| format!("policy.tables: {why}")));
+        troubles
+            .extend(tables.and_then(|tables| tables.refused()).map(|why| format!("policy.tables: {why}")));
         troubles
     }
 }

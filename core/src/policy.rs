@@ -39,6 +39,10 @@ impl PolicyRules for CorePolicyRules {
         Ok(PolicySettings {
             hold_share: u32::try_from(value("PolicyHoldShare")).unwrap_or(100),
             verify_ms: value("PolicyVerifyInterval").saturating_mul(1_000),
+            // The other half of the pushes is for commands and people, whatever is set.
+            wakes_per_minute: u32::try_from(value("PolicyWakesPerMinute"))
+                .unwrap_or(0)
+                .min(self.0.notifications.per_minute / 2),
             options: Options {
                 wmi_unknown: match value("PolicyAllowUnknownWmi") {
                     0 => WmiUnknown::Deny,

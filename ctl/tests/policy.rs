@@ -247,9 +247,7 @@ fn copy(from: &Path, to: &Path) {
 fn a_check_says_what_of_a_gpo_reaches_a_device_and_what_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let gpo = folder.path().join("{11111111-2222-3333-4444-555555555555}/DomainSysvol/GPO");
-    let pol = |records: Vec<Record>| {
-        File { records, trailing_octets: 0 }.write()
-    };
+    let pol = |records: Vec<Record>| File { records, trailing_octets: 0 }.write();
     let record = Record::dword;
     let write = |path: &str, octets: &[u8]| {
         let path = gpo.join(path);
@@ -348,7 +346,13 @@ fn a_check_says_which_table_takes_a_setting_and_refuses_one_that_reaches_a_wipe(
     row("./Vendor/Postern/Wipe/Run");
     let refused = posternctl(&["policy", "import-check", "--table", own, pol]);
     assert_eq!(refused.exit, Exit::Invalid);
-    assert!(refused.err.contains("own.tsv") && refused.err.contains("line 2") && refused.err.contains("reaches a wipe"), "{}", refused.err);
+    assert!(
+        refused.err.contains("own.tsv")
+            && refused.err.contains("line 2")
+            && refused.err.contains("reaches a wipe"),
+        "{}",
+        refused.err
+    );
 }
 
 // --- policy tests

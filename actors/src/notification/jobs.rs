@@ -20,6 +20,9 @@ use crate::{
     orders::{Unwritten, audit},
 };
 
+/// Who asks for a device because of its policy: nothing needs to be queued for it.
+const POLICY: &str = "policy";
+
 /// A notification that a person asks for.
 #[derive(Clone, Debug)]
 pub struct WantedNotification {
@@ -151,6 +154,32 @@ impl Desk {
         }
     }
 
+    /// Makes a job for each of these devices that still has to compare its policy and has none open. The caller paces them; what fails is
+    /// found again by it.
+    pub(super) async fn want_for_policy(&self, devices: Vec<EnrolmentId>) {
+        for device in &devices {
+            self.shared.notices.set_open(*device, true);
+        }
+        let (rules, asked) = (self.rules, devices.clone());
+        let written = self
+            .shared
+            .store
+            .write(move |tx| {
+                let mut idle = Vec::new();
+                for device in &asked {
+                    if !want_for_policy(tx, *device, &rules)? {
+                        idle.push(*device);
+                    }
+                }
+                Ok(idle)
+            })
+            .await;
+        match written {
+            Ok(idle) => idle.into_iter().for_each(|device| self.shared.notices.set_open(device, false)),
+            Err(cause) => tracing::debug!(%cause, "notifications could not be written; policy asks again"),
+        }
+    }
+
     /// Applies an event to one job. An event that the job does not take changes nothing.
     pub(super) async fn apply(
         &self,
@@ -264,6 +293,25 @@ fn want(
         return Ok(false);
     }
     let row = fresh(tx, device, None, urgent, rules)?;
+    notifications::insert(tx, row)?;
+    Ok(true)
+}
+
+/// Whether the device has an open job afterwards.
+fn want_for_policy(
+    tx: &mut Tx,
+    device: EnrolmentId,
+    rules: &postern_engine::notification::Rules,
+) -> Result<bool, StoreError> {
+    if notifications::open_of(tx, device)?.is_some() {
+        return Ok(true);
+    }
+    let Some(enrolment) = enrolments::find(tx, device)? else { return Ok(false) };
+    let held = matches!(enrolment.state, EnrolmentState::Retired | EnrolmentState::Quarantined);
+    if held || enrolment.policy_epoch != 0 {
+        return Ok(false);
+    }
+    let row = fresh(tx, device, Some(POLICY.to_owned()), false, rules)?;
     notifications::insert(tx, row)?;
     Ok(true)
 }

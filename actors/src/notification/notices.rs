@@ -25,6 +25,8 @@ const WAITING: usize = 4_096;
 pub(crate) enum Notice {
     /// Commands were queued for these devices.
     Queued { devices: Vec<EnrolmentId>, urgent: bool },
+    /// A change of policy waits for these devices.
+    Policy { devices: Vec<EnrolmentId> },
     /// A session of a device with an open job began.
     Opened { enrolment: EnrolmentId, session: DmSessionId, session_id: Option<u16>, server_initiated: bool },
     /// A device with an open job was retired.
@@ -91,6 +93,13 @@ impl Notices {
     pub(crate) fn queued(&self, devices: Vec<EnrolmentId>, urgent: bool) {
         if !devices.is_empty() && self.is_running() {
             self.tell(Notice::Queued { devices, urgent });
+        }
+    }
+
+    /// A change of policy waits for devices.
+    pub(crate) fn policy(&self, devices: Vec<EnrolmentId>) {
+        if !devices.is_empty() && self.is_running() {
+            self.tell(Notice::Policy { devices });
         }
     }
 

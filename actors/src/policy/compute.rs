@@ -82,13 +82,15 @@ impl Gathered {
     #[must_use]
     pub fn target(&self) -> Option<Target> {
         match &self.who {
-            Who::Accounts { computer, user, site, .. } if computer.is_some() || user.is_some() => Some(Target {
-                computer: computer.clone(),
-                user: user.clone(),
-                site: site.clone(),
-                facts: Arc::clone(&self.facts),
-                loopback: None,
-            }),
+            Who::Accounts { computer, user, site, .. } if computer.is_some() || user.is_some() => {
+                Some(Target {
+                    computer: computer.clone(),
+                    user: user.clone(),
+                    site: site.clone(),
+                    facts: Arc::clone(&self.facts),
+                    loopback: None,
+                })
+            }
             _ => None,
         }
     }

@@ -117,11 +117,13 @@ pub struct PolicySettings {
     pub verify_ms: i64,
     /// What is to be decided by choice.
     pub options: Options,
+    /// How many devices a minute are asked to come for a change of policy; 0: they come by themselves.
+    pub wakes_per_minute: u32,
 }
 
 impl Default for PolicySettings {
     fn default() -> Self {
-        Self { hold_share: 20, verify_ms: 24 * 3_600_000, options: Options::default() }
+        Self { hold_share: 20, verify_ms: 24 * 3_600_000, options: Options::default(), wakes_per_minute: 0 }
     }
 }
 
@@ -161,13 +163,7 @@ pub struct PolicyInputs {
 
 impl Default for PolicyInputs {
     fn default() -> Self {
-        Self {
-            world: None,
-            bindings: None,
-            documents: None,
-            tables: None,
-            rules: Arc::new(DefaultRules),
-        }
+        Self { world: None, bindings: None, documents: None, tables: None, rules: Arc::new(DefaultRules) }
     }
 }
 

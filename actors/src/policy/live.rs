@@ -71,11 +71,8 @@ impl PolicyWorld for DirectoryWorld {
         {
             return WorldNow::Good(Arc::clone(&made.world));
         }
-        let world = Arc::new(World {
-            directory: (*view.directory).clone(),
-            folders: (*folders).clone(),
-            options,
-        });
+        let world =
+            Arc::new(World { directory: (*view.directory).clone(), folders: (*folders).clone(), options });
         *made = Some(Made { directory: view.generation, folders: generation, world: Arc::clone(&world) });
         WorldNow::Good(world)
     }

@@ -27,6 +27,7 @@ use super::{
     compute::{Gathered, Stale},
     hold,
     inputs::{Change, PolicySettings, Who, WorldNow},
+    wake,
 };
 
 /// How often what is due is looked at where nothing changes.
@@ -139,6 +140,7 @@ pub(super) async fn look(policies: &Policies, search: bool) -> Result<Looked, Lo
     let looked = recompute(policies, pending, settings).await?;
     let epoch = shared.store.look_up(policies::epoch).await?;
     shared.policy.set(epoch, settings.verify_ms);
+    wake::ask(policies, settings.wakes_per_minute).await?;
     Ok(looked)
 }
 

@@ -128,7 +128,9 @@ impl PolicyBindings for Shared {
         let name = dn(&format!("CN={},{UNIT}", device.device_id));
         let known = self.0.0.lock().unwrap().directory.accounts().contains_key(&name);
         Ok(match known {
-            true => Who::Accounts { computer: Some(name), user: None, site: None, site_because: String::new() },
+            true => {
+                Who::Accounts { computer: Some(name), user: None, site: None, site_because: String::new() }
+            }
             false => Who::Nobody,
         })
     }

@@ -30,14 +30,14 @@ const NUMBER: &str = "+15550100001";
 
 /// A bearer that keeps what it is given, and answers as it is told; without a word it takes everything.
 #[derive(Default)]
-struct Bearer {
+pub(super) struct Bearer {
     name: &'static str,
     taken: Mutex<Vec<PushOrder>>,
     answers: Mutex<VecDeque<PushError>>,
 }
 
 impl Bearer {
-    fn new(name: &'static str) -> Arc<Self> {
+    pub(super) fn new(name: &'static str) -> Arc<Self> {
         Arc::new(Self { name, ..Self::default() })
     }
 
@@ -87,25 +87,25 @@ impl Wake for Gateways {
 }
 
 /// A core that notifies at once, with the given bearers.
-struct Ground {
-    core: Core,
+pub(super) struct Ground {
+    pub(super) core: Core,
     gateways: Arc<Gateways>,
     reports: mpsc::Sender<PushReport>,
 }
 
-fn rules() -> NotificationRules {
+pub(super) fn rules() -> NotificationRules {
     NotificationRules { gather_ms: 0, apart_ms: 0, ..NotificationRules::default() }
 }
 
 impl Ground {
-    async fn start(bearers: &[Arc<Bearer>], rules: NotificationRules) -> Self {
+    pub(super) async fn start(bearers: &[Arc<Bearer>], rules: NotificationRules) -> Self {
         let core = Core::start(quick()).await;
         let (gateways, reports) = notify(&core, bearers, rules);
         Self { core, gateways, reports }
     }
 
     /// An enrolled device that is reached by these bearers.
-    async fn device(&self, name: &str, number: bool, bearer: Option<&str>) -> Device {
+    pub(super) async fn device(&self, name: &str, number: bool, bearer: Option<&str>) -> Device {
         let new = crate::NewEnrolment {
             server_password: Some(SecretString::from(PASSWORD)),
             ..self.core.enrolment(name, AuthType::Md5)
@@ -126,7 +126,7 @@ impl Ground {
         self.core.store.write(write).await.unwrap();
     }
 
-    async fn jobs(&self, device: &Device) -> Vec<Notification> {
+    pub(super) async fn jobs(&self, device: &Device) -> Vec<Notification> {
         let id = device.enrolled.enrolment;
         self.core.store.read(move |r| notifications::of(r, id, 20)).await.unwrap()
     }

@@ -42,10 +42,10 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// One document for everybody: node, value, removal.
 #[derive(Default)]
-struct Paper(Mutex<Vec<(String, Option<String>, Removal)>>);
+pub(super) struct Paper(Mutex<Vec<(String, Option<String>, Removal)>>);
 
 impl Paper {
-    fn say(&self, settings: &[(&str, Option<&str>, Removal)]) {
+    pub(super) fn say(&self, settings: &[(&str, Option<&str>, Removal)]) {
         let own = |(uri, data, removal): &(&str, Option<&str>, Removal)| {
             ((*uri).to_owned(), data.map(str::to_owned), *removal)
         };

@@ -219,7 +219,10 @@ mod tests {
         };
         assert_eq!(names(&tables), ["a", "b"]);
 
-        write("b.tsv", &format!("{HEAD}computer\tSoftware\\B\tA\tDWORD\t./Vendor/Postern/Wipe/Run\tint\tplain\n"));
+        write(
+            "b.tsv",
+            &format!("{HEAD}computer\tSoftware\\B\tA\tDWORD\t./Vendor/Postern/Wipe/Run\tint\tplain\n"),
+        );
         assert!(!tables.read());
         let refused = tables.refused().unwrap();
         assert!(refused.contains("b.tsv: line 2: ./Vendor/Postern/Wipe/Run reaches a wipe"), "{refused}");

@@ -25,5 +25,7 @@ diesel::allow_tables_to_appear_in_same_query!(enrolments, recovery_devices, reco
 diesel::allow_tables_to_appear_in_same_query!(enrolments, policy_devices, policy_desired);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, certificates, server_trust);
 diesel::allow_tables_to_appear_in_same_query!(push_addresses, enrolments, notifications, commands_pending);
+diesel::allow_tables_to_appear_in_same_query!(policy_devices, push_addresses);
+diesel::allow_tables_to_appear_in_same_query!(policy_devices, notifications);
 diesel::allow_tables_to_appear_in_same_query!(outbox, deliveries);
 diesel::allow_tables_to_appear_in_same_query!(policy_documents, policy_versions, policy_assignments, groups);

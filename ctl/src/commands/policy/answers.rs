@@ -333,17 +333,17 @@ mod tests {
     }
 
     fn explanation() -> PolicyExplanation {
-        let source = |name: &str| {
-            json!({"kind": "gpo", "name": name, "place": HOSTILE[3], "enforced": false, "setting": HOSTILE[0]})
-        };
+        let source = |name: &str| json!({"kind": "gpo", "name": name, "place": HOSTILE[3], "enforced": false, "setting": HOSTILE[0]});
         let setting = |value: &str| {
             json!({"uri": "./A", "state": "error", "value": value, "format": "chr", "deleted": false, "leaving": false,
                 "source": source(value), "losers": [source(HOSTILE[1])], "removal": "delete", "drift": 0, "because": value})
         };
         let settings: Vec<_> = HOSTILE.iter().map(|text| setting(text)).collect();
         let links: Vec<String> = Vec::new();
-        serde_json::from_value(json!({"device": "0199f7a0-0000-7000-8000-000000000001", "name": HOSTILE[0], "groups": [],
-            "links": links, "documents": [], "tables": [], "settings": settings, "unmapped": []}))
+        serde_json::from_value(
+            json!({"device": "0199f7a0-0000-7000-8000-000000000001", "name": HOSTILE[0], "groups": [],
+            "links": links, "documents": [], "tables": [], "settings": settings, "unmapped": []}),
+        )
         .unwrap()
     }
 
@@ -356,7 +356,10 @@ mod tests {
             .iter()
             .map(|text| json!({"uri": "./A", "what": "value", "one": side(text), "other": side(text)}))
             .collect();
-        serde_json::from_value(json!({"one": HOSTILE[1], "other": HOSTILE[2], "differences": differences, "same": 1})).unwrap()
+        serde_json::from_value(
+            json!({"one": HOSTILE[1], "other": HOSTILE[2], "differences": differences, "same": 1}),
+        )
+        .unwrap()
     }
 
     /// Rows of equal length, each ended as RFC 4180 has it, no cell of which acts on anything.

@@ -384,6 +384,18 @@ pub const TABLE: &[Row] = &[
         doc: "How often the whole directory is read anew; what changes in between is looked for all the time.",
     },
     Row {
+        name: "SysvolRefreshInterval",
+        unit: Unit::Duration,
+        least: HOUR,
+        most: 7 * DAY,
+        default: 8 * HOUR,
+        scopes: GLOBAL,
+        source: Source::Postern,
+        configuration: None,
+        acts: true,
+        doc: "How often all of SYSVOL is read anew, whatever its versions say.",
+    },
+    Row {
         name: "PolicyHoldShare",
         unit: Unit::Percent,
         least: 1,
@@ -408,6 +420,18 @@ pub const TABLE: &[Row] = &[
         acts: true,
         doc: "How often a device's settings are read back at a session, a tenth earlier or later; what is not as it was confirmed is \
               put right.",
+    },
+    Row {
+        name: "PolicyWakesPerMinute",
+        unit: Unit::Count,
+        least: 0,
+        most: 6_000,
+        default: 0,
+        scopes: GLOBAL,
+        source: Source::Postern,
+        configuration: None,
+        acts: true,
+        doc: "How many devices a minute are asked to come by their push channels because their policy changed; 0: none, they come by themselves.",
     },
     Row {
         name: "PolicySite",

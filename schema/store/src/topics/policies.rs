@@ -16,7 +16,8 @@ use crate::{
     conn::each,
     errors::StoreError,
     tables::{
-        enrolments::dsl as e, policy_desired::dsl as t, policy_devices::dsl as d, policy_holds::dsl as h,
+        enrolments::dsl as e, notifications::dsl as n, policy_desired::dsl as t, policy_devices::dsl as d,
+        policy_holds::dsl as h, push_addresses::dsl as a,
     },
     tx::{Reader, Tx},
 };
@@ -202,6 +203,28 @@ pub fn due(r: &mut Reader, now: UtcMillis, limit: i64) -> Result<Vec<EnrolmentId
         .filter(e::policy_epoch.gt(0))
         .filter(e::state.ne(EnrolmentState::Retired.as_str()))
         .order(d::verify_at)
+        .limit(limit)
+        .select(d::enrolment)
+        .load(c))?;
+    ids.into_iter().map(raise).collect()
+}
+
+/// Devices that a change of policy waits for, that can be reached by a push, and that were not asked to come since: those that wait longest
+/// first.
+pub fn to_wake(r: &mut Reader, limit: i64) -> Result<Vec<EnrolmentId>, StoreError> {
+    let out = [EnrolmentState::Retired.as_str(), EnrolmentState::Quarantined.as_str()];
+    let ids: Vec<Db<EnrolmentId>> = each!(r.conn, c => d::policy_devices
+        .inner_join(e::enrolments.on(e::id.eq(d::enrolment)))
+        .inner_join(a::push_addresses.on(a::enrolment.eq(d::enrolment)))
+        .filter(e::policy_epoch.eq(0))
+        .filter(e::state.ne_all(out))
+        .filter(d::settled.is_null().or(d::settled.ne(d::desired.nullable())))
+        .filter(diesel::dsl::not(diesel::dsl::exists(
+            n::notifications
+                .filter(n::enrolment.eq(d::enrolment))
+                .filter(n::finished_at.is_null().or(n::created_at.ge(d::changed_at))),
+        )))
+        .order((d::changed_at, d::enrolment))
         .limit(limit)
         .select(d::enrolment)
         .load(c))?;

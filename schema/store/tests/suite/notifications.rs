@@ -21,7 +21,7 @@ fn add_device(store: &Store, name: &str) -> EnrolmentId {
     id
 }
 
-fn job(enrolment: EnrolmentId) -> Notification {
+pub(crate) fn job(enrolment: EnrolmentId) -> Notification {
     Notification {
         id: fresh(),
         enrolment,

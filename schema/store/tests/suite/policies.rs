@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use postern_store::{
     enrolments,
+    notifications::{self, PushAddress},
     policies::{self, Device, Figures, Hold},
+    sysvol,
 };
 use postern_wire::terms::{EnrolmentId, UtcMillis};
 use uuid::Uuid;
 
-use super::{Ground, enrolment, now};
+use super::{Ground, enrolment, notifications::job, now};
 
 fn device(id: EnrolmentId, desired: u8, waiting: Option<u8>, settled: Option<u8>) -> Device {
     Device {
@@ -103,4 +105,67 @@ pub(crate) fn an_epoch_rises_and_one_change_waits(ground: &Ground) {
     assert_eq!(store.read_blocking(policies::hold).expect("a read"), None);
     assert!(store.read_blocking(|r| policies::was_refused(r, [9; 32])).expect("a read"));
     assert!(store.read_blocking(|r| policies::find_hold(r, Uuid::from_u128(7))).expect("a read").is_some());
+}
+
+pub(crate) fn devices_that_a_change_waits_for_are_asked_once(ground: &Ground) {
+    let store = ground.open();
+    let rows: Vec<_> = (1..=5).map(|number| enrolment(&format!("IMEI:{number}"))).collect();
+    let ids: Vec<EnrolmentId> = rows.iter().map(|row| row.id).collect();
+    let (all, texts) = (ids.clone(), [([1; 32], "one".to_owned()), ([2; 32], "two".to_owned())]);
+    store
+        .write_blocking(move |tx| {
+            enrolments::insert_many(tx, rows.clone())?;
+            policies::keep(tx, &texts.clone().into())?;
+            // The first two have something to learn, the third has it, the fourth compared, the fifth has no address.
+            for (at, id) in all.iter().enumerate() {
+                let settled = match at {
+                    0 => None,
+                    2 => Some(2),
+                    _ => Some(1),
+                };
+                let changed_at = UtcMillis(now().0 - i64::try_from(at).unwrap_or(0));
+                policies::put(tx, Device { changed_at, ..device(*id, 2, None, settled) })?;
+                enrolments::set_policy_epoch(tx, *id, i64::from(at == 3))?;
+                if at != 4 {
+                    let address = Some("+1".to_owned());
+                    notifications::set_address(
+                        tx,
+                        PushAddress { enrolment: *id, address, bearer: None, at: now() },
+                    )?;
+                }
+            }
+            Ok(())
+        })
+        .expect("put");
+    let wake = |limit| store.read_blocking(move |r| policies::to_wake(r, limit)).expect("a read");
+    assert_eq!(wake(10), [ids[1], ids[0]], "who waits longest first");
+    assert_eq!(wake(1), [ids[1]]);
+
+    let second = ids[1];
+    let asked = notifications::Notification { created_at: now(), ..job(second) };
+    store.write_blocking(move |tx| notifications::insert(tx, asked.clone())).expect("asked for");
+    assert_eq!(wake(10), [ids[0]]);
+}
+
+pub(crate) fn a_folder_of_sysvol_is_of_one_writing(ground: &Ground) {
+    let store = ground.open();
+    let keep = |gpo: &str, pass: u128, pieces: &[&str]| {
+        let (gpo, pieces) =
+            (gpo.to_owned(), pieces.iter().map(|piece| piece.as_bytes().to_vec()).collect::<Vec<_>>());
+        let kept =
+            move |tx: &mut postern_store::Tx| sysvol::keep(tx, &gpo, Uuid::from_u128(pass), now(), &pieces);
+        store.write_blocking(kept).expect("kept");
+    };
+    keep("CN=b", 1, &["x", "y", "z"]);
+    keep("CN=a", 2, &["a"]);
+    keep("CN=b", 3, &["1", "2"]);
+    assert_eq!(store.read_blocking(sysvol::gpos).expect("a read"), ["CN=a", "CN=b"]);
+    let pieces = store.read_blocking(|r| sysvol::folder(r, "CN=b")).expect("a read");
+    let of_one: Vec<_> = pieces
+        .iter()
+        .map(|piece| (piece.number, piece.pieces, piece.pass.as_u128(), &piece.octets[..]))
+        .collect();
+    assert_eq!(of_one, [(0, 2, 3, &b"1"[..]), (1, 2, 3, b"2")]);
+    store.write_blocking(|tx| sysvol::forget(tx, "CN=b")).expect("forgotten");
+    assert_eq!(store.read_blocking(sysvol::gpos).expect("a read"), ["CN=a"]);
 }
