@@ -8,10 +8,10 @@ use postern_engine::{
     queue::{PendingCommand, Queue},
     session::{Inbound, Session},
 };
-use postern_store::{StoreError, WriteError, lives};
+use postern_store::{StoreError, WriteError, lives, wipes};
 use postern_wire::{
     route::RouteId,
-    terms::{CommandId, DmSessionId, EnrolmentId, OperationKind, ProofClass, UtcMillis},
+    terms::{CommandId, DmSessionId, EnrolmentId, OperationKind, ProofClass, UtcMillis, WipeState},
 };
 
 use super::{
@@ -114,7 +114,10 @@ async fn receive(
     request: &CheckIn,
 ) -> Result<Result<CheckedIn, Refusal>, WriteError> {
     let now = shared.now();
-    if request.peer.standing == Standing::WipeOnly && !live.queue.is_suspended_by_wipe() {
+    if request.peer.standing == Standing::WipeOnly
+        && !live.queue.is_suspended_by_wipe()
+        && !is_awaited(shared, live.enrolment).await
+    {
         let refusal = Refusal::new(RefusalCause::WipeOnly, "only a wipe may pass, and none is pending");
         return Ok(Err(Refusal { enrolment: Some(live.enrolment), ..refusal }));
     }
@@ -232,6 +235,19 @@ async fn receive(
         shared.inspector.keep(live.enrolment, exchange, ended);
     }
     Ok(answer)
+}
+
+/// Whether a device that may have nothing but its wipe has acknowledged one, so that its session is what says that it was
+/// not done. Nothing else is sent in it.
+async fn is_awaited(shared: &Shared, id: EnrolmentId) -> bool {
+    let wipe = shared.store.look_up(move |r| wipes::outstanding(r, id)).await;
+    match wipe {
+        Ok(wipe) => wipe.is_some_and(|wipe| wipe.state == WipeState::Accepted),
+        Err(cause) => {
+            tracing::debug!(device = %id, %cause, "its wipe was not looked up");
+            false
+        }
+    }
 }
 
 /// The certificate that a request shows.

@@ -423,6 +423,36 @@ async fn a_lawmo_device_that_accepts_and_comes_back_was_not_wiped_and_one_that_s
 }
 
 #[actix::test]
+async fn an_armed_device_that_acknowledged_and_comes_back_was_not_wiped_and_gets_the_next_try() {
+    let core = Core::start(quick()).await;
+    let wipes = wipes_of(&core, usual());
+    let mut device = core.enrol("lawmo", AuthType::Md5).await;
+    device.man = "Else".to_owned();
+    let asked = ask(&wipes, &device).await;
+    core.clock.advance(Duration::from_secs(31 * 86_400));
+    wipes.look_now().await.unwrap();
+    wipes.look_now().await.unwrap();
+    assert_eq!(row(&core, asked.id).await.state, WipeState::Armed);
+    device.peer.standing = Standing::WipeOnly;
+    let came = device.session(&core).await;
+    assert_eq!(uris(&came), ["./LAWMO/Operations/FactoryReset"]);
+    assert_eq!(row(&core, asked.id).await.state, WipeState::Accepted);
+
+    core.clock.advance(Duration::from_secs(600));
+    assert_eq!(uris(&device.session(&core).await), Vec::<String>::new(), "it is heard, and told nothing");
+    super::kit::until("the session is recorded and seen", async || {
+        wipes.look_now().await.unwrap();
+        core.clock.advance(Duration::from_secs(10));
+        row(&core, asked.id).await.state == WipeState::Armed
+    })
+    .await;
+    wipes.look_now().await.unwrap();
+    let reply = device.open(&core).await;
+    assert_eq!(uris(&reply.commands()), ["./LAWMO/Operations/FactoryReset"], "again");
+    core.stop().await;
+}
+
+#[actix::test]
 async fn a_row_that_somebody_wrote_into_the_database_is_not_sent() {
     let core = Core::start(quick()).await;
     let wipes = wipes_of(&core, usual());
