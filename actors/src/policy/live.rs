@@ -6,7 +6,7 @@ use std::{
 };
 
 use postern_engine::policy::{
-    binding::Unbound,
+    binding::{Bound, Unbound},
     dn::Dn,
     rsop::{Options, World, settings::Folder},
 };
@@ -96,20 +96,57 @@ impl<B: Bindings> DirectoryWho<B> {
 
 impl<B: Bindings> PolicyBindings for DirectoryWho<B> {
     fn who(&self, r: &mut Reader, device: &Enrolment) -> Result<Who, StoreError> {
-        let bound = self.bindings.of(r, device.id)?;
-        // What is not there for good is told apart from what cannot be said now.
-        let doubt = [&bound.computer, &bound.user].into_iter().find_map(|found| match found {
-            Err(why @ (Unbound::NoDirectory | Unbound::Gone | Unbound::Several(_) | Unbound::Namesakes)) => {
-                Some(why.to_string())
-            }
-            Err(Unbound::NoOwner | Unbound::Nobody) | Ok(_) => None,
-        });
-        Ok(match (bound.computer(), bound.user(), doubt) {
-            (None, None, Some(why)) => Who::Unknown(why),
-            (None, None, None) => Who::Nobody,
-            (computer, user, _) => {
-                Who::Accounts { computer: computer.cloned(), user: user.cloned(), site: self.site.clone() }
-            }
-        })
+        Ok(who(&self.bindings.of(r, device.id)?, self.site.as_ref()))
+    }
+}
+
+/// Who a device is, of what it is bound to.
+fn who(bound: &Bound, site: Option<&Dn>) -> Who {
+    // What is not there for good is told apart from what cannot be said now.
+    let doubt = [&bound.computer, &bound.user].into_iter().find_map(|found| match found {
+        Err(why @ (Unbound::NoDirectory | Unbound::Gone | Unbound::Several(_) | Unbound::Namesakes)) => {
+            Some(why.to_string())
+        }
+        Err(Unbound::NoOwner | Unbound::Nobody) | Ok(_) => None,
+    });
+    // A doubt about one of the two is one about the whole: the half of it would be taken from the device.
+    match (bound.computer(), bound.user(), doubt) {
+        (_, _, Some(why)) => Who::Unknown(why),
+        (None, None, None) => Who::Nobody,
+        (computer, user, None) => {
+            Who::Accounts { computer: computer.cloned(), user: user.cloned(), site: site.cloned() }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_engine::policy::binding::How;
+
+    use super::*;
+
+    fn dn(text: &str) -> Dn {
+        Dn::new(text).unwrap()
+    }
+
+    #[test]
+    fn a_doubt_about_one_account_takes_nothing_from_the_device_though_the_other_is_known() {
+        let computer = || Ok((dn("CN=phone1,DC=corp,DC=example"), How::Name));
+        let user = || Ok((dn("CN=alice,DC=corp,DC=example"), How::Mail));
+        for doubt in [Unbound::NoDirectory, Unbound::Gone, Unbound::Several(Vec::new()), Unbound::Namesakes] {
+            let bound = Bound { computer: Err(doubt.clone()), user: user() };
+            assert!(matches!(who(&bound, None), Who::Unknown(_)), "{doubt}");
+            let bound = Bound { computer: computer(), user: Err(doubt.clone()) };
+            assert!(matches!(who(&bound, None), Who::Unknown(_)), "{doubt}");
+        }
+        for none in [Unbound::NoOwner, Unbound::Nobody] {
+            let bound = Bound { computer: computer(), user: Err(none.clone()) };
+            assert!(
+                matches!(who(&bound, None), Who::Accounts { computer: Some(_), user: None, .. }),
+                "{none}"
+            );
+        }
+        let bound = Bound { computer: Err(Unbound::Nobody), user: Err(Unbound::NoOwner) };
+        assert!(matches!(who(&bound, None), Who::Nobody));
     }
 }
