@@ -26,7 +26,7 @@ pub use authority::{Anchors, Authority, AuthorityError, DeviceCsr, IssuedDevice}
 pub use carrier::{BuiltInTemplates, Carrier, CarryError, LetterTemplates, Parcel};
 pub use directory::{
     BindRefusal, DirectoryChanges, DirectoryError, DirectoryMark, DirectoryPerson, DirectoryReader,
-    DirectorySignIn, DirectorySnapshot,
+    DirectorySignIn, DirectorySnapshot, LogonName,
 };
 pub use gateways::{DialedGateway, Fleet, GatewayAnchors, GatewayAuthority, GatewayCertificate, Published};
 pub use push::{PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport, PushReports, masked};

@@ -59,8 +59,8 @@ pub use abilities::{
     Anchors, Announce, AnnounceNothing, Authority, AuthorityError, BindRefusal, BuiltInTemplates, Carrier,
     CarryError, Clock, DeviceCsr, DeviceRules, DialedGateway, DirectoryChanges, DirectoryError,
     DirectoryMark, DirectoryPerson, DirectoryReader, DirectorySignIn, DirectorySnapshot, Fleet,
-    GatewayAnchors, GatewayAuthority, GatewayCertificate, IssuedDevice, LetterTemplates, NoRules, Parcel,
-    Published, PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport, PushReports,
+    GatewayAnchors, GatewayAuthority, GatewayCertificate, IssuedDevice, LetterTemplates, LogonName, NoRules,
+    Parcel, Published, PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport, PushReports,
     Randomness, Rules, SystemClock, SystemRandom, SysvolError, SysvolRead, SysvolSource, Wake, masked,
 };
 pub use devices::{Devices, Parts};

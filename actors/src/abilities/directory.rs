@@ -36,8 +36,18 @@ pub trait DirectorySignIn: Send + Sync + 'static {
         password: SecretString,
     ) -> BoxFuture<'_, Result<DirectoryPerson, DirectoryError>>;
 
-    /// One spelling of all under which a name may be typed, for counting tries.
-    fn normal(&self, name: &str) -> String;
+    /// Reads a name as it may be typed; none: no person is called so. The directory would take more (distinguished
+    /// names, canonical names, each with escapes): under those one person would be many.
+    fn read(&self, typed: &str) -> Option<LogonName>;
+}
+
+/// A name that was typed for signing in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogonName {
+    /// The principal name, where one was typed or follows from the domain.
+    pub principal: Option<String>,
+    /// The logon name (`sAMAccountName`), where it is in our domain.
+    pub logon: Option<String>,
 }
 
 /// Who signed in.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use postern_engine::policy::{
-    binding::Unbound,
+    binding::{Bound, Unbound},
     dn::Dn,
     rsop::{Options, World, settings::Folder},
 };
@@ -127,17 +127,12 @@ fn site_of(sites: &[&Dn], set: SiteSet) -> Result<(Option<Dn>, String), String> 
 impl<B: Bindings> PolicyBindings for DirectoryWho<B> {
     fn who(&self, r: &mut Reader, device: &Enrolment) -> Result<Who, StoreError> {
         let bound = self.bindings.of(r, device.id)?;
-        // What is not there for good is told apart from what cannot be said now.
-        let doubt = [&bound.computer, &bound.user].into_iter().find_map(|found| match found {
-            Err(why @ (Unbound::NoDirectory | Unbound::Gone | Unbound::Several(_) | Unbound::Namesakes)) => {
-                Some(why.to_string())
-            }
-            Err(Unbound::NoOwner | Unbound::Nobody) | Ok(_) => None,
-        });
-        Ok(match (bound.computer(), bound.user(), doubt) {
-            (None, None, Some(why)) => Who::Unknown(why),
-            (None, None, None) => Who::Nobody,
-            (computer, user, _) => match self.site(self.sites.of(r, device.id)?) {
+        if let Some(why) = doubt(&bound) {
+            return Ok(Who::Unknown(why));
+        }
+        Ok(match (bound.computer(), bound.user()) {
+            (None, None) => Who::Nobody,
+            (computer, user) => match self.site(self.sites.of(r, device.id)?) {
                 Ok((site, site_because)) => {
                     Who::Accounts { computer: computer.cloned(), user: user.cloned(), site, site_because }
                 }
@@ -147,9 +142,39 @@ impl<B: Bindings> PolicyBindings for DirectoryWho<B> {
     }
 }
 
+/// What cannot be said now of either account, told apart from what is not there for good. A doubt about one of the two
+/// is one about the whole: the half of it would be taken from the device.
+fn doubt(bound: &Bound) -> Option<String> {
+    [&bound.computer, &bound.user].into_iter().find_map(|found| match found {
+        Err(why @ (Unbound::NoDirectory | Unbound::Gone | Unbound::Several(_) | Unbound::Namesakes)) => {
+            Some(why.to_string())
+        }
+        Err(Unbound::NoOwner | Unbound::Nobody) | Ok(_) => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use postern_engine::policy::binding::{Found, How};
+
     use super::*;
+
+    #[test]
+    fn a_doubt_about_one_account_takes_nothing_from_the_device_though_the_other_is_known() {
+        let known = |name: &str| Ok((Dn::new(name).unwrap(), How::Name));
+        let (computer, user) = (known("CN=phone1,DC=corp,DC=example"), known("CN=alice,DC=corp,DC=example"));
+        let found =
+            |computer: &Found, user: &Found| doubt(&Bound { computer: computer.clone(), user: user.clone() });
+        for why in [Unbound::NoDirectory, Unbound::Gone, Unbound::Several(Vec::new()), Unbound::Namesakes] {
+            let text = Some(why.to_string());
+            let none = Err(why);
+            assert_eq!((found(&none, &user), found(&computer, &none)), (text.clone(), text));
+        }
+        for why in [Unbound::NoOwner, Unbound::Nobody] {
+            let none = Err(why);
+            assert_eq!((found(&none, &user), found(&computer, &none)), (None, None));
+        }
+    }
 
     #[test]
     fn a_device_counts_to_the_site_that_is_set_else_to_the_only_one_and_a_wrong_name_is_doubt() {

@@ -89,7 +89,15 @@ pub(super) async fn open(inside: web::Data<Inside>, body: web::Json<SignIn>, str
     let now = inside.now();
     let view = active.directory.as_ref().and_then(|directory| directory.keeper().view());
     inside.sign_ins.may_reauthenticate(stranger.source, now, inside.config.admin.failures_per_minute)?;
-    let person = by.normal(&user);
+    let counted = by.read(&user).and_then(|name| {
+        let view = view.as_ref()?;
+        view.accounts
+            .user_called(name.principal.as_deref(), name.logon.as_deref())
+            .map(|dn| dn.key().to_owned())
+    });
+    // Who is not in the last reading may be anybody, spelt in a way that the directory takes and we do not know: all of
+    // those are counted as one.
+    let person = counted.unwrap_or_default();
     let window_ms = i64::from(config.window_minutes) * MINUTE_MS;
     let most = most(config, view.as_ref());
     inside.tries.begin(&person, now, most, window_ms).map_err(|wait| {

@@ -124,7 +124,7 @@ async fn start_at(config: postern_core::Config, edge: Edge) -> Core {
 }
 
 pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
-    for _ in 0..600 {
+    for _ in 0..4_800 {
         if holds() {
             return;
         }
@@ -135,7 +135,7 @@ pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
 
 /// The same for what is asked over the API.
 pub(crate) async fn until_async(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..400 {
+    for _ in 0..3_200 {
         if holds().await {
             return;
         }

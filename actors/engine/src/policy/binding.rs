@@ -211,6 +211,14 @@ impl Accounts {
         self.by_sid.get(sid)
     }
 
+    /// The one user of a principal name, or else of a logon name; none where there is none, or several.
+    #[must_use]
+    pub fn user_called(&self, principal: Option<&str>, logon: Option<&str>) -> Option<&Dn> {
+        let by_principal = principal.and_then(|name| self.principals.get(&key(name)));
+        let found = by_principal.or_else(|| self.logons.get(&key(logon?)))?;
+        found.first().filter(|_| found.len() == 1)
+    }
+
     /// What a device and its owner are.
     #[must_use]
     pub fn bind(&self, known: &Known) -> Bound {

@@ -125,7 +125,8 @@ pub struct Pass {
     pub settings: Settings,
     /// What could not be read. Where this is not empty, the last good result of the target stays in force.
     pub unread: Vec<Unread>,
-    /// Containers on the way that the directory did not show: none of their links counts.
+    /// Containers on the way that the directory did not show, though the account lies in them: none of their links counts,
+    /// and what they would be is not known.
     pub unseen: Vec<Dn>,
     /// What stands beside Registry.pol in the folders of GPOs that concern the target, as places in `links`.
     beside: Vec<(usize, Arc<[Other]>)>,
@@ -297,7 +298,7 @@ impl Pass {
     /// Whether the last good result has to stay in force instead of this one.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
-        !self.unread.is_empty()
+        !self.unread.is_empty() || !self.unseen.is_empty()
     }
 }
 

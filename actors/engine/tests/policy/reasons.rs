@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use postern_engine::policy::{
+    directory::AccountKind,
     gplink,
     gpo::{FilterRef, NoSecurity},
     rsop::{Error, Loopback, Target, Unread, WmiUnknown, reason::Reason, resultant},
@@ -234,4 +235,17 @@ fn a_target_that_the_directory_does_not_hold_is_refused() {
     );
     assert_eq!(ask(Target { site: other, ..hand.target.clone() }), Error::NoSite(dn("CN=X,DC=t")));
     assert_eq!(hand.resultant().loopback, Loopback::Normal);
+}
+
+#[test]
+fn a_container_of_the_account_that_the_service_may_not_see_leaves_the_result_incomplete() {
+    let mut hand = Hand::new(&["U"]);
+    hand.gpo("G", "OU=U,DC=t", 0);
+    assert!(!hand.computer().is_incomplete());
+    let below = dn("CN=c,OU=Hidden,OU=U,DC=t");
+    hand.account(&below, AccountKind::Computer, 1199);
+    hand.target.computer = Some(below);
+    let pass = hand.computer();
+    assert_eq!(pass.unseen, [dn("OU=Hidden,OU=U,DC=t")]);
+    assert!(pass.is_incomplete(), "its links, and whether it blocks, are not known");
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use ldap3::{Scope, ldap_escape};
-use postern_actors::{BindRefusal, DirectoryError, DirectoryPerson, DirectorySignIn, Sid};
+use postern_actors::{BindRefusal, DirectoryError, DirectoryPerson, DirectorySignIn, LogonName, Sid};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::timeout;
 
@@ -57,8 +57,8 @@ impl LdapSignIn {
         if !fits || octets == 0 || octets > PASSWORD || password.expose_secret().contains('\0') {
             return Err(wrong());
         }
+        let name = Typed::read(typed, &self.domain).ok_or_else(wrong)?;
         let mut session = self.controllers.connect().await?;
-        let name = Typed::read(typed, &self.domain);
         session.sign_in(&Account { name: name.bind.clone(), password }).await?;
         let root = session.one("", &["defaultNamingContext", "tokenGroups"]).await?;
         let root = root.ok_or_else(|| half("no rootDSE"))?.entry;
@@ -113,11 +113,15 @@ impl DirectorySignIn for LdapSignIn {
         sign_in.map(|done| done.unwrap_or(Err(DirectoryError::Slow))).boxed()
     }
 
-    fn normal(&self, name: &str) -> String {
-        let typed = Typed::read(name.trim(), &self.domain);
-        typed.logon.unwrap_or(typed.bind).to_lowercase()
+    fn read(&self, typed: &str) -> Option<LogonName> {
+        let Typed { bind, logon } = Typed::read(typed.trim(), &self.domain)?;
+        Some(LogonName { principal: Some(bind).filter(|bind| !bind.contains('\\')), logon })
     }
 }
+
+/// What no name of a person has, so that no other form of name that a directory takes is one: distinguished names,
+/// canonical names, service principal names.
+const FOREIGN: [char; 10] = ['=', ',', '/', '"', '+', ';', '<', '>', '#', '*'];
 
 /// A name as a person types it.
 struct Typed {
@@ -128,14 +132,24 @@ struct Typed {
 }
 
 impl Typed {
-    fn read(typed: &str, domain: &str) -> Self {
-        match (typed.split_once('\\'), typed.rsplit_once('@')) {
-            (Some((_, logon)), _) => Self { bind: typed.to_owned(), logon: Some(logon.to_owned()) },
-            (_, Some((logon, of))) if of.eq_ignore_ascii_case(domain) => {
-                Self { bind: typed.to_owned(), logon: Some(logon.to_owned()) }
+    /// `NAME`, `NAME@SUFFIX` or `DOMAIN\NAME`; none for anything else.
+    fn read(typed: &str, domain: &str) -> Option<Self> {
+        if typed.contains(FOREIGN) {
+            return None;
+        }
+        if let Some((of, logon)) = typed.split_once('\\') {
+            let plain = |part: &str| !part.is_empty() && !part.contains(['\\', '@']);
+            return (plain(of) && plain(logon))
+                .then(|| Self { bind: typed.to_owned(), logon: Some(logon.to_owned()) });
+        }
+        match typed.rsplit_once('@') {
+            Some((name, of)) if name.is_empty() || of.is_empty() => None,
+            Some((name, of)) => {
+                let logon = of.eq_ignore_ascii_case(domain).then(|| name.to_owned());
+                Some(Self { bind: typed.to_owned(), logon })
             }
-            (_, Some(_)) => Self { bind: typed.to_owned(), logon: None },
-            _ => Self { bind: format!("{typed}@{domain}"), logon: Some(typed.to_owned()) },
+            None if typed.is_empty() => None,
+            None => Some(Self { bind: format!("{typed}@{domain}"), logon: Some(typed.to_owned()) }),
         }
     }
 
@@ -171,14 +185,33 @@ mod tests {
             ("CORP\\alice", "CORP\\alice", Some("alice")),
             ("alice@elsewhere.example", "alice@elsewhere.example", None),
         ] {
-            let name = Typed::read(typed, "corp.example");
+            let name = Typed::read(typed, "corp.example").unwrap();
             assert_eq!((name.bind.as_str(), name.logon.as_deref()), (bind, logon), "{typed}");
         }
     }
 
     #[test]
+    fn other_forms_of_name_that_a_directory_takes_are_nobodys() {
+        for typed in [
+            "",
+            "@corp.example",
+            "alice@",
+            "\\alice",
+            "CORP\\",
+            "CORP\\x\\alice",
+            "CORP\\alice@corp.example",
+            "CN=alice,CN=Users,DC=corp,DC=example",
+            "CN=\\41lice,CN=Users,DC=corp,DC=example",
+            "corp.example/Users/alice",
+            "host/alice",
+        ] {
+            assert!(Typed::read(typed, "corp.example").is_none(), "{typed}");
+        }
+    }
+
+    #[test]
     fn a_name_is_no_filter() {
-        let filter = Typed::read("a*)(cn=x", "corp.example").filter();
-        assert!(filter.contains("(sAMAccountName=a\\2a\\29\\28cn=x)"), "{filter}");
+        let filter = Typed::read("a)(|(cn!x", "corp.example").unwrap().filter();
+        assert!(filter.contains("(sAMAccountName=a\\29\\28|\\28cn!x)"), "{filter}");
     }
 }
