@@ -91,6 +91,7 @@ fn an_operators_table_takes_a_setting_until_another_is_read_and_one_that_is_refu
     let ctl = site.ctl();
     let _ = ctl.ok(&["group", "create", "field"]);
     assert_eq!(ctl.run(&["group", "add", "field", DEVICE]).exit, 0);
+    assert_eq!(device.check_in(&[]).exit, 0, "{}", site.logs());
     let file = write(&site, false);
     let _ = ctl.ok(&["policy", "apply", "-f", file.to_str().expect("a name")]);
     confirmed(&site, &device, &ctl, "false");

@@ -123,7 +123,7 @@ pub(crate) fn devices_that_a_change_waits_for_are_asked_once(ground: &Ground) {
                     2 => Some(2),
                     _ => Some(1),
                 };
-                let changed_at = UtcMillis(now().0 - i64::try_from(at).unwrap_or(0));
+                let changed_at = UtcMillis(now().0 - 1_000 * i64::try_from(at).unwrap_or(0));
                 policies::put(tx, Device { changed_at, ..device(*id, 2, None, settled) })?;
                 enrolments::set_policy_epoch(tx, *id, i64::from(at == 3))?;
                 if at != 4 {
