@@ -69,6 +69,10 @@ pub struct DmSession<'c> {
     pub session_id: String,
     /// MsgID of the next message.
     pub next_message: u32,
+    /// The largest message that it says it takes, in octets.
+    pub max_msg_size: u64,
+    /// Whether its next message is the last one of its package.
+    pub is_final: bool,
     nonce: Vec<u8>,
     authenticated: bool,
     command_id: u32,
@@ -114,6 +118,8 @@ impl DmClient {
             tls: self.connect()?,
             session_id: session_id.to_owned(),
             next_message: 1,
+            max_msg_size: 65_536,
+            is_final: true,
             nonce: Vec::new(),
             authenticated: false,
             command_id: 0,
@@ -208,6 +214,24 @@ impl DmSession<'_> {
         self.send(&octets)
     }
 
+    /// As [`Self::exchange`]; while it is told to come back later, the same message again on a new connection, as often as
+    /// [`PATIENCE`] lets it.
+    ///
+    /// # Errors
+    /// As [`Self::exchange`].
+    pub fn persist(&mut self, body: Vec<Command>) -> io::Result<Answer> {
+        let octets = self.message(body);
+        let began = wait::now();
+        loop {
+            let answer = self.send(&octets)?;
+            if !matches!(answer.response.status, 502 | 503) || began.elapsed() > PATIENCE {
+                return Ok(answer);
+            }
+            std::thread::sleep(Duration::from_millis(200));
+            self.tls = self.client.connect()?;
+        }
+    }
+
     /// The octets of a message with the next MsgID.
     pub fn message(&mut self, body: Vec<Command>) -> Vec<u8> {
         let message = Message {
@@ -223,11 +247,11 @@ impl DmSession<'_> {
                     name: self.client.enrolment.user.clone(),
                 },
                 cred: if self.authenticated { None } else { self.cred() },
-                meta: Meta { max_msg_size: Some(65_536), ..Meta::default() },
+                meta: Meta { max_msg_size: Some(self.max_msg_size), ..Meta::default() },
                 ..SyncHdr::default()
             },
             body,
-            is_final: true,
+            is_final: self.is_final,
         };
         self.next_message += 1;
         self.command_id = 0;

@@ -22,6 +22,7 @@ pub mod raw;
 pub mod samba;
 pub mod site;
 pub mod smsc;
+pub mod sql;
 pub mod stub;
 pub mod tls_front;
 pub mod wait;

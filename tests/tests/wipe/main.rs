@@ -9,6 +9,7 @@ mod locks;
 mod mails;
 mod orders;
 mod restored;
+mod revoked;
 mod walk;
 
 use postern_tests::{

@@ -7,11 +7,11 @@
 //! wipe` prints; what a process cannot be brought to is listed with its reason, and a new edge fails this test.
 
 mod cases;
-mod sql;
+mod cast;
+mod prepare;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    process::Stdio,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -22,24 +22,21 @@ use std::{
 use postern_store::testkit::Cluster;
 use postern_tests::{
     ctl::Ctl,
-    dm_client::{DmClient, DmSession},
     site::{Plan, READY, Site},
+    sql::Sql,
     wait,
 };
-use postern_wire::syncml::{Alert, Command as DmCommand, Item, Message, Meta};
 use serde_json::Value;
 
 use self::{
-    cases::{
-        Act::{
-            self, Answer, Approve, Cancel, Expire, FirstDisarms, Leave, ReEnrol, Reject, Request,
-            SecondDisarms, Take, Visit,
-        },
-        Case, NOT_HERE, Set, cases,
-    },
-    sql::Sql,
+    cases::{NOT_HERE, cases},
+    cast::{Cast, Subject, name},
+    prepare::prepare,
 };
 use super::clocks::person;
+
+/// Where the machine's every step is written.
+const STEPS: &str = "wipe_steps";
 
 /// When the core dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,105 +90,6 @@ fn edges_killed_after_everybody_was_answered_tell_nobody_twice() {
     walk(Kill::AfterSend);
 }
 
-/// A device with its wipe, as a case wants it.
-struct Subject {
-    number: usize,
-    case: Case,
-    client: &'static DmClient,
-    session: Option<(DmSession<'static>, Message)>,
-}
-
-impl Subject {
-    fn name(&self) -> String {
-        format!("W:{:02}", self.number)
-    }
-}
-
-/// Who acts.
-#[derive(Clone)]
-struct Cast {
-    admin: Ctl,
-    bob: Ctl,
-    eve: Ctl,
-    sql: Sql,
-    folder: std::path::PathBuf,
-}
-
-impl Cast {
-    /// Does it, and tells when it has begun. Whether it went well is for the rows to say.
-    fn act(&self, subject: &mut Subject, act: Act, begun: &AtomicUsize) {
-        let name = subject.name();
-        let run = |ctl: &Ctl, args: &[&str]| {
-            let child = ctl.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-            begun.fetch_add(1, Ordering::SeqCst);
-            let _ = child.expect("posternctl starts").wait();
-        };
-        match act {
-            Request => {
-                let by = if subject.case.awaits { &self.admin } else { &self.eve };
-                run(by, &["wipe", "request", &name, "--kind", "full", "--reason", "a walk"]);
-            }
-            Approve => run(&self.bob, &["wipe", "approve", &name, "--reason", "yes"]),
-            Reject => {
-                let shown = self.admin.run(&["wipe", "show", &name]).json();
-                let approval = shown["approval"].as_str().unwrap_or_default().to_owned();
-                run(&self.bob, &["approval", "reject", &approval, "--reason", "no"]);
-            }
-            Cancel => run(&self.admin, &["wipe", "cancel", &name, "--reason", "found"]),
-            FirstDisarms => run(&self.admin, &["wipe", "disarm", &name, "--reason", "found"]),
-            SecondDisarms => run(&self.bob, &["wipe", "disarm", &name, "--reason", "found"]),
-            ReEnrol => {
-                let out = self.folder.join(format!("again-{}.json", subject.number)).display().to_string();
-                let args =
-                    ["device", "re-enrol", &name, "--device-id", &name, "--auth", "basic", "--out", &out];
-                run(&self.eve, &args);
-            }
-            Expire => {
-                begun.fetch_add(1, Ordering::SeqCst);
-                // Its time passes: what no clock of this machine is set for.
-                let _ = self.sql.rows(&format!(
-                    "UPDATE wipes SET expires_at = 1, next_at = 1 WHERE device_id = '{name}' AND finished_at IS NULL"
-                ));
-            }
-            Take | Visit | Leave | Answer(_) => {
-                begun.fetch_add(1, Ordering::SeqCst);
-                Self::device(subject, act);
-            }
-        }
-    }
-
-    fn device(subject: &mut Subject, act: Act) {
-        let id = match act {
-            Take => "7",
-            _ => "9",
-        };
-        match act {
-            Visit => drop(subject.client.check_in(id)),
-            Answer(code) => {
-                let Some((mut session, message)) = subject.session.take() else { return };
-                let body = session.answers(&message, &mut |_| (code, None));
-                let _ = session.exchange(body);
-            }
-            _ => {
-                let Ok(mut session) = subject.client.open(id) else { return };
-                let mut body = session.package_1();
-                if act == Leave {
-                    body.push(leaving());
-                }
-                let Ok(answer) = session.exchange(body) else { return };
-                subject.session = answer.message.map(|message| (session, message));
-            }
-        }
-    }
-}
-
-/// The generic alert by which a device says that it leaves.
-fn leaving() -> DmCommand {
-    let meta = Meta { type_: Some(postern_engine::enrolment::leaving::ALERT.to_owned()), ..Meta::default() };
-    let item = Item { meta, data: Some("left".into()), ..Item::default() };
-    DmCommand::Alert(Alert { cmd_id: 40, code: 1226, items: vec![item], ..Alert::default() })
-}
-
 fn walk(kill: Kill) {
     let mut site = Site::start(&Plan { postgres: Some(Cluster::shared()), ..Plan::default() });
     let table = edges(&site.ctl());
@@ -200,15 +98,15 @@ fn walk(kill: Kill) {
     limits(&sql);
     // As if they had been made the day before yesterday.
     for table in ["admins", "tokens"] {
-        let _ = sql.rows(&format!("UPDATE {table} SET may_approve_from = 1"));
+        sql.change(&format!("UPDATE {table} SET may_approve_from = 1"));
     }
-    let _ = sql.rows("UPDATE role_grants SET at = 1");
+    sql.change("UPDATE role_grants SET at = 1");
     let cast = Cast { admin: site.ctl(), bob, eve, sql: sql.clone(), folder: site.path("") };
     let mut subjects = prepare(&site, &cast);
-    let before = sql.taken();
+    let before = taken(&sql);
 
     // Each edge is brought about in a thread of its own, while the core is as the kill wants it.
-    let lock = (kill != Kill::AfterSend).then(|| sql.lock_steps());
+    let lock = (kill != Kill::AfterSend).then(|| sql.lock(STEPS));
     let begun = Arc::new(AtomicUsize::new(0));
     let all = subjects.len();
     let fired: Vec<JoinHandle<Subject>> =
@@ -219,7 +117,7 @@ fn walk(kill: Kill) {
         wait::until(
             "the core to wait for the lock",
             READY,
-            || sql.is_waited_for().then_some(()),
+            || sql.is_waited_for(STEPS).then_some(()),
             || site.logs(),
         );
         if kill == Kill::BeforeCommit {
@@ -228,14 +126,14 @@ fn walk(kill: Kill) {
         lock.release();
     }
     let late = || {
-        let now = sql.taken();
+        let now = taken(&sql);
         let count = |of: &BTreeMap<(String, String), usize>, key: &(String, String)| {
             of.get(key).copied().unwrap_or(0)
         };
         let keys = cases()
             .into_iter()
             .enumerate()
-            .map(|(number, case)| (case.edge, (format!("W:{number:02}"), event_of(case.edge).to_owned())));
+            .map(|(number, case)| (case.edge, (name(number), event_of(case.edge).to_owned())));
         keys.filter(|(_, key)| count(&now, key) <= count(&before, key))
             .map(|(edge, _)| edge)
             .collect::<Vec<_>>()
@@ -250,14 +148,14 @@ fn walk(kill: Kill) {
         wait::until("everybody to be answered", READY, done, || site.logs());
     }
     site.kill_core();
-    let at_death = sql.taken();
+    let at_death = taken(&sql);
     drop(fired.into_iter().map(|thread| thread.join().expect("no script panics")).collect::<Vec<_>>());
     site.start_core();
     site.wait_ready();
     whole(&sql, &table, kill);
-    let after = sql.taken();
+    let after = taken(&sql);
     for (number, case) in cases().iter().enumerate() {
-        let key = (format!("W:{number:02}"), event_of(case.edge).to_owned());
+        let key = (name(number), event_of(case.edge).to_owned());
         let count = |of: &BTreeMap<(String, String), usize>| of.get(&key).copied().unwrap_or(0);
         match kill {
             Kill::BeforeCommit => {
@@ -282,6 +180,14 @@ fn fire(cast: &Cast, mut subject: Subject, begun: &Arc<AtomicUsize>) -> JoinHand
     })
 }
 
+/// How often each device's wipe took each event.
+fn taken(sql: &Sql) -> BTreeMap<(String, String), usize> {
+    let query =
+        "SELECT w.device_id, s.event, count(*) FROM wipe_steps s JOIN wipes w ON w.id = s.wipe GROUP BY 1, 2";
+    let rows = sql.rows(query).into_iter();
+    rows.map(|row| ((row[0].clone(), row[1].clone()), row[2].parse().expect("a count"))).collect()
+}
+
 fn event_of(edge: &str) -> &str {
     edge.split(' ').nth(1).unwrap_or_default()
 }
@@ -291,84 +197,19 @@ fn limits(sql: &Sql) {
     for (name, value) in
         [("per-person", 500), ("per-hour", 10_000), ("at-least", 1_000), ("cooling-off-minutes", 0)]
     {
-        let _ = sql.rows(&format!(
+        sql.change(&format!(
             "INSERT INTO safety_limits (name, value, set_by, at) VALUES ('{name}', {value}, 'admin:test', 1)"
         ));
     }
-    let _ = sql.rows(
+    sql.change(
         "INSERT INTO destructive_acts (id, admission, enrolment, generation, class, person, at, glass) \
          SELECT decode(md5(n::text), 'hex'), decode(md5(n::text), 'hex'), decode(md5('e' || n), 'hex'), 1, 'wipe', 'admin', \
          (extract(epoch FROM now()) * 1000)::bigint, false FROM generate_series(1, 501) AS n",
     );
 }
 
-/// Every device where its edge begins.
-fn prepare(site: &Site, cast: &Cast) -> Vec<Subject> {
-    let mut set = Set::Usual;
-    let mut subjects = Vec::new();
-    let _ = site.ctl().ok(&["settings", "set", "WipeRetryWait", "0s"]);
-    for (number, case) in cases().into_iter().enumerate() {
-        if case.set != set {
-            set = case.set;
-            let (retries, stays, disenrol) = match set {
-                Set::Usual => ("3", "on", "on"),
-                Set::NoRetry => ("0", "on", "on"),
-                Set::Keep => ("0", "off", "off"),
-            };
-            for (name, value) in
-                [("WipeRetry", retries), ("WipeStaysArmed", stays), ("DisenrollUnsuccessful", disenrol)]
-            {
-                let _ = site.ctl().ok(&["settings", "set", name, value]);
-            }
-        }
-        let name = format!("W:{number:02}");
-        let (enrolment, _) = site.enrol(&name, "basic", &[]);
-        let client: &'static DmClient = Box::leak(Box::new(site.client(enrolment)));
-        if case.ours {
-            let _ = cast.sql.rows(&format!(
-                "INSERT INTO facts (enrolment, key, value, source, at) SELECT id, './DevInfo/Man', 'Postern', 'device', 1 FROM enrolments WHERE device_id = '{name}'"
-            ));
-        }
-        let mut subject = Subject { number, case, client, session: None };
-        let before = subject.case.before;
-        // What is answered later is taken last of all: no session stays open for long.
-        let now = if matches!(subject.case.act, Answer(_)) { &before[..before.len() - 1] } else { before };
-        for act in now {
-            bring(site, cast, &mut subject, *act);
-        }
-        subjects.push(subject);
-    }
-    for subject in subjects.iter_mut().filter(|subject| matches!(subject.case.act, Answer(_))) {
-        bring(site, cast, subject, Take);
-    }
-    subjects
-}
-
-/// One step of the way to an edge, until the row stands there.
-fn bring(site: &Site, cast: &Cast, subject: &mut Subject, act: Act) {
-    let (name, edge) = (subject.name(), subject.case.edge);
-    let there = match act {
-        Request => "state IN ('pending', 'awaiting-approval')",
-        Expire => "state IN ('armed', 'expired', 'in-doubt')",
-        FirstDisarms => "disarm_by IS NOT NULL",
-        Take => "state = 'sent'",
-        Answer(500) => "state IN ('retrying', 'failed', 'armed')",
-        _ => "state = 'accepted'",
-    };
-    cast.act(subject, act, &AtomicUsize::new(0));
-    let found = |condition: &str| {
-        let sql = format!("SELECT 1 FROM wipes WHERE device_id = '{name}' AND {condition}");
-        !cast.sql.rows(&sql).is_empty()
-    };
-    let why = || format!("{edge} {act:?}\n{}", site.logs());
-    wait::until("a step of the way to an edge", READY, || found(there).then_some(()), why);
-    // Another try stands in the queue before the device comes for it.
-    let issued = || (!found("command IS NULL AND state IN ('armed', 'retrying')")).then_some(());
-    wait::until("the next try", READY, issued, || format!("{edge} {act:?}\n{}", site.logs()));
-}
-
 /// What holds whatever was killed: steps without gaps that the machine knows, no event told twice, and no more than one
-/// command that wipes in a device's queue.
+/// try in a device's queue.
 fn whole(sql: &Sql, table: &BTreeMap<String, (String, String, String)>, kill: Kill) {
     let steps = sql.rows(
         "SELECT encode(w.id, 'hex'), w.device_id, s.revision, s.event, s.state FROM wipe_steps s JOIN wipes w ON w.id = s.wipe ORDER BY 1, s.revision",
@@ -398,8 +239,8 @@ fn whole(sql: &Sql, table: &BTreeMap<String, (String, String, String)>, kill: Ki
         ),
         ("an event twice", "SELECT dedupe FROM outbox GROUP BY 1 HAVING count(*) > 1"),
         (
-            "two commands of a wipe in a queue",
-            "SELECT enrolment::text FROM commands_pending WHERE kind = 'wipe' GROUP BY 1 HAVING count(*) > 1",
+            "two tries of a wipe in a queue",
+            "SELECT enrolment::text FROM commands_pending WHERE kind = 'wipe' GROUP BY 1 HAVING count(DISTINCT operation) > 1",
         ),
     ] {
         let found = sql.rows(query);

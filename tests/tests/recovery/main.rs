@@ -2,6 +2,8 @@
 //! over when the escrow key is replaced (docs/RECOVERY.md).
 #![forbid(unsafe_code)]
 
+mod killed;
+
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
@@ -24,6 +26,7 @@ const SOON: Duration = Duration::from_secs(30);
 const OWN: &str = "an admin's own password";
 
 /// A device that enrolled over the air, with its state folder.
+#[derive(Clone)]
 struct Device {
     name: String,
     state: PathBuf,
