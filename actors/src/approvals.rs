@@ -6,19 +6,20 @@
 //! cools off, or expires, is looked after by [`Approvals::keep_up`].
 
 mod builtin;
+mod deciders;
 
 use std::{sync::Arc, time::Duration};
 
 use postern_engine::safety::{
     Class,
-    approval::{self, Content, Decider, Request, State},
+    approval::{self, Askers, Content, Decider, Request, State},
 };
 use postern_store::{
     StoreError, Tx, alarms,
     approvals::{self as rows, Approval},
-    enrolments, freezes, tokens,
+    enrolments, freezes,
 };
-use postern_wire::terms::{EnrolmentState, UtcMillis};
+use postern_wire::terms::EnrolmentState;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -29,6 +30,7 @@ use crate::{
     safety::{self, Held},
 };
 pub use builtin::{LIMITS, THAW};
+pub(crate) use deciders::{approves_from, decides_from};
 
 /// How often what cools off and what expires is looked at.
 const EVERY: Duration = Duration::from_secs(5);
@@ -76,6 +78,11 @@ pub trait KindHandler: Send + Sync {
     /// # Errors
     /// The database's.
     fn approved(&self, tx: &mut Tx, what: &Approved<'_>) -> Result<Result<After, String>, StoreError>;
+
+    /// Who asked, too, where a service put into words what persons did: none of them agrees to it.
+    fn askers(&self, _content: &Content) -> Askers {
+        Askers::default()
+    }
 
     /// It was refused, or expired, or is stale.
     ///
@@ -289,9 +296,15 @@ fn approve(
     {
         return Ok(Err(held.into()));
     }
-    let Some(from) = decides_from(tx, &row, by)? else { return Ok(Err(DecideError::NoApprover)) };
-    let decider = Decider { name: &by.name, from, second: safety::second(tx, &row.requester, now)?, hash };
-    match approval::approve(&request(&row, &content), &decider, now) {
+    let handler = handlers.iter().find(|handler| handler.kind() == row.kind);
+    let askers = handler.map(|handler| handler.askers(&content)).unwrap_or_default();
+    let from = deciders::among_from(tx, &row, &askers, by)?;
+    let Some(from) = from else { return Ok(Err(DecideError::NoApprover)) };
+    let names = askers.known.iter().map(|asker| asker.name.as_str());
+    let beside: Vec<&str> = names.chain([row.requester.as_str()]).collect();
+    let decider = Decider { name: &by.name, from, second: safety::second_beside(tx, &beside, now)?, hash };
+    let asked = Request { askers: &askers, ..request(&row, &content) };
+    match approval::approve(&asked, &decider, now) {
         Err(refused) => Ok(Err(refused.into())),
         Ok(State::Cooling) => {
             let agreed = Approval {
@@ -307,31 +320,6 @@ fn approve(
         }
         Ok(_) => carry_out(tx, handlers, &row, &content, by, reason),
     }
-}
-
-/// From when on this admin, by its roles and this token, may approve.
-pub(crate) fn approves_from(tx: &mut Tx, by: &AuditActor) -> Result<Option<UtcMillis>, StoreError> {
-    let known = safety::approvers(tx)?.into_iter().find(|one| one.name == by.name);
-    let Some(known) = known else { return Ok(None) };
-    Ok(Some(token_counts_from(tx, by.token)?.map_or(known.from, |from| known.from.max(from))))
-}
-
-/// From when on this admin may decide this request. A token that another made for who asked counts on neither side: its
-/// maker would ask in that person's name and agree in their own.
-pub(crate) fn decides_from(
-    tx: &mut Tx,
-    request: &Approval,
-    by: &AuditActor,
-) -> Result<Option<UtcMillis>, StoreError> {
-    let Some(from) = approves_from(tx, by)? else { return Ok(None) };
-    Ok(Some(token_counts_from(tx, request.token)?.map_or(from, |asked| from.max(asked))))
-}
-
-/// From when on a token stands for its admin where two persons are wanted; none for no token, or one that is gone.
-fn token_counts_from(tx: &mut Tx, token: Option<Uuid>) -> Result<Option<UtcMillis>, StoreError> {
-    let Some(id) = token else { return Ok(None) };
-    let token = tokens::list(tx, None)?.into_iter().find(|token| token.id == id);
-    Ok(token.map(|token| token.may_approve_from))
 }
 
 /// Does what was agreed to, where it still is what it was.
@@ -497,6 +485,7 @@ fn request<'a>(row: &'a Approval, content: &Content) -> Request<'a> {
     Request {
         state: State::parse(&row.state).unwrap_or(State::Stale),
         requester: &row.requester,
+        askers: &approval::NOBODY,
         hash: content.hash(),
         expires: row.expires_at,
         cooling_ms: row.cooling_ms,

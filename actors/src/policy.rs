@@ -13,6 +13,7 @@ pub mod compute;
 mod hold;
 pub mod inputs;
 pub mod live;
+pub mod share;
 mod supervise;
 mod wake;
 
@@ -32,7 +33,7 @@ use tokio::sync::Notify;
 
 use crate::{Devices, approvals::KindHandler, shared::Shared};
 use compute::{Gathered, Stale};
-pub use hold::{CHANGE, HELD};
+pub use hold::{CHANGE, HELD, HeldChange, HeldSetting};
 use inputs::{Change, PolicyInputs, WorldNow};
 pub use postern_engine::policy::ldif;
 pub use supervise::{LookError, Looked};
@@ -51,7 +52,6 @@ struct Inner {
     inputs: PolicyInputs,
     fleet: Arc<Mutex<Fleet<EnrolmentId>>>,
     pending: Mutex<supervise::Pending>,
-    lately: Mutex<hold::Lately>,
     wakes: Mutex<wake::Wakes>,
     poke: Notify,
 }
@@ -115,7 +115,6 @@ impl Policies {
                 std::collections::BTreeMap::new(),
             ))),
             pending: Mutex::new(pending),
-            lately: Mutex::default(),
             wakes: Mutex::default(),
             poke: Notify::new(),
         };
@@ -125,7 +124,7 @@ impl Policies {
     /// The handlers of what somebody has to agree to.
     #[must_use]
     pub fn handlers(&self) -> Vec<Arc<dyn KindHandler>> {
-        vec![Arc::new(hold::Handler(self.clone()))]
+        vec![Arc::new(hold::Handler(self.clone())), Arc::new(share::Handler(self.clone()))]
     }
 
     fn shared(&self) -> &Arc<Shared> {

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use postern_engine::safety::{
     Approver, HOUR_MS,
     approval::NEWCOMER_MS,
-    has_second,
+    has_other,
     limits::{By, Figures, Verdict, judge},
 };
 pub use postern_engine::safety::{Class, approval::Content, limits::Limits};
@@ -283,7 +283,15 @@ pub fn approvers(r: &mut Reader) -> Result<Vec<Approver>, StoreError> {
 /// # Errors
 /// The database's.
 pub fn second(r: &mut Reader, requester: &str, now: UtcMillis) -> Result<bool, StoreError> {
-    Ok(has_second(&approvers(r)?, requester, now))
+    second_beside(r, &[requester], now)
+}
+
+/// Whether somebody beside all of these may approve now.
+///
+/// # Errors
+/// The database's.
+pub fn second_beside(r: &mut Reader, beside: &[&str], now: UtcMillis) -> Result<bool, StoreError> {
+    Ok(has_other(&approvers(r)?, beside, now))
 }
 
 /// Freezes everything destructive, with its row in the audit log and an alarm.

@@ -4,6 +4,7 @@ mod check_ins;
 mod enrolment;
 mod faults;
 mod gpos;
+mod holds;
 mod idle_cost;
 mod kit;
 mod notifications;

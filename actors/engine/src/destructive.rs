@@ -182,7 +182,7 @@ fn reach(verb: Verb, uri: &TreeUri, subtree: bool) -> (Reach, bool) {
 }
 
 /// Names from the root down: escapes resolved, lower case, without the scope that Windows puts before Vendor.
-fn names(dialect: Dialect, uri: &TreeUri) -> Vec<String> {
+pub(crate) fn names(dialect: Dialect, uri: &TreeUri) -> Vec<String> {
     let mut names: Vec<String> = uri.segments().map(|name| unescape(name).to_ascii_lowercase()).collect();
     let scoped = names.first().is_some_and(|name| name == "device" || name == "user");
     if dialect == Dialect::Windows && scoped {

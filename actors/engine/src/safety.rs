@@ -109,7 +109,13 @@ pub struct Approver {
 /// Whether there is somebody beside `requester` who may approve now.
 #[must_use]
 pub fn has_second(approvers: &[Approver], requester: &str, now: UtcMillis) -> bool {
-    approvers.iter().any(|one| one.name != requester && one.from <= now)
+    has_other(approvers, &[requester], now)
+}
+
+/// Whether there is somebody beside all of these who may approve now.
+#[must_use]
+pub fn has_other(approvers: &[Approver], beside: &[&str], now: UtcMillis) -> bool {
+    approvers.iter().any(|one| !beside.contains(&one.name.as_str()) && one.from <= now)
 }
 
 #[cfg(test)]

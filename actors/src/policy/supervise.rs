@@ -15,6 +15,7 @@ use postern_engine::policy::{
 };
 use postern_store::{
     ReadError, StoreError, Tx, WriteError, enrolments,
+    movers::{self, Mover},
     policies::{self, Device},
 };
 use postern_wire::{
@@ -40,6 +41,9 @@ const PAGE: i64 = 200;
 const REFRESH: u32 = 720;
 /// Desired states that nobody names go after so long.
 const KEPT_MS: i64 = 24 * 3_600_000;
+
+/// Persons and tokens that changed policy, forgotten together.
+const MOVERS: i64 = 1_000;
 
 /// What waits to be computed.
 #[derive(Debug, Default)]
@@ -136,8 +140,10 @@ pub(super) async fn look(policies: &Policies, search: bool) -> Result<Looked, Lo
         shared.store.write(move |tx| policies::sweep(tx, before)).await?;
     }
     verify(policies).await?;
+    // Before what is pending: whoever changes something is noted first, and tells of it then.
+    let movers = shared.store.look_up(|r| movers::list(r, MOVERS)).await?;
     let pending = std::mem::take(&mut *policies.inner.pending.lock().unwrap_or_else(PoisonError::into_inner));
-    let looked = recompute(policies, pending, settings).await?;
+    let looked = recompute(policies, pending, movers, settings).await?;
     let epoch = shared.store.look_up(policies::epoch).await?;
     shared.policy.set(epoch, settings.verify_ms);
     wake::ask(policies, settings.wakes_per_minute).await?;
@@ -200,11 +206,16 @@ pub(super) struct Batch {
     pub(super) computed: Vec<Computed>,
     /// Texts of new desired states, by hash.
     pub(super) documents: BTreeMap<[u8; 32], String>,
+    /// All devices were computed.
+    pub(super) is_whole: bool,
+    /// Who changed something before that.
+    pub(super) movers: Vec<Mover>,
 }
 
 async fn recompute(
     policies: &Policies,
     pending: Pending,
+    movers: Vec<Mover>,
     settings: PolicySettings,
 ) -> Result<Looked, LookError> {
     if !pending.all && pending.devices.is_empty() {
@@ -213,7 +224,7 @@ async fn recompute(
     let shared = policies.shared();
     let inputs = policies.inner.inputs.clone();
     let world = inputs.world();
-    let mut batch = Batch::default();
+    let mut batch = Batch { is_whole: pending.all, movers, ..Batch::default() };
     let mut after = None;
     let wanted = pending;
     let fleet = Arc::clone(&policies.inner.fleet);

@@ -15,8 +15,9 @@ use postern_store::{Reader, StoreError, enrolments::Enrolment, facts, policies};
 use uuid::Uuid;
 
 use super::{
+    holds::alarmed,
     kit::{Core, Device, quick, until},
-    policy::{Tree, alarmed, look, managed},
+    policy::{Tree, look, managed},
 };
 use crate::policy::{
     Policies,

@@ -15,41 +15,49 @@ use postern_engine::policy::{
     mapping::table::Table,
 };
 use postern_store::{
-    Reader, StoreError, alarms, approvals,
+    Reader, StoreError,
     enrolments::{self, Enrolment},
     policies,
 };
 use postern_wire::{
     syncml::{Command, Data, Item, Location, Results, Status},
-    terms::{AuthType, UtcMillis},
+    terms::{AuthType, EnrolmentId},
 };
 
 use super::kit::{Core, Device, Reply, quick};
-use crate::{
-    AuditActor,
-    approvals::Approvals,
-    policy::{
-        self, Looked, Policies,
-        inputs::{Change, PolicyDocuments, PolicyInputs, PolicyWorld, WorldNow},
-    },
+use crate::policy::{
+    Looked, Policies,
+    inputs::{Change, PolicyDocuments, PolicyInputs, PolicyWorld, WorldNow},
 };
 
-const CAMERA: &str = "./Settings/Policy/Lockdown/Camera";
-const WLAN: &str = "./Settings/Policy/Lockdown/Wlan";
+pub(super) const CAMERA: &str = "./Settings/Policy/Lockdown/Camera";
+pub(super) const WLAN: &str = "./Settings/Policy/Lockdown/Wlan";
 const DAY: Duration = Duration::from_secs(86_400);
 
 // --- what is desired
 
 /// One document for everybody: node, value, removal.
 #[derive(Default)]
-pub(super) struct Paper(Mutex<Vec<(String, Option<String>, Removal)>>);
+pub(super) struct Paper {
+    said: Mutex<Vec<(String, Option<String>, Removal)>>,
+    /// Devices for which it says what it said before.
+    spared: Mutex<BTreeMap<EnrolmentId, Vec<(String, Option<String>, Removal)>>>,
+    /// What happens while it is read.
+    pub(super) read: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
 
 impl Paper {
+    /// This device keeps what is said now.
+    pub(super) fn spare(&self, id: EnrolmentId) {
+        let said = self.said.lock().unwrap().clone();
+        self.spared.lock().unwrap().insert(id, said);
+    }
+
     pub(super) fn say(&self, settings: &[(&str, Option<&str>, Removal)]) {
         let own = |(uri, data, removal): &(&str, Option<&str>, Removal)| {
             ((*uri).to_owned(), data.map(str::to_owned), *removal)
         };
-        *self.0.lock().unwrap() = settings.iter().map(own).collect();
+        *self.said.lock().unwrap() = settings.iter().map(own).collect();
     }
 }
 
@@ -57,11 +65,15 @@ impl PolicyDocuments for Paper {
     fn layers(
         &self,
         _: &mut Reader,
-        _: &Enrolment,
+        device: &Enrolment,
         _: &[Arc<Table>],
         _: Option<&str>,
     ) -> Result<Vec<Layer>, StoreError> {
-        let said = self.0.lock().unwrap().clone();
+        let spared = self.spared.lock().unwrap().get(&device.id).cloned();
+        let said = spared.unwrap_or_else(|| self.said.lock().unwrap().clone());
+        if let Some(happens) = self.read.lock().unwrap().take() {
+            happens();
+        }
         let settings = said.into_iter().map(|(uri, data, removal)| LayerSetting {
             uri,
             format: "chr".to_owned(),
@@ -81,7 +93,7 @@ impl PolicyDocuments for Paper {
 }
 
 /// A directory that cannot be read.
-struct Broken(Mutex<bool>);
+pub(super) struct Broken(pub(super) Mutex<bool>);
 
 impl PolicyWorld for Broken {
     fn now(&self) -> WorldNow {
@@ -92,12 +104,12 @@ impl PolicyWorld for Broken {
     }
 }
 
-fn start(core: &Core) -> (Policies, Arc<Paper>) {
+pub(super) fn start(core: &Core) -> (Policies, Arc<Paper>) {
     let paper = Arc::new(Paper::default());
     (with(core, &paper, None), paper)
 }
 
-fn with(core: &Core, paper: &Arc<Paper>, world: Option<Arc<dyn PolicyWorld>>) -> Policies {
+pub(super) fn with(core: &Core, paper: &Arc<Paper>, world: Option<Arc<dyn PolicyWorld>>) -> Policies {
     let documents = Some(Arc::clone(paper) as Arc<dyn PolicyDocuments>);
     Policies::new(core.devices.clone(), PolicyInputs { documents, world, ..PolicyInputs::default() })
 }
@@ -406,105 +418,6 @@ async fn what_cannot_be_read_takes_nothing_away() {
     assert_eq!(tree.value(CAMERA), Some("false"));
     let status = policies.status(device.enrolled.enrolment).await.unwrap().unwrap();
     assert_eq!(status.row.stale.as_deref(), Some("the directory is away"));
-    core.stop().await;
-}
-
-// --- wide changes
-
-async fn fleet(core: &Core, count: usize) -> Vec<Device> {
-    let mut all = Vec::new();
-    for number in 0..count {
-        all.push(managed(core, &format!("d{number}")).await);
-    }
-    all
-}
-
-pub(super) async fn alarmed(core: &Core) -> bool {
-    let open = core.store.read(|r| alarms::open(r, policy::HELD, "fleet")).await.unwrap();
-    open.is_some()
-}
-
-fn approvals_of(core: &Core, policies: &Policies) -> Approvals {
-    let enrolments = super::enrolment::enrolments(core);
-    Approvals::new(core.devices.clone(), &enrolments, policies.handlers())
-}
-
-async fn approver(core: &Core) -> AuditActor {
-    super::safety::person(core, "second", postern_wire::terms::Role::SecurityAdmin, UtcMillis(0)).await;
-    AuditActor::admin("second", None)
-}
-
-#[actix::test]
-async fn a_change_that_takes_from_too_many_waits_until_somebody_agrees() {
-    let core = Core::start(quick()).await;
-    let second = approver(&core).await;
-    let mut devices = fleet(&core, 12).await;
-    let (policies, paper) = start(&core);
-    let approvals = approvals_of(&core, &policies);
-    paper.say(&[(CAMERA, Some("false"), Removal::Delete)]);
-    assert_eq!(look(&policies).await.changed, 12, "what comes on top goes out at once");
-    let mut trees = vec![Tree::default(); 12];
-    for (tree, device) in trees.iter_mut().zip(&mut devices) {
-        tree.session(&core, device).await;
-    }
-
-    // The OU is emptied.
-    paper.say(&[]);
-    let looked = look(&policies).await;
-
-    assert_eq!((looked.held, looked.changed), (12, 0));
-    assert!(alarmed(&core).await);
-    assert_eq!(trees[0].session(&core, &mut devices[0]).await, 0, "nothing is taken from anybody");
-    assert_eq!(trees[0].value(CAMERA), Some("false"));
-    look(&policies).await;
-    let open = core.store.read(|r| approvals::open(r, 10)).await.unwrap();
-    assert_eq!(open.len(), 1, "it is asked for once");
-
-    let (id, hash) = (open[0].id, open[0].hash);
-    approvals.approve(id, hash, second, "it is meant".to_owned()).await.unwrap();
-    policies.look_now().await.unwrap();
-
-    assert!(!alarmed(&core).await);
-    for (tree, device) in trees.iter_mut().zip(&mut devices) {
-        tree.session(&core, device).await;
-        assert_eq!(tree.value(CAMERA), None);
-    }
-    core.stop().await;
-}
-
-#[actix::test]
-async fn a_wide_change_that_is_refused_or_taken_back_never_happens() {
-    let core = Core::start(quick()).await;
-    let second = approver(&core).await;
-    let devices = fleet(&core, 12).await;
-    let (policies, paper) = start(&core);
-    let approvals = approvals_of(&core, &policies);
-    let one = [(CAMERA, Some("false"), Removal::Delete)];
-    paper.say(&one);
-    look(&policies).await;
-    paper.say(&[]);
-    look(&policies).await;
-    let open = core.store.read(|r| approvals::open(r, 10)).await.unwrap();
-    // It is put right in the directory: the request goes away by itself.
-    paper.say(&one);
-    look(&policies).await;
-    assert!(core.store.read(|r| approvals::open(r, 10)).await.unwrap().is_empty());
-    assert!(!alarmed(&core).await);
-    let gone = approvals.approve(open[0].id, open[0].hash, second.clone(), "late".to_owned()).await;
-    assert!(gone.is_err(), "{gone:?}");
-
-    paper.say(&[]);
-    look(&policies).await;
-    let open = core.store.read(|r| approvals::open(r, 10)).await.unwrap();
-    approvals.reject(open[0].id, second, "no".to_owned()).await.unwrap();
-    look(&policies).await;
-
-    assert!(core.store.read(|r| approvals::open(r, 10)).await.unwrap().is_empty(), "it is not asked again");
-    let id = devices[0].enrolled.enrolment;
-    let row = core.store.read(move |r| policies::find(r, id)).await.unwrap().unwrap();
-    assert_eq!(row.waiting, None);
-    let status = policies.status(id).await.unwrap().unwrap();
-    assert_eq!(status.desired.settings.len(), 1, "the last one stays in force");
     core.stop().await;
 }
 

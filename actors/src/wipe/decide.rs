@@ -143,6 +143,7 @@ fn one_of_two(tx: &mut Tx, actor: &AuditActor) -> Result<Result<(), WipeError>, 
 /// An approval's row as the rules see it.
 pub(super) fn as_request(found: &Approval) -> approval::Request<'_> {
     approval::Request {
+        askers: &approval::NOBODY,
         state: State::parse(&found.state).unwrap_or(State::Stale),
         requester: &found.requester,
         hash: found.hash,

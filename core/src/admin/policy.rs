@@ -1,8 +1,9 @@
 //! Policy documents: list, show, versions; what applying them changes ([`apply`]); answers about
-//! devices ([`answers`]).
+//! devices ([`answers`]); what waits ([`held`]).
 
 mod answers;
 mod apply;
+mod held;
 
 use actix_web::web;
 use postern_actors::documents::stored;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 pub(super) use self::{
     answers::{compare, explain_device, what_if},
     apply::{apply, plan, roll_back},
+    held::held,
 };
 use super::{
     answer::{self, Answer, Window},

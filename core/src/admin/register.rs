@@ -160,6 +160,7 @@ fn handlers(table: &mut Table) {
     table.on("policy.versions", policy::versions);
     table.on("policy.version", policy::version);
     table.on("policy.roll_back", policy::roll_back);
+    table.on("policy.held", policy::held);
     table.on("policy.compare", policy::compare);
     table.on("policy.explain", policy::explain_device);
     table.on("policy.what_if", policy::what_if);

@@ -1,6 +1,9 @@
 //! Settings: show with their reasons, set and clear; for everything, a group or a device.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use actix_web::{HttpRequest, web};
+use postern_actors::policy::share;
 use postern_api::{
     problem::Slug,
     settings::{self, Row, Setting, Settings, UpdateSettings},
@@ -16,7 +19,7 @@ use super::{
     answer::{self, Answer, IfMatch},
     auth::Caller,
     devices,
-    problem::Refused,
+    problem::{Refused, needs_approval},
     write::{Done, Stop},
 };
 use crate::{config::Config, inside::Inside, settings as resolved};
@@ -96,11 +99,18 @@ async fn change(
     let if_match = IfMatch::read(request)?;
     let values = check(&whose, &body)?;
     let (config, by) = (inside.config.clone(), caller.name());
-    let settings = inside
+    // A change that another has to agree to undoes all of it, and is asked for then.
+    let (wider, of) = (Arc::new(Mutex::new(None)), config.clone());
+    let found_wider = Arc::clone(&wider);
+    let made = inside
         .change(caller, move |tx| {
             let subject = find(tx, &whose)?;
             let found = rows::revision(tx, subject.scope)?;
             if_match.check(u64::try_from(found).unwrap_or(0))?;
+            if let Some(shares) = wider_share(tx, &of, subject.scope, &values)? {
+                *found_wider.lock().unwrap_or_else(PoisonError::into_inner) = Some(shares);
+                return Err(Refused::new(Slug::NeedsApproval, "another has to agree").into());
+            }
             rows::change(tx, subject.scope, found, &values, &by)?;
             let detail =
                 json!({ "values": values.iter().cloned().collect::<std::collections::BTreeMap<_, _>>() });
@@ -112,9 +122,37 @@ async fn change(
             let value = view(tx, &config, &subject)?;
             Ok::<_, Stop>(Done { object, detail, value })
         })
-        .await?;
+        .await;
+    let wider = wider.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let settings = match (made, wider) {
+        (Err(refused), Some((before, after))) if refused.slug() == Slug::NeedsApproval => {
+            let actor = caller.actor();
+            let asked = inside.store.write(move |tx| share::ask(tx, &actor, &before, &after)).await?;
+            return Err(asked.map_or(refused, needs_approval));
+        }
+        (made, _) => made?,
+    };
     resolved::tell(inside).await;
     answer::tagged(200, settings.revision, &settings)
+}
+
+/// A share above which changes of policy wait that is wider than what holds: before and after. Another has to agree to it, as to
+/// wider limits.
+fn wider_share(
+    r: &mut Reader,
+    config: &Config,
+    scope: Scope,
+    values: &[(String, Option<String>)],
+) -> Result<Option<(String, String)>, StoreError> {
+    let Some((_, wanted)) = values.iter().find(|(name, _)| name == share::SETTING) else { return Ok(None) };
+    if !matches!(scope, Scope::Global) {
+        return Ok(None);
+    }
+    let row = resolved::row(share::SETTING);
+    let layers = Layers { global: rows::of(r, Scope::Global)?, ..Layers::default() };
+    let before = resolved::resolve(row, &layers, config).value;
+    let after = wanted.as_deref().and_then(|text| row.parse(text).ok()).unwrap_or(row.default);
+    Ok((after > before).then(|| (row.write(before), row.write(after))))
 }
 
 /// The values as they are to be kept; all of them have to fit.

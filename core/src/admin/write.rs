@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use postern_api::problem::Slug;
-use postern_store::{StoreError, Tx, WriteError, audit, idempotency};
+use postern_store::{StoreError, Tx, WriteError, audit, idempotency, movers};
 use postern_wire::terms::EnrolmentId;
 use serde::Serialize;
 use serde_json::Value;
@@ -17,6 +17,21 @@ use crate::inside::Inside;
 
 /// What stands before an answer that is kept sealed, because it holds a secret.
 pub(crate) const SEALED: &str = "sealed:";
+
+/// The operations that change what policy is made of: who did one has a part in what the hold of a wide change asks for.
+const MOVES_POLICY: [&str; 11] = [
+    "policy.apply",
+    "policy.roll_back",
+    "groups.delete",
+    "groups.add_device",
+    "groups.remove_device",
+    "groups.add_group",
+    "groups.remove_group",
+    "devices.update",
+    "devices.bind",
+    "devices.unbind",
+    "settings.update",
+];
 
 /// Why a change stops.
 pub(crate) enum Stop {
@@ -159,6 +174,9 @@ impl Inside {
                 let outcome = work(tx).and_then(|done| {
                     keep(tx, &done.value)?;
                     audit::append(tx, act(&caller, &done.object, &done.detail))?;
+                    if MOVES_POLICY.contains(&caller.operation) {
+                        movers::note(tx, &caller.admin.name, Some(caller.token), caller.operation)?;
+                    }
                     Ok(done.value)
                 });
                 outcome.map_err(|stop| match stop {

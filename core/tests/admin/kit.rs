@@ -7,8 +7,10 @@ use std::{
     time::Duration,
 };
 
+use postern_actors::Clock as _;
 use postern_api::{admins::Admin, tokens::CreatedToken};
 use postern_core::{Core, Edge, InitOptions, config::Database, init};
+use postern_store::{Ambient, Options, Place, Store};
 use postern_wire::terms::Role;
 use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
@@ -68,6 +70,30 @@ impl Kit {
 
     pub(crate) fn core(&self) -> &Core {
         self.core.as_ref().unwrap()
+    }
+
+    /// Stops the core, does something to its database (SQLite), and starts it again by this clock; its port is another then.
+    pub(crate) async fn meanwhile<F>(&mut self, edge: Edge, work: F)
+    where
+        F: FnMut(&mut postern_store::Tx) -> Result<(), postern_store::StoreError> + Send + 'static,
+    {
+        self.stop().await;
+        let config = postern_core::Config::load(&self.state.join("core.toml"), []).unwrap();
+        let path = config.folder.join(&config.database.path);
+        let clock = Arc::clone(&edge.clock);
+        tokio::task::spawn_blocking(move || {
+            let options = Options::new(Place::Sqlite { path }, uuid::Uuid::from_u128(1));
+            let ambient = Ambient::with_clock(Arc::new(move || clock.wall()));
+            let store = Store::open(options, ambient).unwrap();
+            store.write_blocking(work).unwrap();
+            store.shutdown();
+        })
+        .await
+        .unwrap();
+        let core = start_at(config, edge).await;
+        self.admin = self.admin.at(core.addresses().admin);
+        self.core = Some(core);
+        until("the core is active", || self.core().is_active()).await;
     }
 
     /// The newest rows of the audit log, as text.
@@ -180,6 +206,11 @@ impl Client {
 
     pub(crate) fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same token at another address.
+    pub(crate) fn at(&self, address: SocketAddr) -> Self {
+        Self { base: format!("https://localhost:{}", address.port()).into(), ..self.clone() }
     }
 
     pub(crate) fn without_token(&self) -> Self {

@@ -110,6 +110,7 @@ policy.show                 x    x    x    -    -    x
 policy.versions             x    x    x    -    -    x
 policy.version              x    x    x    -    -    x
 policy.roll_back            -    -    x    -    -    -
+policy.held                 x    x    x    x    -    x
 policy.compare              x    x    x    -    -    x
 policy.explain              x    x    x    -    -    x
 policy.what_if              x    x    x    -    -    x

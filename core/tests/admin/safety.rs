@@ -1,6 +1,7 @@
 //! What a stolen token cannot do, and how people who may do it, do it: limits, approvals, freeze, break-glass, on both
 //! databases.
 
+mod held_policy;
 mod stolen;
 
 use std::{

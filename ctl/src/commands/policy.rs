@@ -4,6 +4,7 @@
 mod answers;
 mod apply;
 pub(crate) mod files;
+mod held;
 
 use std::path::PathBuf;
 
@@ -40,6 +41,11 @@ pub enum Action {
         one: String,
         /// Another.
         other: String,
+    },
+    /// Show the change that waits until somebody agrees, setting by setting.
+    Held {
+        /// Only this one: its id, or that of its request.
+        id: Option<uuid::Uuid>,
     },
     /// List policy documents.
     List {
@@ -99,6 +105,7 @@ impl Action {
             }
             Self::WhatIf(what_if) => return what_if.run(client, output).await,
             Self::Compare { one, other } => return answers::compare(&one, &other, client, output).await,
+            Self::Held { id } => return held::held(id, client, output).await,
             Self::List { removed } => {
                 let query = serde_json::json!({ "removed": removed.then_some(true) });
                 let documents: Vec<PolicyDocument> =

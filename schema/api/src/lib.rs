@@ -27,6 +27,7 @@ pub mod page;
 pub mod permissions;
 pub mod policy;
 pub mod policy_answers;
+pub mod policy_held;
 pub mod problem;
 pub mod quirks;
 pub mod recovery;

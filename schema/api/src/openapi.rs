@@ -18,7 +18,7 @@ use crate::{
     admins, alarms, approvals, audit, ca, captures, commands, device_policy, devices, directory, enrolment,
     gateways, groups, locks, mail, notifications, objects,
     permissions::Permission,
-    policy, policy_answers, problem, quirks, recovery,
+    policy, policy_answers, policy_held, problem, quirks, recovery,
     routes::{self, Answer, Method, RouteSpec},
     safety, server, sessions, settings, status, tokens, trees, why, wipes,
 };
@@ -91,6 +91,7 @@ use crate::{
     policy_answers::PolicyComparison,
     policy_answers::PolicyExplanation,
     policy_answers::SupposePolicy,
+    policy_held::HeldPolicy,
     quirks::QuirkProfile,
     quirks::AddQuirks,
     recovery::DeviceRecovery,

@@ -30,6 +30,7 @@ pub mod lists;
 pub mod lives;
 pub mod mail_addresses;
 pub mod meta;
+pub mod movers;
 pub mod notifications;
 pub mod operations;
 pub mod outbox;

@@ -39,7 +39,8 @@ on_both! {
         an_escrow_key_follows_the_one_in_use_and_no_other,
         devices_are_found_by_what_is_wanted_of_them;
     policies: a_desired_state_rests_once_and_as_long_as_it_is_named, an_epoch_rises_and_one_change_waits,
-        devices_that_a_change_waits_for_are_asked_once, a_folder_of_sysvol_is_of_one_writing;
+        devices_that_a_change_waits_for_are_asked_once, a_folder_of_sysvol_is_of_one_writing,
+        who_changed_policy_stands_once_until_it_is_in_force, who_lost_something_is_found_by_when;
     captures: a_gateway_in_other_hands_is_declared_once_with_the_devices_that_it_carried,
         a_gateways_devices_are_counted_by_who_came_and_who_fell_silent;
     enrolments: a_check_in_finds_everything_in_one_row, a_route_is_never_used_twice,

@@ -38,8 +38,6 @@ fn from_a_gpos_edit_to_the_confirmed_setting_on_the_device() {
     site.start_gateway();
     site.start_core();
     site.wait_ready();
-    // One device is all there is: each step alters all of them.
-    let _ = site.ctl().ok(&["settings", "set", "PolicyHoldShare", "100%"]);
     let device = site.device(PHONE, "md5");
     refresh(&site);
     let _ = site.ctl().ok(&["device", "bind", PHONE, "--computer", PHONE]);

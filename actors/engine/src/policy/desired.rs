@@ -10,6 +10,7 @@ pub mod change;
 pub mod fold;
 pub mod layer;
 pub mod learn;
+pub mod lifeline;
 pub mod status;
 pub mod step;
 pub mod value;

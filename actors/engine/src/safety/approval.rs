@@ -8,6 +8,7 @@
 use postern_wire::terms::{EnrolmentId, UtcMillis};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 /// How long a new admin, a new holder of a role and a token that another made wait before they may approve.
 pub const NEWCOMER_MS: i64 = 24 * super::HOUR_MS;
@@ -111,6 +112,35 @@ impl State {
     }
 }
 
+/// Somebody who brought a request about that a service put into words.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Asker {
+    /// The admin's name.
+    pub name: String,
+    /// By which token.
+    pub token: Option<Uuid>,
+}
+
+/// All who brought a request about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Askers {
+    /// Each with each token.
+    pub known: Vec<Asker>,
+    /// There are more than can be told: whoever decides may be one of them.
+    pub more: bool,
+}
+
+/// No other than the requester.
+pub static NOBODY: Askers = Askers { known: Vec::new(), more: false };
+
+impl Askers {
+    /// Whether this admin is one of those that are known.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.known.iter().any(|asker| asker.name == name)
+    }
+}
+
 /// A request, as far as the rules need it.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -118,6 +148,8 @@ pub struct Request<'a> {
     pub state: State,
     /// Who asked.
     pub requester: &'a str,
+    /// Who asked, too, where a service put into words what persons did.
+    pub askers: &'a Askers,
     /// The hash of what was asked.
     pub hash: [u8; 32],
     /// It is not decided after this moment.
@@ -158,6 +190,11 @@ pub enum Refused {
     /// Who asked does not approve.
     #[error("who asked for it does not approve it: somebody else has to")]
     OwnRequest,
+    /// More had a part in it than can be told.
+    #[error(
+        "too many had a part in it for anybody to be known as another person: undo the change, or reject the request"
+    )]
+    TooManyAskers,
     /// Who asked may give it later, where nobody else may by then.
     #[error("nobody else may approve; who asked may from {0} on")]
     TooSoon(UtcMillis),
@@ -181,7 +218,10 @@ pub fn approve(request: &Request<'_>, by: &Decider<'_>, now: UtcMillis) -> Resul
     if by.hash != request.hash {
         return Err(Refused::OtherHash);
     }
-    if by.name == request.requester {
+    if request.askers.more {
+        return Err(Refused::TooManyAskers);
+    }
+    if by.name == request.requester || request.askers.has(by.name) {
         return match request.alone_from {
             Some(from) if !by.second => {
                 if from <= now {
@@ -240,7 +280,6 @@ pub fn thaw_alone(frozen_since: Option<UtcMillis>, now: UtcMillis) -> Result<(),
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use uuid::Uuid;
 
     use super::*;
 
@@ -258,6 +297,7 @@ mod tests {
         Request {
             state: State::Waiting,
             requester: "a",
+            askers: &NOBODY,
             hash: content.hash(),
             expires: NOW.plus(1),
             cooling_ms: 0,
@@ -312,6 +352,25 @@ mod tests {
         assert_eq!(approve(&asked(NOW), &own, NOW), Ok(State::Approved));
         assert_eq!(approve(&asked(NOW.plus(1)), &own, NOW), Err(Refused::TooSoon(NOW.plus(1))));
         assert_eq!(approve(&asked(NOW), &Decider { second: true, ..own }, NOW), Err(Refused::OwnRequest));
+    }
+
+    #[test]
+    fn who_had_a_part_in_what_a_service_asks_for_does_not_approve_it() {
+        let content = content();
+        let own = Asker { name: "b".to_owned(), token: None };
+        let askers = Askers { known: vec![own], more: false };
+        let asked = Request { requester: "policy", askers: &askers, ..request(&content) };
+        assert_eq!(approve(&asked, &decider(&content), NOW), Err(Refused::OwnRequest));
+        assert_eq!(approve(&asked, &Decider { name: "c", ..decider(&content) }, NOW), Ok(State::Approved));
+        // Who is alone gives it after the wait.
+        let alone = Decider { second: false, ..decider(&content) };
+        let later = Request { alone_from: Some(NOW.plus(1)), ..asked };
+        assert_eq!(approve(&later, &alone, NOW), Err(Refused::TooSoon(NOW.plus(1))));
+        assert_eq!(approve(&Request { alone_from: Some(NOW), ..asked }, &alone, NOW), Ok(State::Approved));
+        // Where not all can be told, nobody is known to be another.
+        let more = Askers { more: true, ..Askers::default() };
+        let asked = Request { askers: &more, ..asked };
+        assert_eq!(approve(&asked, &decider(&content), NOW), Err(Refused::TooManyAskers));
     }
 
     #[test]

@@ -336,6 +336,12 @@ fn only_what_takes_something_away_counts_and_a_handful_never_does() {
     let change = Change::between(&before, &after);
     assert_eq!((change.altered, change.removed, change.added), (1, 1, 1));
     assert!(!Change::between(&Desired::default(), &after).takes(), "what comes on top takes nothing");
+    for first in [("./C", None), ("./Vendor/Postern/Schedule/Interval", Some("600"))] {
+        let after = desired(&[(first.0, first.1, Removal::Leave)]);
+        let change = Change::between(&Desired::default(), &after);
+        assert_eq!((change.grave, change.added, change.takes()), (1, 0, true), "{first:?}");
+        assert!(!Change::between(&after, &after).takes());
+    }
     for (taken, managed, share, held) in [
         (FLOOR, 10, 20, false),
         (11, 10_000, 20, false),

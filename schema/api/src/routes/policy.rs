@@ -79,6 +79,15 @@ pub(super) const ROUTES: &[RouteSpec] = &[
     .needs_if_match(),
     route(
         Get,
+        "/api/1/policy/held",
+        "policy.held",
+        P::ApprovalsRead,
+        One("HeldPolicy"),
+        "Show the change of policy that waits until somebody agrees, setting by setting.",
+    )
+    .query(&[PAGE[0], PAGE[1], ("change", "Only this one, by its id or that of its request.")]),
+    route(
+        Get,
         "/api/1/policy/compare",
         "policy.compare",
         P::PolicyRead,

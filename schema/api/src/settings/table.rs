@@ -406,7 +406,7 @@ pub const TABLE: &[Row] = &[
         configuration: None,
         acts: true,
         doc: "A change of policy that would alter or remove settings on more than this share of the devices waits until somebody \
-              agrees; 100% never waits.",
+              agrees; 100% never waits. To widen it another person has to agree.",
     },
     Row {
         name: "PolicyVerifyInterval",

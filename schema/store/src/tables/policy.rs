@@ -24,8 +24,11 @@ diesel::table! {
         changed_at -> BigInt,
         settled_at -> Nullable<BigInt>,
         revision -> BigInt,
+        lost_at -> Nullable<BigInt>,
     }
 }
+
+diesel::table! { policy_movers (id) { id -> Binary, person -> Text, token -> Nullable<Binary>, operation -> Text, at -> BigInt, } }
 
 diesel::table! {
     policy_holds (id) {

@@ -82,6 +82,8 @@ row! {
         pub settled_at: Option<UtcMillis>,
         /// Counts its changes, from 1.
         pub revision: i64,
+        /// When it last lost something by a change that nobody had to agree to.
+        pub lost_at: Option<UtcMillis>,
     }
 }
 
@@ -92,7 +94,7 @@ row! {
         pub id: Uuid,
         /// SHA-256 over the devices and what is to be desired of each.
         pub digest: [u8; 32],
-        /// `waiting`, `agreed`, `refused`, or `gone` where another change took its place.
+        /// `waiting`, `agreed`, `going` while it comes into force, `refused`, or `gone` where another change took its place.
         pub state: String,
         /// The request for approval.
         pub approval: Option<Uuid>,
@@ -195,6 +197,15 @@ pub fn held(r: &mut Reader, after: Option<EnrolmentId>, limit: i64) -> Result<Ve
         .load(c))?)
 }
 
+/// Devices that lost something after a moment by a change that nobody had to agree to.
+pub fn lost_since(r: &mut Reader, moment: UtcMillis) -> Result<BTreeSet<EnrolmentId>, StoreError> {
+    let ids: Vec<Db<EnrolmentId>> = each!(r.conn, c => d::policy_devices
+        .filter(d::lost_at.gt(moment.0))
+        .select(d::enrolment)
+        .load(c))?;
+    ids.into_iter().map(raise).collect()
+}
+
 /// Live devices whose settings are to be read back by `now`, and that have not been told so yet.
 pub fn due(r: &mut Reader, now: UtcMillis, limit: i64) -> Result<Vec<EnrolmentId>, StoreError> {
     let ids: Vec<Db<EnrolmentId>> = each!(r.conn, c => d::policy_devices
@@ -244,7 +255,7 @@ pub fn hold(r: &mut Reader) -> Result<Option<Hold>, StoreError> {
 /// The change that was agreed to and is not wholly in force yet.
 pub fn agreed(r: &mut Reader) -> Result<Option<Hold>, StoreError> {
     Ok(each!(r.conn, c => h::policy_holds
-        .filter(h::state.eq("agreed"))
+        .filter(h::state.eq_any(["agreed", "going"]))
         .filter(h::ended_at.is_null())
         .select(Hold::as_select())
         .first(c)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use postern_store::{
-    enrolments,
+    enrolments, movers,
     notifications::{self, PushAddress},
     policies::{self, Device, Figures, Hold},
     sysvol,
@@ -34,6 +34,7 @@ fn device(id: EnrolmentId, desired: u8, waiting: Option<u8>, settled: Option<u8>
         drift: 0,
         changed_at: now(),
         settled_at: None,
+        lost_at: None,
         revision: 0,
     }
 }
@@ -105,6 +106,60 @@ pub(crate) fn an_epoch_rises_and_one_change_waits(ground: &Ground) {
     assert_eq!(store.read_blocking(policies::hold).expect("a read"), None);
     assert!(store.read_blocking(|r| policies::was_refused(r, [9; 32])).expect("a read"));
     assert!(store.read_blocking(|r| policies::find_hold(r, Uuid::from_u128(7))).expect("a read").is_some());
+    for state in ["agreed", "going"] {
+        put(state);
+        assert_eq!(store.read_blocking(policies::agreed).expect("a read"), Some(hold(state)));
+    }
+}
+
+pub(crate) fn who_changed_policy_stands_once_until_it_is_in_force(ground: &Ground) {
+    let store = ground.open();
+    let token = Uuid::from_u128(3);
+    let list = || store.read_blocking(|r| movers::list(r, 10)).expect("a read");
+    for (person, token, operation) in [
+        ("anna", Some(token), "policy.apply"),
+        ("anna", None, "policy.apply"),
+        ("bert", Some(token), "groups.delete"),
+        ("anna", Some(token), "devices.bind"),
+    ] {
+        store.write_blocking(move |tx| movers::note(tx, person, token, operation)).expect("noted");
+    }
+    let all = list();
+    let said = |mover: &movers::Mover| (mover.person.clone(), mover.token, mover.operation.clone());
+    let mut told: Vec<_> = all.iter().map(said).collect();
+    told.sort();
+    let one = |person: &str, token, operation: &str| (person.to_owned(), token, operation.to_owned());
+    assert_eq!(
+        told,
+        [
+            one("anna", None, "policy.apply"),
+            one("anna", Some(token), "devices.bind"),
+            one("bert", Some(token), "groups.delete"),
+        ]
+    );
+    // What changed again since it was read is not forgotten.
+    store.write_blocking(move |tx| movers::note(tx, "bert", Some(token), "policy.apply")).expect("noted");
+    let ids: Vec<Uuid> = all.iter().map(|mover| mover.id).collect();
+    store.write_blocking(move |tx| movers::forget(tx, &ids)).expect("forgotten");
+    assert_eq!(list().iter().map(said).collect::<Vec<_>>(), [one("bert", Some(token), "policy.apply")]);
+}
+
+pub(crate) fn who_lost_something_is_found_by_when(ground: &Ground) {
+    let store = ground.open();
+    let rows = [enrolment("IMEI:1"), enrolment("IMEI:2")];
+    let (one, two) = (rows[0].id, rows[1].id);
+    let inserted = rows.to_vec();
+    store.write_blocking(move |tx| enrolments::insert_many(tx, inserted.clone())).expect("enrolled");
+    store
+        .write_blocking(move |tx| {
+            policies::put(tx, Device { lost_at: Some(UtcMillis(10)), ..device(one, 1, None, None) })?;
+            policies::put(tx, device(two, 1, None, None))
+        })
+        .expect("put");
+    for (since, found) in [(9, vec![one]), (10, Vec::new())] {
+        let lost = store.read_blocking(move |r| policies::lost_since(r, UtcMillis(since))).expect("a read");
+        assert_eq!(lost.into_iter().collect::<Vec<_>>(), found);
+    }
 }
 
 pub(crate) fn devices_that_a_change_waits_for_are_asked_once(ground: &Ground) {
