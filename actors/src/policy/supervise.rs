@@ -35,6 +35,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const SEARCH: u32 = 12;
 /// Devices that are read, or written, together.
 const PAGE: i64 = 200;
+/// Devices that are asked for by name at once.
+const TOGETHER: usize = 200;
 /// Looks between two computations of everything, because of facts that changed: an hour.
 const REFRESH: u32 = 720;
 /// Desired states that nobody names go after so long.
@@ -211,9 +213,12 @@ async fn recompute(
     let shared = policies.shared();
     let inputs = policies.inner.inputs.clone();
     let world = inputs.world();
-    let mut batch = Batch::default();
+    let inputs = shared.store.look_up(move |r| inputs.of_now(r)).await?;
+    let managed = shared.store.look_up(policies::count_subjects).await?;
+    let mut batch = Batch { managed: usize::try_from(managed).unwrap_or(0), ..Batch::default() };
+    // Some devices are asked for by name; all of them, page by page.
+    let mut named = (!pending.all).then(|| pending.devices.into_iter().collect::<Vec<_>>());
     let mut after = None;
-    let wanted = pending;
     let fleet = Arc::clone(&policies.inner.fleet);
     let concerned = tokio::task::spawn_blocking({
         let world = world.clone();
@@ -225,16 +230,17 @@ async fn recompute(
         }
     });
     drop(concerned.await.map_err(|_| LookError::Ended)?);
-    let wanted = Arc::new(wanted);
     loop {
-        let (from, inputs, asked) = (after, inputs.clone(), Arc::clone(&wanted));
+        let (from, inputs) = (after, inputs.clone());
+        let asked: Option<Vec<EnrolmentId>> =
+            named.as_mut().map(|left| left.drain(..left.len().min(TOGETHER)).collect());
         let page = shared.store.look_up(move |r| {
-            let page = policies::of_all(r, from, PAGE)?;
-            let last = page.last().map(|(id, _)| *id);
-            let count = page.len();
-            let chosen = page.into_iter().filter(|(id, _)| asked.all || asked.devices.contains(id));
+            let page = match &asked {
+                Some(ids) => policies::subjects_of(r, ids)?,
+                None => policies::subjects(r, from, PAGE)?,
+            };
             let gathered: Vec<Gathered> =
-                chosen.map(|(id, _)| Gathered::read(r, &inputs, id)).collect::<Result<_, _>>()?;
+                page.iter().map(|id| Gathered::read(r, &inputs, *id)).collect::<Result<_, _>>()?;
             let mut known: BTreeMap<[u8; 32], Arc<Desired>> = BTreeMap::new();
             for row in gathered.iter().filter_map(|one| one.row.as_ref()) {
                 if !known.contains_key(&row.desired)
@@ -243,10 +249,9 @@ async fn recompute(
                     known.insert(row.desired, Arc::new(desired));
                 }
             }
-            Ok((last, count, gathered, known))
+            Ok((page.last().copied(), page.len(), gathered, known))
         });
         let (last, count, gathered, known) = page.await?;
-        batch.managed += count;
         let (fleet, world) = (Arc::clone(&policies.inner.fleet), world.clone());
         let computing = tokio::task::spawn_blocking(move || {
             let mut fleet = fleet.lock().unwrap_or_else(PoisonError::into_inner);
@@ -260,9 +265,12 @@ async fn recompute(
         let (computed, texts) = computing.await.map_err(|_| LookError::Ended)?;
         batch.computed.extend(computed);
         batch.documents.extend(texts);
-        let Some(last) = last else { break };
-        after = Some(last);
-        if i64::try_from(count) != Ok(PAGE) {
+        after = last.or(after);
+        let is_last = match &named {
+            Some(left) => left.is_empty(),
+            None => i64::try_from(count) != Ok(PAGE),
+        };
+        if is_last {
             break;
         }
     }
@@ -289,7 +297,9 @@ fn compute(
         texts.entry(document).or_insert_with(|| serde_json::to_string(&desired).unwrap_or_default());
         Next { document, same, difference }
     });
-    Computed { id, generation, row: one.row, result }
+    // Its book is the session's: those of a whole fleet are not kept until the end of a look.
+    let row = one.row.map(|row| Device { book: String::new(), ..row });
+    Computed { id, generation, row, result }
 }
 
 /// The directory's part for a device.

@@ -34,18 +34,18 @@ use crate::{
     },
 };
 
-const CAMERA: &str = "./Settings/Policy/Lockdown/Camera";
-const WLAN: &str = "./Settings/Policy/Lockdown/Wlan";
+pub(super) const CAMERA: &str = "./Settings/Policy/Lockdown/Camera";
+pub(super) const WLAN: &str = "./Settings/Policy/Lockdown/Wlan";
 const DAY: Duration = Duration::from_secs(86_400);
 
 // --- what is desired
 
 /// One document for everybody: node, value, removal.
 #[derive(Default)]
-struct Paper(Mutex<Vec<(String, Option<String>, Removal)>>);
+pub(super) struct Paper(Mutex<Vec<(String, Option<String>, Removal)>>);
 
 impl Paper {
-    fn say(&self, settings: &[(&str, Option<&str>, Removal)]) {
+    pub(super) fn say(&self, settings: &[(&str, Option<&str>, Removal)]) {
         let own = |(uri, data, removal): &(&str, Option<&str>, Removal)| {
             ((*uri).to_owned(), data.map(str::to_owned), *removal)
         };
@@ -60,7 +60,7 @@ impl PolicyDocuments for Paper {
         _: &Enrolment,
         _: &[Arc<Table>],
         _: Option<&str>,
-    ) -> Result<Vec<Layer>, StoreError> {
+    ) -> Result<Result<Vec<Layer>, String>, StoreError> {
         let said = self.0.lock().unwrap().clone();
         let settings = said.into_iter().map(|(uri, data, removal)| LayerSetting {
             uri,
@@ -68,7 +68,7 @@ impl PolicyDocuments for Paper {
             data,
             removal,
         });
-        Ok(vec![Layer {
+        Ok(Ok(vec![Layer {
             document: "paper".to_owned(),
             version: 1,
             group: "all".to_owned(),
@@ -76,7 +76,7 @@ impl PolicyDocuments for Paper {
             order: 1,
             enforced: false,
             settings: settings.collect(),
-        }])
+        }]))
     }
 }
 
@@ -92,7 +92,7 @@ impl PolicyWorld for Broken {
     }
 }
 
-fn start(core: &Core) -> (Policies, Arc<Paper>) {
+pub(super) fn start(core: &Core) -> (Policies, Arc<Paper>) {
     let paper = Arc::new(Paper::default());
     (with(core, &paper, None), paper)
 }
@@ -114,7 +114,7 @@ pub(super) async fn look(policies: &Policies) -> Looked {
     policies.look_now().await.unwrap()
 }
 
-async fn stands(policies: &Policies, device: &Device, uri: &str) -> (State, Option<u32>) {
+pub(super) async fn stands(policies: &Policies, device: &Device, uri: &str) -> (State, Option<u32>) {
     let status = policies.status(device.enrolled.enrolment).await.unwrap().unwrap();
     let standing = status.standings.iter().find(|one| one.uri == uri).unwrap();
     (standing.state, standing.code)
@@ -411,7 +411,7 @@ async fn what_cannot_be_read_takes_nothing_away() {
 
 // --- wide changes
 
-async fn fleet(core: &Core, count: usize) -> Vec<Device> {
+pub(super) async fn fleet(core: &Core, count: usize) -> Vec<Device> {
     let mut all = Vec::new();
     for number in 0..count {
         all.push(managed(core, &format!("d{number}")).await);
