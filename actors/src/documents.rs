@@ -21,7 +21,7 @@ use postern_store::{
 use postern_wire::terms::{Dialect, EnrolmentId, EnrolmentState};
 use uuid::Uuid;
 
-use crate::policy::inputs::PolicyDocuments;
+use crate::policy::{compute::Stale, inputs::PolicyDocuments};
 
 /// Members of a group that are read at a time.
 const PAGE: i64 = 500;
@@ -54,21 +54,39 @@ pub fn stored(text: &str) -> Result<Document, Error> {
     all.pop().ok_or(Error { line: None, path: String::new(), kind: ErrorKind::Missing("a document") })
 }
 
-/// The documents in force, by name. One that cannot be read any more counts for nothing and is logged.
+/// The documents in force, by name. One that cannot be read any more is left out and logged: what is computed of devices goes by
+/// [`StoredDocuments`], which tells that apart from a document that says nothing.
 ///
 /// # Errors
 /// As the store's reads.
 pub fn held(r: &mut Reader) -> Result<Vec<Held>, StoreError> {
-    let mut all = Vec::new();
+    Ok(all_held(r)?.held)
+}
+
+/// The documents in force, as they were read.
+#[derive(Debug, Default)]
+struct AllHeld {
+    held: Vec<Held>,
+    /// Those that cannot be read any more, and why.
+    unread: BTreeMap<String, String>,
+}
+
+fn all_held(r: &mut Reader) -> Result<AllHeld, StoreError> {
+    let mut all = AllHeld::default();
     for one in documents::in_force(r)? {
         let document = match stored(&one.version.document) {
             Ok(document) => document,
             Err(error) => {
-                tracing::error!(document = %one.version.name, version = one.version.version, %error, "a stored policy document cannot be read");
+                tracing::error!(document = %one.version.name, version = one.version.version, %error, "a stored policy document cannot be read: its devices keep what they have");
+                let why = format!(
+                    "version {} of the document {} cannot be read: {error}",
+                    one.version.version, one.version.name
+                );
+                all.unread.insert(one.version.name, why);
                 continue;
             }
         };
-        all.push(Held {
+        all.held.push(Held {
             document: Arc::new(document),
             version: u64::try_from(one.version.version).unwrap_or(0),
             assignments: one.assignments.into_iter().map(|(group, row)| assignment(group, row)).collect(),
@@ -100,21 +118,21 @@ pub fn holders_of(r: &mut Reader, name: &str) -> Result<Option<Vec<InGroup>>, St
     Ok(Some(all))
 }
 
-/// The documents of the store, for the policy supervisor. What they say is read again when one changed; where they are assigned, each
-/// time, because groups are renamed.
+/// The documents of the store, for the policy supervisor. What they say is read again when one changed; where they are assigned, once
+/// a look, because groups are renamed.
 #[derive(Debug, Default)]
 pub struct StoredDocuments {
-    read: Mutex<Option<(i64, Arc<Vec<Held>>)>>,
+    read: Mutex<Option<(i64, Arc<AllHeld>)>>,
 }
 
 impl StoredDocuments {
-    fn held(&self, r: &mut Reader) -> Result<Vec<Held>, StoreError> {
+    fn snapshot(&self, r: &mut Reader) -> Result<Snapshot, StoreError> {
         let revision = documents::revision(r)?;
         let kept = self.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let read = match kept {
             Some((at, read)) if at == revision => read,
             _ => {
-                let read = Arc::new(held(r)?);
+                let read = Arc::new(all_held(r)?);
                 *self.read.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some((revision, Arc::clone(&read)));
                 read
@@ -128,7 +146,12 @@ impl StoredDocuments {
             assignments: of.remove(&held.document.name).unwrap_or_default(),
             ..held.clone()
         };
-        Ok(read.iter().map(assigned).collect())
+        let held = read.held.iter().map(assigned).collect();
+        let unread = read.unread.iter().flat_map(|(name, why)| {
+            let groups = of.remove(name).unwrap_or_default();
+            groups.into_iter().map(|assignment| (assignment.group, why.clone()))
+        });
+        Ok(Snapshot { held, unread: unread.collect(), depths: Mutex::default() })
     }
 }
 
@@ -139,13 +162,37 @@ impl PolicyDocuments for StoredDocuments {
         device: &Enrolment,
         tables: &[Arc<Table>],
         version: Option<&str>,
-    ) -> Result<Vec<Layer>, StoreError> {
-        let groups = groups_of(r, device.id)?;
-        if groups.is_empty() {
-            return Ok(Vec::new());
+    ) -> Result<Result<Vec<Layer>, Stale>, StoreError> {
+        self.snapshot(r)?.layers(r, device, tables, version)
+    }
+
+    fn of_now(&self, r: &mut Reader) -> Result<Option<Arc<dyn PolicyDocuments>>, StoreError> {
+        Ok(Some(Arc::new(self.snapshot(r)?)))
+    }
+}
+
+/// Documents, their assignments and how groups are nested, of one moment: read once, asked for many devices.
+struct Snapshot {
+    held: Vec<Held>,
+    /// Groups that a document is assigned to that cannot be read, and why.
+    unread: BTreeMap<String, String>,
+    depths: Mutex<Depths>,
+}
+
+impl PolicyDocuments for Snapshot {
+    fn layers(
+        &self,
+        r: &mut Reader,
+        device: &Enrolment,
+        tables: &[Arc<Table>],
+        version: Option<&str>,
+    ) -> Result<Result<Vec<Layer>, Stale>, StoreError> {
+        let groups = self.depths.lock().unwrap_or_else(PoisonError::into_inner).groups(r, device.id)?;
+        if let Some(why) = groups.iter().find_map(|group| self.unread.get(&group.name)) {
+            return Ok(Err(why.clone()));
         }
         let tables: Vec<&Table> = tables.iter().map(|table| &**table).collect();
-        Ok(layers(&resolve(&self.held(r)?, &groups, device.dialect), &tables, version))
+        Ok(Ok(layers(&resolve(&self.held, &groups, device.dialect), &tables, version)))
     }
 }
 
@@ -214,14 +261,6 @@ pub fn reach(r: &mut Reader, before: &[Held], after: &[Held]) -> Result<Reach, S
     let named: BTreeSet<&str> =
         touched.flat_map(|held| &held.assignments).map(|assignment| assignment.group.as_str()).collect();
     let mut reach = Reach { devices: 0, each: changed.iter().map(|name| ((*name).to_owned(), 0)).collect() };
-    // Each change by itself, beside the whole.
-    let alone: Vec<(&str, Vec<Held>)> = changed
-        .iter()
-        .map(|name| {
-            let others = before.iter().filter(|held| held.document.name != *name).cloned();
-            (*name, others.chain(new.get(name).map(|held| (*held).clone())).collect())
-        })
-        .collect();
     let mut depths = Depths::default();
     let mut seen: BTreeMap<(Dialect, Vec<InGroup>), (bool, Vec<bool>)> = BTreeMap::new();
     for device in members(r, &named)? {
@@ -232,11 +271,22 @@ pub fn reach(r: &mut Reader, before: &[Held], after: &[Held]) -> Result<Reach, S
         let key = (row.dialect, depths.groups(r, device)?);
         let (whole, each) = seen.entry(key).or_insert_with_key(|(dialect, groups)| {
             let stands = outcome(before, groups, *dialect);
-            let differs = |documents: &[Held]| outcome(documents, groups, *dialect) != stands;
-            (differs(after), alone.iter().map(|(_, documents)| differs(documents)).collect())
+            let is_here = |held: &&Held| {
+                held.assignments.iter().any(|own| groups.iter().any(|group| group.name == own.group))
+            };
+            // Each change by itself, beside the whole: what is assigned to none of these groups changes nothing for them.
+            let alone = |name: &&str| {
+                let (was, is) = (old.get(name).copied(), new.get(name).copied());
+                if !was.iter().chain(&is).any(is_here) {
+                    return false;
+                }
+                let others = before.iter().filter(|held| held.document.name != **name);
+                outcome(others.chain(is), groups, *dialect) != stands
+            };
+            (outcome(after, groups, *dialect) != stands, changed.iter().map(alone).collect())
         });
         reach.devices += u64::from(*whole);
-        for ((name, _), differs) in alone.iter().zip(each) {
+        for (name, differs) in changed.iter().zip(each) {
             if let Some(count) = reach.each.get_mut(*name) {
                 *count += u64::from(*differs);
             }
@@ -250,8 +300,8 @@ fn by_name(documents: &[Held]) -> BTreeMap<&str, &Held> {
 }
 
 /// What documents come to for devices of these groups: node, value, what becomes of it later.
-fn outcome(
-    documents: &[Held],
+fn outcome<'h>(
+    documents: impl IntoIterator<Item = &'h Held>,
     groups: &[InGroup],
     dialect: Dialect,
 ) -> Vec<(String, String, Option<String>, Option<&'static str>)> {

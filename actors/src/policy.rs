@@ -32,6 +32,7 @@ use postern_wire::terms::EnrolmentId;
 use tokio::sync::Notify;
 
 use crate::{Devices, approvals::KindHandler, shared::Shared};
+pub use apply::FAILED;
 use compute::{Gathered, Stale};
 pub use hold::{CHANGE, HELD, HeldChange, HeldSetting};
 use inputs::{Change, PolicyInputs, WorldNow};

@@ -10,6 +10,7 @@ mod kit;
 mod notifications;
 mod orders;
 mod policy;
+mod policy_faults;
 mod restarts;
 mod safety;
 mod schedule;

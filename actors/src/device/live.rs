@@ -60,6 +60,8 @@ pub(crate) struct Live {
     pub(crate) settings_epoch: i64,
     /// The policy epoch that it was brought to; 0: it is to be compared.
     pub(crate) policy_epoch: i64,
+    /// Rounds of policy in this session.
+    pub(crate) policy_rounds: u32,
     pub(crate) session: Session,
     pub(crate) queue: Queue,
     /// What of the queue is destructive.
@@ -217,6 +219,7 @@ impl Live {
             managed,
             settings_epoch,
             policy_epoch,
+            policy_rounds: 0,
             session: Session::open(account, shared.standing.session(&shared.settings.session)),
             queue,
             guarded,

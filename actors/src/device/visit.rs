@@ -29,6 +29,10 @@ use crate::{
     shared::Shared,
 };
 
+/// Rounds of policy in one session: enough for the most settings that one device may have. What is left, or comes again and again,
+/// goes on at the next.
+const POLICY_ROUNDS: u32 = 100;
+
 /// Answers a request; gives back what is to be kept of the device.
 pub(crate) async fn answer(
     shared: Arc<Shared>,
@@ -140,7 +144,7 @@ async fn receive(
             schedule::compare(shared, live.enrolment, device_info(&outcome)).await?;
         }
         if settled.policy {
-            apply::compare(shared, live.enrolment).await?;
+            apply::compare(shared, live.enrolment).await;
         }
         (live.session, live.queue) = *earlier;
         if let Err(refusal) = live.refresh(shared, route).await {
@@ -149,8 +153,17 @@ async fn receive(
         live.session.set_trace(seen);
         (settled, outcome) = take(shared, live, inbound, now, recorded);
     }
+    if opened(&outcome).is_some() {
+        live.policy_rounds = 0;
+    }
     let (mut sent_before, mut whole) = (0, None);
     if settled.closes_policy(&outcome) {
+        live.policy_rounds += 1;
+        if live.policy_rounds == POLICY_ROUNDS {
+            tracing::warn!(device = %live.enrolment, "its policy goes on at its next session: this one had {POLICY_ROUNDS} rounds");
+        }
+    }
+    if settled.closes_policy(&outcome) && live.policy_rounds < POLICY_ROUNDS {
         // All of an order of policy is answered: what it brought is committed first, then it is taken down, and where something
         // is still to be done the same message is taken once more, so that the session goes on with it.
         let session = live.session.current().or(before).map(|(session, _)| session);
@@ -162,7 +175,7 @@ async fn receive(
         commit.guard(&live.guarded);
         sent_before = commit.sent();
         live.stale |= commit.write(shared).await?;
-        let more = apply::compare(shared, live.enrolment).await?;
+        let more = apply::compare(shared, live.enrolment).await;
         if more
             && !goes_on
             && let Some(earlier) = settled.earlier.take()

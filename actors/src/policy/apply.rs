@@ -3,6 +3,7 @@
 //! Promise: one order of policy at most is under way for a device. The rows of its commands are the truth: what they say is
 //! taken into the device's book in the transaction that closes the order, so a core that dies between a command and its answer,
 //! or between the answer and the book, loses nothing and says nothing twice. A device that is as it is to be costs no write.
+//! Nothing that is wrong with its policy keeps a device out: its session goes on without, and the alarm [`FAILED`] says why.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +14,7 @@ use postern_engine::{
     policy::desired::{
         Desired,
         book::Book,
-        learn::Answer,
+        learn::{Answer, Read},
         status::{counts, standings},
         step, value,
     },
@@ -22,13 +23,18 @@ use postern_engine::{
 };
 use postern_store::{
     StoreError, Tx, WriteError,
+    alarms::{self, Severity},
     commands::{self, Command, Finish},
     enrolments,
     policies::{self, Device},
     results::{self, ResultItem},
 };
-use postern_wire::terms::{
-    CommandId, CommandState, EnrolmentId, EnrolmentState, Lane, OperationId, OperationKind, UtcMillis, Verb,
+use postern_wire::{
+    syncml::Data,
+    terms::{
+        CommandId, CommandState, EnrolmentId, EnrolmentState, Lane, OperationId, OperationKind, UtcMillis,
+        Verb,
+    },
 };
 
 use super::SERVICE;
@@ -36,6 +42,8 @@ use crate::{AuditActor, Order, SubmitError, orders::submit, payload::Content, sh
 
 /// Commands of one order that are read back; one of more was never given.
 const COMMANDS: i64 = 300;
+/// The alarm while a device's policy cannot be compared.
+pub const FAILED: &str = "policy-failed";
 /// The type of a row that holds the status code of a part of a command.
 const STATUS_TYPE: &str = "application/vnd.syncml.status";
 
@@ -64,8 +72,31 @@ impl Standing {
     }
 }
 
-/// Compares a device that has proved itself, and plans what is to be done. Whether there are new commands for it.
-pub(crate) async fn compare(shared: &Shared, id: EnrolmentId) -> Result<bool, WriteError> {
+/// Compares a device that has proved itself, and plans what is to be done. Whether there are new commands for it; none where its
+/// policy cannot be compared now, which is logged, and an alarm where it does not pass by itself.
+pub(crate) async fn compare(shared: &Shared, id: EnrolmentId) -> bool {
+    let cause = match compared(shared, id).await {
+        Ok(queued) => return queued,
+        Err(cause) => cause,
+    };
+    tracing::warn!(device = %id, %cause, "its policy was not compared: the session goes on without");
+    if let WriteError::Rejected(StoreError::Refused(why) | StoreError::Damaged(why)) = cause {
+        let raised = shared.store.write(move |tx| {
+            let text = format!("its policy cannot be compared, so it keeps what it has: {why}");
+            alarms::raise(tx, Severity::Warning, FAILED, &subject(id), &text)
+        });
+        if let Err(cause) = raised.await {
+            tracing::warn!(device = %id, %cause, "the alarm about its policy was not raised");
+        }
+    }
+    false
+}
+
+fn subject(id: EnrolmentId) -> String {
+    format!("device:{id}")
+}
+
+async fn compared(shared: &Shared, id: EnrolmentId) -> Result<bool, WriteError> {
     let room = Room {
         cap: shared.settings.pending_cap,
         shelf: shared.settings.session.profiles.clone(),
@@ -135,6 +166,7 @@ fn decide(tx: &mut Tx, id: EnrolmentId, room: &Room) -> Result<bool, StoreError>
         },
     };
     keep(tx, row, &desired, &book)?;
+    alarms::clear(tx, FAILED, &subject(id), "it was compared")?;
     Ok(queued)
 }
 
@@ -251,11 +283,14 @@ fn is_queued(command: &Command) -> bool {
 
 /// What the device said of a command's items.
 fn take_down(book: &mut Book, desired: &Desired, command: &Command, results: &[ResultItem]) {
+    let Ok(content) = Content::from_payload(command.verb, &command.payload) else { return };
     if !matches!(command.state, CommandState::Succeeded | CommandState::Failed) {
-        // Taken back, overtaken, expired: nothing is known, so it is tried again.
+        // Taken back, overtaken, expired: nothing is known, so it is tried again. What was sent may have been done.
+        if command.attempts > 0 && command.verb != Verb::Get {
+            content.body.items().iter().for_each(|item| book.was_sent(&item.target));
+        }
         return;
     }
-    let Ok(content) = Content::from_payload(command.verb, &command.payload) else { return };
     let at = command.finished_at.unwrap_or(command.created_at);
     let (codes, values) = said(results);
     let items = content.body.items();
@@ -265,13 +300,16 @@ fn take_down(book: &mut Book, desired: &Desired, command: &Command, results: &[R
     if items.len() > 1 && !well && one_code && !book.alone {
         // It may have said one code for several: which of them it means is found out one by one.
         book.alone = true;
+        if command.verb != Verb::Get {
+            items.iter().for_each(|item| book.was_sent(&item.target));
+        }
         return;
     }
     for item in items {
         let code = codes.get(bare(&item.target)).copied().or(of_all).or(well.then_some(200));
-        let read = (command.verb == Verb::Get)
-            .then(|| values.get(bare(&item.target)).map(|(format, data)| (format.as_str(), data.as_str())));
-        learn(book, desired, command.verb, item, code, read.flatten(), at);
+        let read = values.get(bare(&item.target)).filter(|_| command.verb == Verb::Get);
+        let read = read.map(|(format, data, binary)| Read { format, data, binary: *binary });
+        learn(book, desired, command.verb, item, code, read, at);
     }
 }
 
@@ -281,7 +319,7 @@ fn learn(
     verb: Verb,
     item: &BodyItem,
     code: Option<u32>,
-    read: Option<(&str, &str)>,
+    read: Option<Read<'_>>,
     at: UtcMillis,
 ) {
     let sent = item.data.as_ref().map(value::text);
@@ -290,20 +328,23 @@ fn learn(
     book.learn(desired, &answer, at);
 }
 
-/// Node to code, and node to format and value.
-type Said<'r> = (BTreeMap<&'r str, u32>, BTreeMap<&'r str, (String, String)>);
+/// Node to code, and node to format, value and whether that is octets as base64.
+type Said<'r> = (BTreeMap<&'r str, u32>, BTreeMap<&'r str, (String, String, bool)>);
 
 fn said(results: &[ResultItem]) -> Said<'_> {
     let mut said = Said::default();
     for row in results {
         let uri = bare(row.source_uri.as_deref().unwrap_or_default());
-        let text = String::from_utf8_lossy(&row.data).into_owned();
+        let (text, binary) = match std::str::from_utf8(&row.data) {
+            Ok(text) => (text.to_owned(), false),
+            Err(_) => (value::text(&Data::Binary(row.data.clone())), true),
+        };
         if row.media_type.as_deref() == Some(STATUS_TYPE) {
             if let Ok(code) = text.parse() {
                 said.0.insert(uri, code);
             }
         } else {
-            said.1.insert(uri, (row.format.clone().unwrap_or_else(|| "chr".to_owned()), text));
+            said.1.insert(uri, (row.format.clone().unwrap_or_else(|| "chr".to_owned()), text, binary));
         }
     }
     said

@@ -41,6 +41,8 @@ pub struct Gathered {
     pub version: Option<String>,
     /// The documents of its groups.
     pub layers: Vec<Layer>,
+    /// Why what they say cannot be told, if so.
+    pub unread: Option<Stale>,
     /// The tables that say where its settings go.
     pub tables: Vec<Arc<Table>>,
     /// Why these are not all of them.
@@ -69,13 +71,16 @@ impl Gathered {
             (Some(_), Some(bindings)) => bindings.who(r, &enrolment)?,
             _ => Who::Nobody,
         };
-        let layers = match &inputs.documents {
-            Some(documents) => documents.layers(r, &enrolment, &tables, version.as_deref())?,
-            None => Vec::new(),
+        let (layers, unread) = match &inputs.documents {
+            Some(documents) => match documents.layers(r, &enrolment, &tables, version.as_deref())? {
+                Ok(layers) => (layers, None),
+                Err(why) => (Vec::new(), Some(why)),
+            },
+            None => (Vec::new(), None),
         };
         let leaves = known.iter().map(|fact| (fact.key.as_str(), fact.value.as_str()));
         let facts = Arc::new(Facts::of_tree(leaves.filter(|(key, _)| key.starts_with("./"))));
-        Ok(Self { enrolment, row, who, facts, version, layers, tables, no_tables })
+        Ok(Self { enrolment, row, who, facts, version, layers, unread, tables, no_tables })
     }
 
     /// Whose policy is asked of the directory; none where no GPO is for it.
@@ -100,7 +105,7 @@ impl Gathered {
     /// # Errors
     /// Why it cannot be said.
     pub fn desired(&self, rsop: Option<&Result<Arc<Rsop>, rsop::Error>>) -> Result<Desired, Stale> {
-        if let Some(why) = &self.no_tables {
+        if let Some(why) = self.no_tables.as_ref().or(self.unread.as_ref()) {
             return Err(why.clone());
         }
         let planned = match rsop {
@@ -118,6 +123,6 @@ impl Gathered {
                 fold::planned(rsop, &tables, self.version.as_deref())
             }
         };
-        Ok(fold::fold(planned, &self.layers))
+        fold::fold(planned, &self.layers).bounded()
     }
 }

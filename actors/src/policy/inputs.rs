@@ -13,6 +13,8 @@ use postern_engine::policy::{
 use postern_store::{Reader, StoreError, enrolments::Enrolment};
 use postern_wire::terms::{Dialect, EnrolmentId};
 
+use super::compute::Stale;
+
 /// How it is with directory and SYSVOL.
 #[derive(Clone, Debug)]
 pub enum WorldNow {
@@ -86,7 +88,8 @@ pub trait PolicySites: Send + Sync + 'static {
 
 /// Gives the documents of a device's groups.
 pub trait PolicyDocuments: Send + Sync + 'static {
-    /// What they say for this device. `tables` tell the nodes of named settings.
+    /// What they say for this device, or why that cannot be told, so that what was desired stays. `tables` tell the nodes of named
+    /// settings.
     ///
     /// # Errors
     /// Where the rows cannot be read.
@@ -96,7 +99,15 @@ pub trait PolicyDocuments: Send + Sync + 'static {
         device: &Enrolment,
         tables: &[Arc<Table>],
         version: Option<&str>,
-    ) -> Result<Vec<Layer>, StoreError>;
+    ) -> Result<Result<Vec<Layer>, Stale>, StoreError>;
+
+    /// The same as of this moment, to be asked for many devices; none where asking each time costs no more.
+    ///
+    /// # Errors
+    /// Where the rows cannot be read.
+    fn of_now(&self, _: &mut Reader) -> Result<Option<Arc<dyn PolicyDocuments>>, StoreError> {
+        Ok(None)
+    }
 }
 
 /// Gives the operator's own tables as last read well.
@@ -184,6 +195,18 @@ impl PolicyInputs {
             world.choose(settings.options);
         }
         Ok(settings)
+    }
+
+    /// The same with the documents as of this moment: for a look at many devices.
+    ///
+    /// # Errors
+    /// Where the rows cannot be read.
+    pub fn of_now(&self, r: &mut Reader) -> Result<Self, StoreError> {
+        let now = match &self.documents {
+            Some(documents) => documents.of_now(r)?,
+            None => None,
+        };
+        Ok(Self { documents: now.or_else(|| self.documents.clone()), ..self.clone() })
     }
 
     /// Directory and SYSVOL as they are now.

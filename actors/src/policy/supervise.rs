@@ -37,6 +37,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const SEARCH: u32 = 12;
 /// Devices that are read, or written, together.
 const PAGE: i64 = 200;
+/// Devices that are asked for by name at once.
+const TOGETHER: usize = 200;
 /// Looks between two computations of everything, because of facts that changed: an hour.
 const REFRESH: u32 = 720;
 /// Desired states that nobody names go after so long.
@@ -224,9 +226,17 @@ async fn recompute(
     let shared = policies.shared();
     let inputs = policies.inner.inputs.clone();
     let world = inputs.world();
-    let mut batch = Batch { is_whole: pending.all, movers, ..Batch::default() };
+    let inputs = shared.store.look_up(move |r| inputs.of_now(r)).await?;
+    let managed = shared.store.look_up(policies::count_subjects).await?;
+    let mut batch = Batch {
+        managed: usize::try_from(managed).unwrap_or(0),
+        is_whole: pending.all,
+        movers,
+        ..Batch::default()
+    };
+    // Some devices are asked for by name; all of them, page by page.
+    let mut named = (!pending.all).then(|| pending.devices.into_iter().collect::<Vec<_>>());
     let mut after = None;
-    let wanted = pending;
     let fleet = Arc::clone(&policies.inner.fleet);
     let concerned = tokio::task::spawn_blocking({
         let world = world.clone();
@@ -238,16 +248,17 @@ async fn recompute(
         }
     });
     drop(concerned.await.map_err(|_| LookError::Ended)?);
-    let wanted = Arc::new(wanted);
     loop {
-        let (from, inputs, asked) = (after, inputs.clone(), Arc::clone(&wanted));
+        let (from, inputs) = (after, inputs.clone());
+        let asked: Option<Vec<EnrolmentId>> =
+            named.as_mut().map(|left| left.drain(..left.len().min(TOGETHER)).collect());
         let page = shared.store.look_up(move |r| {
-            let page = policies::of_all(r, from, PAGE)?;
-            let last = page.last().map(|(id, _)| *id);
-            let count = page.len();
-            let chosen = page.into_iter().filter(|(id, _)| asked.all || asked.devices.contains(id));
+            let page = match &asked {
+                Some(ids) => policies::subjects_of(r, ids)?,
+                None => policies::subjects(r, from, PAGE)?,
+            };
             let gathered: Vec<Gathered> =
-                chosen.map(|(id, _)| Gathered::read(r, &inputs, id)).collect::<Result<_, _>>()?;
+                page.iter().map(|id| Gathered::read(r, &inputs, *id)).collect::<Result<_, _>>()?;
             let mut known: BTreeMap<[u8; 32], Arc<Desired>> = BTreeMap::new();
             for row in gathered.iter().filter_map(|one| one.row.as_ref()) {
                 if !known.contains_key(&row.desired)
@@ -256,10 +267,9 @@ async fn recompute(
                     known.insert(row.desired, Arc::new(desired));
                 }
             }
-            Ok((last, count, gathered, known))
+            Ok((page.last().copied(), page.len(), gathered, known))
         });
         let (last, count, gathered, known) = page.await?;
-        batch.managed += count;
         let (fleet, world) = (Arc::clone(&policies.inner.fleet), world.clone());
         let computing = tokio::task::spawn_blocking(move || {
             let mut fleet = fleet.lock().unwrap_or_else(PoisonError::into_inner);
@@ -273,9 +283,12 @@ async fn recompute(
         let (computed, texts) = computing.await.map_err(|_| LookError::Ended)?;
         batch.computed.extend(computed);
         batch.documents.extend(texts);
-        let Some(last) = last else { break };
-        after = Some(last);
-        if i64::try_from(count) != Ok(PAGE) {
+        after = last.or(after);
+        let is_last = match &named {
+            Some(left) => left.is_empty(),
+            None => i64::try_from(count) != Ok(PAGE),
+        };
+        if is_last {
             break;
         }
     }
@@ -291,9 +304,7 @@ fn compute(
 ) -> Computed {
     let (id, generation) = (one.enrolment.id, one.enrolment.generation);
     let before = one.row.as_ref().and_then(|row| known.get(&row.desired));
-    let gpo = |setting: &DesiredSetting| matches!(setting.source, Source::Gpo { .. });
-    let of_directory = before.is_some_and(|before| before.settings.iter().any(gpo));
-    let desired = of_world(fleet, world, &one, of_directory).and_then(|rsop| one.desired(rsop.as_ref()));
+    let desired = of_world(fleet, world, &one, before.map(|before| &**before)).and_then(|rsop| one.desired(rsop.as_ref()));
     let result = desired.map(|desired| {
         let document = desired.document_hash().0;
         let nothing = Desired::default();
@@ -302,7 +313,9 @@ fn compute(
         texts.entry(document).or_insert_with(|| serde_json::to_string(&desired).unwrap_or_default());
         Next { document, same, difference }
     });
-    Computed { id, generation, row: one.row, result }
+    // Its book is the session's: those of a whole fleet are not kept until the end of a look.
+    let row = one.row.map(|row| Device { book: String::new(), ..row });
+    Computed { id, generation, row, result }
 }
 
 /// The directory's part for a device.
@@ -312,7 +325,7 @@ fn of_world(
     fleet: &mut Fleet<EnrolmentId>,
     world: &WorldNow,
     one: &Gathered,
-    of_directory: bool,
+    before: Option<&Desired>,
 ) -> Result<OfWorld, Stale> {
     let id = one.enrolment.id;
     if let Who::Unknown(why) = &one.who
@@ -323,17 +336,30 @@ fn of_world(
     match (world, one.target()) {
         (WorldNow::Unread(why), _) if one.row.is_some() => Err(why.clone()),
         (WorldNow::Unread(why), Some(_)) => Err(why.clone()),
+        // One of its accounts, or both, is gone, or the directory was emptied: that takes nothing away.
+        (WorldNow::Good(_), target) if before.is_some_and(|before| has_lost_an_account(before, target.as_ref())) => {
+            Err("the directory holds no account of it any longer".to_owned())
+        }
         (WorldNow::Good(_), Some(target)) => {
             fleet.set_target(id, Arc::new(target));
             Ok(fleet.result(&id).cloned())
-        }
-        // Its account is gone, or the directory was emptied: that takes nothing away.
-        (WorldNow::Good(_), None) if of_directory => {
-            Err("the directory holds no account of it any longer".to_owned())
         }
         (WorldNow::Absent | WorldNow::Unread(_), _) | (WorldNow::Good(_), None) => {
             fleet.remove(&id);
             Ok(None)
         }
     }
+}
+
+/// Whether a GPO's settings of a half were wanted, and the account of that half is not there now.
+fn has_lost_an_account(before: &Desired, target: Option<&Target>) -> bool {
+    let of_half = |half: Half| {
+        before.settings.iter().any(|setting| match &setting.source {
+            Source::Gpo { setting, .. } => setting.starts_with(half.word()),
+            Source::Document { .. } => false,
+        })
+    };
+    let (computer, user) =
+        target.map_or((false, false), |target| (target.computer.is_some(), target.user.is_some()));
+    (!computer && of_half(Half::Computer)) || (!user && of_half(Half::User))
 }

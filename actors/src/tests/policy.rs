@@ -68,7 +68,7 @@ impl PolicyDocuments for Paper {
         device: &Enrolment,
         _: &[Arc<Table>],
         _: Option<&str>,
-    ) -> Result<Vec<Layer>, StoreError> {
+    ) -> Result<Result<Vec<Layer>, String>, StoreError> {
         let spared = self.spared.lock().unwrap().get(&device.id).cloned();
         let said = spared.unwrap_or_else(|| self.said.lock().unwrap().clone());
         if let Some(happens) = self.read.lock().unwrap().take() {
@@ -80,7 +80,7 @@ impl PolicyDocuments for Paper {
             data,
             removal,
         });
-        Ok(vec![Layer {
+        Ok(Ok(vec![Layer {
             document: "paper".to_owned(),
             version: 1,
             group: "all".to_owned(),
@@ -88,7 +88,7 @@ impl PolicyDocuments for Paper {
             order: 1,
             enforced: false,
             settings: settings.collect(),
-        }])
+        }]))
     }
 }
 
@@ -126,7 +126,7 @@ pub(super) async fn look(policies: &Policies) -> Looked {
     policies.look_now().await.unwrap()
 }
 
-async fn stands(policies: &Policies, device: &Device, uri: &str) -> (State, Option<u32>) {
+pub(super) async fn stands(policies: &Policies, device: &Device, uri: &str) -> (State, Option<u32>) {
     let status = policies.status(device.enrolled.enrolment).await.unwrap().unwrap();
     let standing = status.standings.iter().find(|one| one.uri == uri).unwrap();
     (standing.state, standing.code)

@@ -96,7 +96,13 @@ pub(super) fn unmapped(desired: &Desired) -> Vec<UnmappedSetting> {
         detail: one.detail.clone(),
         source: source(&one.source),
     };
-    desired.unmapped.iter().map(one).collect()
+    let more = desired.unmapped.last().filter(|_| desired.unnamed > 0).map(|last| UnmappedSetting {
+        setting: format!("{} more", desired.unnamed),
+        reason: "not-named".to_owned(),
+        detail: "so many settings go nowhere that they are only counted".to_owned(),
+        source: source(&last.source),
+    });
+    desired.unmapped.iter().map(one).chain(more).collect()
 }
 
 fn setting(desired: &Desired, standing: &Standing) -> PolicySetting {

@@ -136,6 +136,28 @@ async fn what_was_decided_on_an_older_state_is_refused() {
 }
 
 #[tokio::test]
+async fn of_changes_at_the_same_time_each_is_made_or_refused_and_none_is_lost() {
+    let kit = kit().await;
+    let texts: Vec<_> = (0..3).map(|at| files(&[document(&format!("d{at}"), true, "all")])).collect();
+    // At whatever state there is, each is made, planned anew where another came first.
+    let [one, two, three] = [&texts[0], &texts[1], &texts[2]].map(|body| apply_at(&kit.admin, "*", body));
+    let (one, two, three) = tokio::join!(one, two, three);
+    for answer in [one, two, three] {
+        assert!(answer.read::<PolicyPlan>(200).applied);
+    }
+    let listed: Page<PolicyDocument> = kit.admin.get("/api/1/policy/documents").await.read(200);
+    assert_eq!(listed.items.len(), 3);
+    // At one state, one is.
+    let (one, other) = (document("d0", false, "all"), document("d1", false, "all"));
+    let (one, other) = (files(&[one]), files(&[other]));
+    let (one, other) =
+        tokio::join!(apply_at(&kit.admin, "\"3\"", &one), apply_at(&kit.admin, "\"3\"", &other));
+    let mut statuses = [one.status, other.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 412]);
+}
+
+#[tokio::test]
 async fn a_version_comes_back_as_a_new_one_with_its_assignments() {
     let kit = kit().await;
     apply(&kit.admin, &[document("house", true, "all")]).await;

@@ -174,6 +174,20 @@ fn plain(verb: Verb, items: &[BodyItem]) -> Result<Vec<BodyItem>, PlanError> {
     items.iter().map(|item| self::item(verb, item)).collect()
 }
 
+/// Why an item of a command cannot be sent at all, if so.
+pub(crate) fn refusal(verb: Verb, item: &BodyItem) -> Option<PlanError> {
+    self::item(verb, item).err()
+}
+
+/// Why a value cannot be sent in a format, if so, whatever the command and its node.
+pub(crate) fn refusal_of_value(format: &str, data: Option<&Data>) -> Option<String> {
+    let format = format.to_ascii_lowercase();
+    match FORMATS.contains(&format.as_str()) {
+        true => data.and_then(|data| misfit(&format, data)),
+        false => Some(format!("{format:?} is no format of OMA DM; it has {}", FORMATS.join(", "))),
+    }
+}
+
 fn item(verb: Verb, item: &BodyItem) -> Result<BodyItem, PlanError> {
     let target = tree_uri(&item.target)?;
     let source = item.source.as_deref().map(tree_uri).transpose()?;
@@ -226,19 +240,20 @@ fn tree_uri(text: &str) -> Result<TreeUri, PlanError> {
 
 /// Whether the data fits its format, and can be carried at all.
 fn value(uri: &TreeUri, format: &str, data: Option<&Data>) -> Result<(), PlanError> {
-    let wrong = |problem: String| Err(PlanError::Value { uri: uri.to_string(), problem });
-    if !FORMATS.contains(&format) {
-        return wrong(format!("{format:?} is no format of OMA DM; it has {}", FORMATS.join(", ")));
-    }
-    let Some(data) = data else { return Ok(()) };
+    let wrong = |problem| Err(PlanError::Value { uri: uri.to_string(), problem });
+    refusal_of_value(format, data).map_or(Ok(()), wrong)
+}
+
+/// Why data is no value of a format, if so.
+fn misfit(format: &str, data: &Data) -> Option<String> {
     let text = match data {
         Data::Text(text) => text,
-        Data::Binary(_) if matches!(format, "b64" | "bin") => return Ok(()),
-        Data::Binary(_) => return wrong(format!("octets cannot be of format {format}")),
-        Data::Markup(_) => return Ok(()),
+        Data::Binary(_) if matches!(format, "b64" | "bin") => return None,
+        Data::Binary(_) => return Some(format!("octets cannot be of format {format}")),
+        Data::Markup(_) => return None,
     };
-    if let Some(bad) = text.chars().find(|&c| !is_xml_character(c)) {
-        return wrong(format!("U+{:04X} cannot be carried; use format b64", u32::from(bad)));
+    if let Some(bad) = uncarried(text) {
+        return Some(format!("U+{:04X} cannot be carried; use format b64", u32::from(bad)));
     }
     let fits = match format {
         "int" => text.trim().parse::<i32>().is_ok(),
@@ -248,7 +263,12 @@ fn value(uri: &TreeUri, format: &str, data: Option<&Data>) -> Result<(), PlanErr
         "node" | "null" => text.is_empty(),
         _ => true,
     };
-    if fits { Ok(()) } else { wrong(format!("the data is no value of format {format}")) }
+    (!fits).then(|| format!("the data is no value of format {format}"))
+}
+
+/// The first character that no message carries, if there is one.
+pub(crate) fn uncarried(text: &str) -> Option<char> {
+    text.chars().find(|&c| !is_xml_character(c))
 }
 
 /// Char of XML 1.0.

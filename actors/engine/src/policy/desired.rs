@@ -20,6 +20,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::mapping::Dialect;
 
+/// Nodes that may be desired of one device. A Registry.pol may hold 100,000 values of one list, each a node of its own: that is a
+/// mistake or worse, and no device takes it.
+pub const NODES: usize = 2_000;
+/// Settings that go nowhere on a device and are named one by one; the others are counted.
+const NAMED: usize = 500;
+
 /// What is to stand on a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Desired {
@@ -30,6 +36,14 @@ pub struct Desired {
     /// Settings that go nowhere on this device, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmapped: Vec<Homeless>,
+    /// How many more of them there are than are named.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unnamed: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// One node.
@@ -202,6 +216,8 @@ impl Desired {
         let settings: Vec<DesiredSetting> = by_uri.into_values().collect();
         unmapped.sort();
         unmapped.dedup();
+        let unnamed = unmapped.len().saturating_sub(NAMED);
+        unmapped.truncate(NAMED);
         let mut hash = Sha256::new();
         hash.update(b"postern-desired-1");
         let mut part = |text: &str| {
@@ -215,7 +231,7 @@ impl Desired {
             part(setting.data.as_deref().unwrap_or_default());
             part(setting.removal.word());
         }
-        Self { hash: Hash(hash.finalize().into()), settings, unmapped }
+        Self { hash: Hash(hash.finalize().into()), settings, unmapped, unnamed }
     }
 
     /// SHA-256 over everything, those who say so, too: what a stored document is found by.
@@ -223,6 +239,27 @@ impl Desired {
     pub fn document_hash(&self) -> Hash {
         let text = serde_json::to_vec(self).unwrap_or_default();
         Hash(Sha256::digest(text).into())
+    }
+
+    /// Itself, where one device can have so much.
+    ///
+    /// # Errors
+    /// Why not, for a person.
+    pub fn bounded(self) -> Result<Self, String> {
+        match self.settings.len() {
+            0..=NODES => Ok(self),
+            count => {
+                // Who says most of it is who is to be asked.
+                let mut says: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+                for setting in &self.settings {
+                    *says.entry(setting.source.name()).or_default() += 1;
+                }
+                let most = says.into_iter().max_by_key(|(_, count)| *count).map_or("", |(name, _)| name);
+                Err(format!(
+                    "{count} nodes are desired of it, most of them by {most:?}: {NODES} is the limit"
+                ))
+            }
+        }
     }
 
     /// The node of this address.

@@ -9,7 +9,7 @@ use postern_engine::policy::{
         change::{Change, FLOOR, is_held},
         fold::{Planned, fold, planned},
         layer::{Layer, LayerSetting},
-        learn::Answer,
+        learn::{Answer, Read},
         status::{State, counts, standings},
         step::{Step, commands},
     },
@@ -23,9 +23,16 @@ use crate::common::Hand;
 
 const LOCKDOWN: &str = r"Software\Policies\Postern\Lockdown";
 const CAMERA: &str = "./Settings/Policy/Lockdown/Camera";
-const AT: UtcMillis = UtcMillis(1_000);
+pub(crate) const AT: UtcMillis = UtcMillis(1_000);
 
-fn layer(document: &str, group: &str, depth: usize, order: i64, enforced: bool, value: &str) -> Layer {
+pub(crate) fn layer(
+    document: &str,
+    group: &str,
+    depth: usize,
+    order: i64,
+    enforced: bool,
+    value: &str,
+) -> Layer {
     let (document, group) = (document.to_owned(), group.to_owned());
     let setting = LayerSetting {
         uri: CAMERA.to_owned(),
@@ -119,14 +126,14 @@ fn a_protected_node_is_never_sent_and_says_so() {
 
 /// A tree of leaves; interior nodes are those above them, or made ones.
 #[derive(Clone, Debug, Default)]
-struct Device {
-    leaves: BTreeMap<String, String>,
-    interiors: std::collections::BTreeSet<String>,
+pub(crate) struct Device {
+    pub(crate) leaves: BTreeMap<String, String>,
+    pub(crate) interiors: std::collections::BTreeSet<String>,
     /// It makes missing interior nodes by itself.
-    implicit: bool,
+    pub(crate) implicit: bool,
     /// It gives this code to every change of these nodes.
-    refuses: BTreeMap<String, u32>,
-    commands: usize,
+    pub(crate) refuses: BTreeMap<String, u32>,
+    pub(crate) commands: usize,
 }
 
 impl Device {
@@ -139,7 +146,7 @@ impl Device {
             || self.leaves.keys().any(|leaf| leaf.starts_with(&below))
     }
 
-    fn execute(&mut self, step: &Step) -> (u32, Option<String>) {
+    pub(crate) fn execute(&mut self, step: &Step) -> (u32, Option<String>) {
         self.commands += 1;
         let refused = self.refuses.get(step.uri()).copied();
         match step {
@@ -172,7 +179,7 @@ impl Device {
     }
 
     /// Rounds until there is nothing left to do.
-    fn bring(&mut self, book: &mut Book, desired: &Desired) -> usize {
+    pub(crate) fn bring(&mut self, book: &mut Book, desired: &Desired) -> usize {
         for round in 0..8 {
             let steps = book.next(desired);
             if steps.is_empty() {
@@ -187,7 +194,7 @@ impl Device {
     }
 }
 
-fn learn(book: &mut Book, desired: &Desired, step: &Step, code: Option<u32>, read: Option<&str>) {
+pub(crate) fn learn(book: &mut Book, desired: &Desired, step: &Step, code: Option<u32>, read: Option<&str>) {
     let (format, sent) = match step {
         Step::Interior { .. } => (Some("node"), None),
         Step::Add { format, data, .. } | Step::Replace { format, data, .. } => {
@@ -195,12 +202,12 @@ fn learn(book: &mut Book, desired: &Desired, step: &Step, code: Option<u32>, rea
         }
         Step::Get { .. } | Step::Delete { .. } => (None, None),
     };
-    let read = read.map(|data| ("chr", data));
+    let read = read.map(|data| Read { format: "chr", data, binary: false });
     let answer = Answer { verb: step.verb(), uri: step.uri(), format, sent, code, read };
     book.learn(desired, &answer, AT);
 }
 
-fn desired(wanted: &[(&str, Option<&str>, Removal)]) -> Desired {
+pub(crate) fn desired(wanted: &[(&str, Option<&str>, Removal)]) -> Desired {
     let settings = wanted.iter().map(|(uri, data, removal)| LayerSetting {
         uri: (*uri).to_owned(),
         format: "chr".to_owned(),
@@ -318,9 +325,18 @@ fn a_device_that_contradicts_itself_is_not_asked_for_ever() {
 
 #[test]
 fn neighbours_share_a_command_and_adds_do_not() {
-    let set =
-        |uri: &str| Step::Replace { uri: uri.to_owned(), format: "chr".to_owned(), data: "1".to_owned() };
-    let add = |uri: &str| Step::Add { uri: uri.to_owned(), format: "chr".to_owned(), data: "1".to_owned() };
+    let set = |uri: &str| Step::Replace {
+        uri: uri.to_owned(),
+        format: "chr".to_owned(),
+        data: "1".to_owned(),
+        binary: false,
+    };
+    let add = |uri: &str| Step::Add {
+        uri: uri.to_owned(),
+        format: "chr".to_owned(),
+        data: "1".to_owned(),
+        binary: false,
+    };
     let steps = [add("./A"), add("./B"), set("./C"), set("./D")];
     let verbs = |alone| {
         commands(&steps, alone).iter().map(|body| (body.verb(), body.items().len())).collect::<Vec<_>>()

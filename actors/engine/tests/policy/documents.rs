@@ -232,6 +232,10 @@ fn descriptions_and_tables_refuse_what_their_nodes_do_not_take() {
         ("setting: bluetooth, value: 7", "value"),
         ("setting: camrea, value: true", "no-such-setting"),
         ("setting: applications-blocked, absent: true", "value"),
+        // No command carries them, on whatever node.
+        ("uri: ./Vendor/Example/Leaf, value: 4294967295", "value"),
+        ("uri: ./Vendor/Example/Leaf, format: bool, value: '1'", "value"),
+        ("uri: ./Vendor/Example/Leaf, format: b64, value: '?'", "value"),
     ] {
         let findings = check(&setting(given), Unknown::Warn);
         assert!(

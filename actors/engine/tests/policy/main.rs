@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod carried;
+#[cfg(test)]
 mod common;
 #[cfg(test)]
 mod corp;

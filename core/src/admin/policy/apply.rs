@@ -1,6 +1,12 @@
 //! Applying documents: read, held against what is known, compared with what stands, and done all at once or not at all.
+//!
+//! Promise: what a change comes to is computed by a reader, however many devices there are; the one writer only sees that nobody
+//! changed a document meanwhile, and writes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use actix_web::{HttpRequest, web};
 use postern_actors::{
@@ -39,6 +45,8 @@ use super::{
 };
 use crate::inside::Inside;
 
+/// How often a change that is to be made at whatever state there is is planned anew, because another came in between.
+const AGAIN: u32 = 3;
 /// Refusals that one answer names.
 const ERRORS: usize = 100;
 
@@ -271,7 +279,7 @@ fn groups_of(r: &mut Reader, document: &Document) -> Result<Vec<(Uuid, i64, bool
     Ok(found)
 }
 
-/// Makes the change: versions, assignments and audit in one transaction.
+/// Makes the change; where any state will do and another change came in between, it is planned anew.
 async fn done(
     inside: &Inside,
     caller: &Caller,
@@ -280,22 +288,55 @@ async fn done(
     wanted: Wanted,
     back: Option<(i64, i64)>,
 ) -> Answer {
+    let wanted = Arc::new(wanted);
+    let mut tries = 0;
+    let plan = loop {
+        tries += 1;
+        match once(inside, caller, if_match, object, &wanted, back).await {
+            Err(refused)
+                if refused.slug() == Slug::PreconditionFailed
+                    && matches!(if_match, IfMatch::Any)
+                    && tries < AGAIN => {}
+            other => break other?,
+        }
+    };
+    if let Ok(active) = inside.active() {
+        active.policies.changed(InputChange::Documents);
+    }
+    let changed = plan.changes.iter().filter(|change| change.action != "unchanged").count();
+    tracing::info!(documents = changed, devices = plan.devices, "policy documents were applied");
+    answer::tagged(200, plan.revision, &plan)
+}
+
+/// Plans with a reader, then writes versions, assignments and audit in one transaction, where the documents are as they were planned on.
+async fn once(
+    inside: &Inside,
+    caller: &Caller,
+    if_match: IfMatch,
+    object: &str,
+    wanted: &Arc<Wanted>,
+    back: Option<(i64, i64)>,
+) -> Result<PolicyPlan, Refused> {
     let (by, object, may_assign) = (caller.name(), object.to_owned(), caller.may(Permission::PolicyAssign));
-    let plan = inside
+    let asked = Arc::clone(wanted);
+    let plan = inside.store.read(move |r| Ok(planned(r, &asked))).await??;
+    let wanted = Arc::clone(wanted);
+    inside
         .change_once(caller, Keep::Plain(200), move |tx| {
-            if_match.check(number(documents::revision(tx)?))?;
+            let stands = number(documents::revision(tx)?);
+            if_match.check(stands)?;
             if let Some((newest, _)) = back {
                 let name = &wanted.documents[0].name;
                 let stands = super::find(tx, name)?.version;
                 IfMatch::Revision(number(newest)).check(number(stands))?;
             }
-            let plan = planned(tx, &wanted)?;
-            let assigns = |difference: &PolicyDifference| difference.what.starts_with("assignment ");
-            if !may_assign && plan.changes.iter().any(|change| change.differences.iter().any(assigns)) {
+            IfMatch::Revision(plan.revision).check(stands)?;
+            if !may_assign && assigns(tx, &plan, &wanted)? {
                 let detail =
                     format!("an assignment changes: that needs {}", Permission::PolicyAssign.as_str());
                 return Err(Refused::new(Slug::Forbidden, detail).into());
             }
+            let plan = plan.clone();
             let changed = write(tx, &plan, &wanted, &by, back)?;
             let detail = json!({
                 "documents": changed,
@@ -306,13 +347,27 @@ async fn done(
             let plan = PolicyPlan { applied: true, revision: number(documents::revision(tx)?), ..plan };
             Ok(Done { object: object.clone(), detail, value: plan })
         })
-        .await?;
-    if let Ok(active) = inside.active() {
-        active.policies.changed(InputChange::Documents);
+        .await
+}
+
+/// Whether an assignment changes. By what the groups are now: one may have got another's name since it was planned.
+fn assigns(r: &mut Reader, plan: &PolicyPlan, wanted: &Wanted) -> Result<bool, Refused> {
+    let named = |difference: &PolicyDifference| difference.what.starts_with("assignment ");
+    for change in &plan.changes {
+        let document = wanted.documents.iter().find(|document| document.name == change.name);
+        let mut becomes = match document {
+            Some(document) => groups_of(r, document)?,
+            None => Vec::new(),
+        };
+        let stand = documents::assignments(r, &change.name)?.into_iter();
+        let mut stand: Vec<_> = stand.map(|(_, row)| (row.group_id, row.place, row.enforced)).collect();
+        becomes.sort_unstable();
+        stand.sort_unstable();
+        if becomes != stand || change.differences.iter().any(named) {
+            return Ok(true);
+        }
     }
-    let changed = plan.changes.iter().filter(|change| change.action != "unchanged").count();
-    tracing::info!(documents = changed, devices = plan.devices, "policy documents were applied");
-    answer::tagged(200, plan.revision, &plan)
+    Ok(false)
 }
 
 /// Writes what is another; gives each document's version and hash for the audit log.

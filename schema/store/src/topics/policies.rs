@@ -152,24 +152,54 @@ pub fn find(r: &mut Reader, id: EnrolmentId) -> Result<Option<Device>, StoreErro
         .optional())?)
 }
 
-/// Devices that policy is for, in order of id, after a device, with their rows: managed ones, and those of which something was
-/// desired before.
-pub fn of_all(
+/// Devices that policy is for, in order of id, after a device: managed ones, and those of which something was desired before.
+/// Their rows, whose books are large, are read where they are needed.
+pub fn subjects(
     r: &mut Reader,
     after: Option<EnrolmentId>,
     limit: i64,
-) -> Result<Vec<(EnrolmentId, Option<Device>)>, StoreError> {
+) -> Result<Vec<EnrolmentId>, StoreError> {
     let after = after.unwrap_or(EnrolmentId(Uuid::nil()));
-    let rows: Vec<(Db<EnrolmentId>, Option<Device>)> = each!(r.conn, c => e::enrolments
+    let ids: Vec<Db<EnrolmentId>> = each!(r.conn, c => e::enrolments
         .left_join(d::policy_devices.on(d::enrolment.eq(e::id)))
         .filter(e::state.eq(EnrolmentState::Managed.as_str()).or(d::enrolment.is_not_null()))
         .filter(e::state.ne(EnrolmentState::Retired.as_str()))
         .filter(e::id.gt(db(after)))
         .order(e::id)
         .limit(limit)
-        .select((e::id, Option::<Device>::as_select()))
+        .select(e::id)
         .load(c))?;
-    rows.into_iter().map(|(id, row)| Ok((raise(id)?, row))).collect()
+    ids.into_iter().map(raise).collect()
+}
+
+/// Those of these devices that policy is for, in order of id.
+pub fn subjects_of(r: &mut Reader, devices: &[EnrolmentId]) -> Result<Vec<EnrolmentId>, StoreError> {
+    let mut all = Vec::with_capacity(devices.len());
+    for some in devices.chunks(TOGETHER) {
+        let asked: Vec<Db<EnrolmentId>> = some.iter().map(|id| db(*id)).collect();
+        let ids: Vec<Db<EnrolmentId>> = each!(r.conn, c => e::enrolments
+            .left_join(d::policy_devices.on(d::enrolment.eq(e::id)))
+            .filter(e::id.eq_any(asked))
+            .filter(e::state.eq(EnrolmentState::Managed.as_str()).or(d::enrolment.is_not_null()))
+            .filter(e::state.ne(EnrolmentState::Retired.as_str()))
+            .order(e::id)
+            .select(e::id)
+            .load(c))?;
+        for id in ids {
+            all.push(raise(id)?);
+        }
+    }
+    Ok(all)
+}
+
+/// How many devices policy is for.
+pub fn count_subjects(r: &mut Reader) -> Result<i64, StoreError> {
+    Ok(each!(r.conn, c => e::enrolments
+        .left_join(d::policy_devices.on(d::enrolment.eq(e::id)))
+        .filter(e::state.eq(EnrolmentState::Managed.as_str()).or(d::enrolment.is_not_null()))
+        .filter(e::state.ne(EnrolmentState::Retired.as_str()))
+        .select(count_star())
+        .get_result(c))?)
 }
 
 /// Managed devices that have no row.

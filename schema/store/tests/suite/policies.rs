@@ -67,11 +67,13 @@ pub(crate) fn a_desired_state_rests_once_and_as_long_as_it_is_named(ground: &Gro
 
     let found = store.read_blocking(move |r| policies::find(r, one)).expect("a read").expect("a row");
     assert_eq!((found.revision, found.waiting), (1, Some([2; 32])));
-    let all = store.read_blocking(|r| policies::of_all(r, None, 10)).expect("a read");
+    let all = store.read_blocking(|r| policies::subjects(r, None, 10)).expect("a read");
     assert_eq!(all.len(), 2, "the third is new, and nothing was ever desired of it");
     store.write_blocking(move |tx| enrolments::managed(tx, three)).expect("managed");
-    let all = store.read_blocking(|r| policies::of_all(r, None, 10)).expect("a read");
-    assert_eq!((all.len(), all.iter().filter(|(_, row)| row.is_some()).count()), (3, 2));
+    let all = store.read_blocking(|r| policies::subjects(r, None, 10)).expect("a read");
+    assert_eq!((all.len(), store.read_blocking(policies::count_subjects).expect("a read")), (3, 3));
+    let some = store.read_blocking(move |r| policies::subjects_of(r, &[three])).expect("a read");
+    assert_eq!(some, [three]);
     assert_eq!(store.read_blocking(|r| policies::unknown(r, 10)).expect("a read"), [three]);
     let held = store.read_blocking(|r| policies::held(r, None, 10)).expect("a read");
     assert_eq!(held.iter().map(|row| row.enrolment).collect::<Vec<_>>(), [one]);

@@ -2,7 +2,8 @@
 //!
 //! Promise: [`Book::next`] gives nothing where the device is as it is to be, and never touches a node that nobody wants and that
 //! was never touched from here. What is not known is tried: a Replace first, an Add where the device says 404; what it
-//! has is not tried again. Nodes that are to be put back one day are read before their first change.
+//! has is not tried again. Nodes that are to be put back one day are read before their first change. A step that cannot be sent
+//! at all is left out, shown with its cause, and keeps no other back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,13 +13,13 @@ use serde::{Deserialize, Serialize};
 use super::{
     Desired, DesiredSetting, Removal,
     step::{Step, above},
-    value::Mark,
+    value::{self, Mark},
 };
 
 /// How often a device may say once that a node is there and once that it is not, before it is believed neither.
 const FLIPS: u8 = 2;
-/// Steps of one round; an order takes so many commands, their interior nodes among them. The others come with the next round.
-const ROUND: usize = 150;
+/// Steps of one round, interior nodes among them: an order takes so many commands. The others come with the next round.
+pub const ROUND: usize = 150;
 
 /// What is known of one device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +41,7 @@ pub struct Entry {
     /// What becomes of it when nobody wants it any longer.
     #[serde(rename = "r")]
     pub removal: Removal,
-    /// A command that changes it was given.
+    /// A command that changes it did, or may have.
     #[serde(rename = "t", default, skip_serializing_if = "std::ops::Not::not")]
     pub touched: bool,
     /// Whether the device has the node, as far as it said.
@@ -92,8 +93,11 @@ pub enum Before {
     Value {
         /// Its format as the device gave it.
         format: String,
-        /// Itself.
+        /// Itself; octets as base64.
         data: String,
+        /// It is octets that are no text.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        binary: bool,
     },
     /// The device did not let it be read: it cannot be put back.
     Unreadable(u32),
@@ -124,7 +128,7 @@ pub struct Refused {
 }
 
 impl Entry {
-    fn new(setting: &DesiredSetting) -> Self {
+    pub(super) fn new(setting: &DesiredSetting) -> Self {
         Self {
             format: setting.format.clone(),
             removal: setting.removal,
@@ -155,7 +159,7 @@ impl Entry {
 
     /// The device said whether it has the node; false where it said so and otherwise too often.
     pub(super) fn found(&mut self, there: bool) -> bool {
-        if self.there == Some(!there) && self.touched {
+        if self.there == Some(!there) {
             self.flips = self.flips.saturating_add(1);
         }
         self.there = Some(there);
@@ -163,12 +167,18 @@ impl Entry {
     }
 
     /// The step that puts a value there.
-    fn put(&self, uri: &str, format: &str, data: &str) -> Step {
+    fn put(&self, uri: &str, format: &str, data: &str, binary: bool) -> Step {
         let (uri, format, data) = (uri.to_owned(), format.to_owned(), data.to_owned());
         match self.there {
-            Some(false) => Step::Add { uri, format, data },
-            Some(true) | None => Step::Replace { uri, format, data },
+            Some(false) => Step::Add { uri, format, data, binary },
+            Some(true) | None => Step::Replace { uri, format, data, binary },
         }
+    }
+
+    /// Why what is to be done with it cannot be sent at all, if so. `setting` is what is desired of it, if anything is.
+    pub(super) fn blocked(&self, uri: &str, setting: Option<&DesiredSetting>) -> Option<String> {
+        let step = setting.map_or_else(|| unwanted(uri, self), |setting| wanted(uri, self, setting));
+        step.and_then(|step| step.misfit())
     }
 }
 
@@ -182,7 +192,7 @@ impl Book {
             entry.format.clone_from(&setting.format);
         }
         let (mut steps, mut done) = (Vec::new(), Vec::new());
-        for (uri, entry) in &mut self.nodes {
+        for (uri, entry) in &self.nodes {
             match desired.get(uri).filter(|setting| setting.withheld.is_none()) {
                 Some(setting) => steps.extend(wanted(uri, entry, setting)),
                 None => match unwanted(uri, entry) {
@@ -197,27 +207,30 @@ impl Book {
             self.nodes.remove(&uri);
         }
         steps.sort();
-        steps.truncate(ROUND);
-        for step in &steps {
-            if let Some(entry) = self.nodes.get_mut(step.uri()) {
-                entry.touched |= !matches!(step, Step::Get { .. });
-            }
-        }
-        self.with_interiors(steps)
+        self.round(steps)
     }
 
-    /// The steps with the interior nodes that are missing, each once and before what is below it; readings first.
-    fn with_interiors(&self, mut steps: Vec<Step>) -> Vec<Step> {
-        let missing: BTreeSet<String> = steps
-            .iter()
-            .filter(|step| matches!(step, Step::Add { .. }))
-            .filter(|step| self.nodes.get(step.uri()).is_some_and(|entry| entry.parents))
-            .flat_map(|step| above(step.uri()))
-            .collect();
-        steps.extend(missing.into_iter().map(|uri| Step::Interior { uri }));
+    /// The first of the steps with the interior nodes that are missing, each once and before what is below it, readings first: no
+    /// more than a round of both together. What cannot be sent is passed over.
+    fn round(&self, steps: Vec<Step>) -> Vec<Step> {
+        let mut missing: BTreeSet<String> = BTreeSet::new();
+        let mut round = Vec::new();
+        for step in steps.into_iter().filter(|step| step.refusal().is_none()) {
+            let needs = matches!(step, Step::Add { .. })
+                && self.nodes.get(step.uri()).is_some_and(|entry| entry.parents);
+            let above = if needs { above(step.uri()) } else { Vec::new() };
+            let more = above.iter().filter(|uri| !missing.contains(*uri)).count();
+            // One that is too large for a round by itself goes alone.
+            if !round.is_empty() && round.len() + missing.len() + more + 1 > ROUND {
+                break;
+            }
+            missing.extend(above);
+            round.push(step);
+        }
+        round.extend(missing.into_iter().map(|uri| Step::Interior { uri }));
         // Get, Interior, Add, Replace, Delete; in each by address, so a node comes before what is below it.
-        steps.sort();
-        steps
+        round.sort();
+        round
     }
 
     /// Everything that the device confirmed is to be read again, and what it refused for a reason that may pass is tried again.
@@ -260,13 +273,19 @@ fn wanted(uri: &str, entry: &Entry, setting: &DesiredSetting) -> Option<Step> {
     if entry.refuses(Some(mark)).is_some() {
         return None;
     }
-    if entry.removal == Removal::Restore && entry.before.is_none() && !entry.touched {
+    let change = match &setting.data {
+        Some(data) => entry.put(uri, &setting.format, data, false),
+        None => Step::Delete { uri: uri.to_owned() },
+    };
+    // What can never be sent is not worth a reading.
+    if entry.removal == Removal::Restore
+        && entry.before.is_none()
+        && !entry.touched
+        && change.misfit().is_none()
+    {
         return read();
     }
-    match &setting.data {
-        Some(data) => Some(entry.put(uri, &setting.format, data)),
-        None => Some(Step::Delete { uri: uri.to_owned() }),
-    }
+    Some(change)
 }
 
 /// Nobody wants it any longer; nothing where it may be forgotten.
@@ -278,9 +297,17 @@ fn unwanted(uri: &str, entry: &Entry) -> Option<Step> {
     match (entry.removal, &entry.before) {
         (Removal::Leave, _) | (Removal::Restore, Some(Before::Unreadable(_)) | None) => None,
         (Removal::Delete, _) | (Removal::Restore, Some(Before::Absent)) => delete(),
-        (Removal::Restore, Some(Before::Value { format, data })) => {
+        // An interior node has no value: where it is, it is back.
+        (Removal::Restore, Some(Before::Value { format, .. }))
+            if entry.there == Some(true) && format.eq_ignore_ascii_case("node") =>
+        {
+            None
+        }
+        (Removal::Restore, Some(Before::Value { format, data, binary })) => {
+            // Both sides in our format: in the device's own the same value may have another mark.
             let back = Mark::of(&entry.format, Some(data));
-            (!entry.confirms(back)).then(|| entry.put(uri, format, data))
+            let data = value::spelt(format, data);
+            (!entry.confirms(back)).then(|| entry.put(uri, format, &data, *binary))
         }
     }
 }

@@ -4,7 +4,10 @@
 //! order number first; enforced documents the other way round, inner group to outer; what GPOs say by enforced links. So
 //! documents count as if they were linked at the innermost containers, and no document beats an enforced link of the directory.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use postern_wire::{terms::Verb, uri::TreeUri};
 
@@ -50,12 +53,13 @@ pub fn planned(rsop: &Rsop, tables: &[&Table], version: Option<&str>) -> Planned
         .filter(|(_, _, says)| winner(says).is_some())
         .collect();
     let mut out = Planned::default();
+    let mut taken: BTreeSet<String> = BTreeSet::new();
     let mut left: Vec<usize> = (0..all.len()).collect();
     for (place, table) in tables.iter().enumerate() {
         let settings: Vec<Setting<'_>> = left.iter().map(|at| setting_of(&all[*at])).collect();
         let Plan { nodes, fates } = table.plan(&settings, version);
         for node in nodes {
-            if out.nodes.iter().any(|other| other.uri == node.uri) {
+            if taken.contains(&node.uri) {
                 continue;
             }
             let mut all_says = node.settings.iter().filter_map(|at| left.get(*at)).map(|at| &all[*at]);
@@ -70,6 +74,7 @@ pub fn planned(rsop: &Rsop, tables: &[&Table], version: Option<&str>) -> Planned
                 lost.extend(losers(one.2).filter_map(|say| source_of(one, Some(say))));
             }
             let Some(source) = source else { continue };
+            taken.insert(node.uri.clone());
             out.nodes.push(Said {
                 removal: node.removal.unwrap_or(Removal::of(table.dialect)),
                 uri: node.uri,
@@ -219,6 +224,9 @@ fn withheld(uri: &str) -> Option<String> {
     let Ok(uri) = TreeUri::parse(uri) else {
         return Some("it is no address of a management tree".to_owned());
     };
+    if uri.query().is_some() {
+        return Some("it is a property or a listing, not a node".to_owned());
+    }
     let found =
         [Verb::Replace, Verb::Delete].into_iter().find_map(|verb| destructive::protected(verb, &uri, false));
     found.map(|protected| format!("it is {protected} and goes through its own operation"))

@@ -121,18 +121,33 @@ fn standing(setting: &DesiredSetting, entry: Option<&Entry>) -> Standing {
         (None, None) if confirmed_at.is_some() => (State::Compliant, String::new()),
         (None, None) => (State::Pending, String::new()),
     };
+    let (state, why) = match blocked(&setting.uri, entry, setting) {
+        Some(cause) if setting.withheld.is_none() => (State::Error, cause),
+        _ => (state, why),
+    };
     let code = refused.map(|refused| refused.code).filter(|code| *code > 0);
     Standing { uri: setting.uri.clone(), state, code, why, confirmed_at, drift, leaving: false }
 }
 
+/// Why what is to be done with a setting cannot be sent at all, if so.
+fn blocked(uri: &str, entry: Option<&Entry>, setting: &DesiredSetting) -> Option<String> {
+    let cause = match entry {
+        Some(entry) => entry.blocked(uri, Some(setting)),
+        None => Entry::new(setting).blocked(uri, Some(setting)),
+    };
+    cause.map(|cause| format!("it cannot be sent: {cause}"))
+}
+
 fn leaves(uri: &str, entry: &Entry) -> Standing {
     let refused = entry.refuses(None);
-    let (state, why) = match refused {
-        Some(refused) => {
+    let stays = |why: &str| format!("nobody wants it any longer, and it stays: {why}");
+    let (state, why) = match (refused, entry.blocked(uri, None)) {
+        (Some(refused), _) => {
             let (state, why) = refusal(refused);
-            (state, format!("nobody wants it any longer, and it stays: {why}"))
+            (state, stays(&why))
         }
-        None => (State::Pending, format!("nobody wants it any longer: {}", entry.removal.word())),
+        (None, Some(cause)) => (State::Error, stays(&format!("it cannot be sent: {cause}"))),
+        (None, None) => (State::Pending, format!("nobody wants it any longer: {}", entry.removal.word())),
     };
     let code = refused.map(|refused| refused.code).filter(|code| *code > 0);
     Standing { uri: uri.to_owned(), state, code, why, confirmed_at: None, drift: entry.drift, leaving: true }

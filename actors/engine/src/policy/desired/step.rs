@@ -1,9 +1,10 @@
 //! What is done on a device, and the commands that say it.
 
-use postern_wire::{syncml::Data, terms::Verb, uri::TreeUri};
+use postern_wire::{auth, syncml::Data, terms::Verb, uri::TreeUri};
 
 use crate::{
     destructive,
+    operations::raw,
     queue::{Body, BodyItem},
 };
 
@@ -28,6 +29,8 @@ pub enum Step {
         format: String,
         /// Its value.
         data: String,
+        /// The value is octets, here as base64.
+        binary: bool,
     },
     /// A node gets another value.
     Replace {
@@ -37,6 +40,8 @@ pub enum Step {
         format: String,
         /// Its value.
         data: String,
+        /// The value is octets, here as base64.
+        binary: bool,
     },
     /// A node is deleted.
     Delete {
@@ -73,13 +78,28 @@ impl Step {
         }
     }
 
+    /// Why its value cannot be sent, whatever its node, if so.
+    #[must_use]
+    pub fn misfit(&self) -> Option<String> {
+        let item = self.item();
+        item.format.and_then(|format| raw::refusal_of_value(&format, item.data.as_ref()))
+    }
+
+    /// Why it cannot be sent at all, if so: the rules for what a person types hold for every step.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        raw::refusal(self.verb(), &self.item()).map(|refused| refused.to_string())
+    }
+
     fn item(&self) -> BodyItem {
         let node = BodyItem::node(self.uri());
         match self {
             Self::Get { .. } | Self::Delete { .. } => node,
             Self::Interior { .. } => BodyItem { format: Some("node".to_owned()), ..node },
-            Self::Add { format, data, .. } | Self::Replace { format, data, .. } => {
-                BodyItem { format: Some(format.clone()), data: Some(Data::Text(data.clone())), ..node }
+            Self::Add { format, data, binary, .. } | Self::Replace { format, data, binary, .. } => {
+                let octets = binary.then(|| auth::decode_base64(data)).flatten();
+                let data = octets.map_or_else(|| Data::Text(data.clone()), Data::Binary);
+                BodyItem { format: Some(format.clone()), data: Some(data), ..node }
             }
         }
     }

@@ -44,6 +44,14 @@ pub fn text(data: &Data) -> String {
     }
 }
 
+/// A value that a device gave, as every device takes it back: some say `1` or `True` for a truth.
+pub(super) fn spelt(format: &str, data: &str) -> String {
+    match format.eq_ignore_ascii_case("bool") {
+        true => String::from_utf8(normal("bool", data)).unwrap_or_else(|_| data.to_owned()),
+        false => data.to_owned(),
+    }
+}
+
 fn normal(format: &str, text: &str) -> Vec<u8> {
     let trimmed = text.trim();
     match format.to_ascii_lowercase().as_str() {

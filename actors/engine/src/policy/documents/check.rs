@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     destructive::{self, Protected},
+    operations::raw,
     policy::mapping::{self, table::Table},
 };
 
@@ -75,6 +76,8 @@ pub enum Rule {
     Value(String),
     /// There is no setting of this name.
     NoSuchSetting,
+    /// No command carries the value in its format; why.
+    NotSent(String),
     /// No description and no table knows the node.
     Undescribed,
     /// No table of this dialect has a node for the setting.
@@ -89,7 +92,7 @@ impl Rule {
             Self::Protected(_) => "protected",
             Self::Ddf(_) => "ddf",
             Self::NotTaken { .. } => "not-taken",
-            Self::Value(_) => "value",
+            Self::Value(_) | Self::NotSent(_) => "value",
             Self::NoSuchSetting => "no-such-setting",
             Self::Undescribed => "undescribed",
             Self::NoNode(_) => "no-node",
@@ -104,6 +107,7 @@ impl fmt::Display for Rule {
             Self::Ddf(rule) => f.write_str(rule),
             Self::NotTaken { table, wanted } => write!(f, "the node takes {wanted} ({table})"),
             Self::Value(wanted) => write!(f, "{wanted} is wanted"),
+            Self::NotSent(why) => write!(f, "it cannot be sent: {why}"),
             Self::NoSuchSetting => f.write_str("there is no setting of this name"),
             Self::Undescribed => f.write_str("no description and no table knows this node"),
             Self::NoNode(dialect) => write!(f, "no {dialect} device has a node for it"),
@@ -161,6 +165,11 @@ impl Checker<'_> {
             }
         }
         rules.dedup();
+        let tables: Vec<&Table> = self.tables.iter().collect();
+        let format = format_of(setting, &tables);
+        let not_sent =
+            data_of(&setting.value).and_then(|data| raw::refusal_of_value(&format, Some(&Data::Text(data))));
+        rules.extend(not_sent.map(Rule::NotSent));
         let known = self.registry.known(&address, &Mounts::default());
         is_known |= known.iter().any(|known| !matches!(known.found, Found::Open));
         if let Some(rule) = self.described(&address, setting) {

@@ -63,9 +63,13 @@ pub struct Layered {
 /// outermost. Among those of one depth 1 comes last, and of two at the same place the one whose name comes first.
 /// A document that reaches a device by several groups counts once, where it is strongest.
 #[must_use]
-pub fn resolve(documents: &[Held], groups: &[InGroup], dialect: Dialect) -> Vec<Layered> {
+pub fn resolve<'h>(
+    documents: impl IntoIterator<Item = &'h Held>,
+    groups: &[InGroup],
+    dialect: Dialect,
+) -> Vec<Layered> {
     let mut all: Vec<Layered> = Vec::new();
-    for held in documents.iter().filter(|held| held.document.is_for(dialect)) {
+    for held in documents.into_iter().filter(|held| held.document.is_for(dialect)) {
         for assignment in &held.assignments {
             all.extend(groups.iter().filter(|group| group.name == assignment.group).map(|group| Layered {
                 document: Arc::clone(&held.document),

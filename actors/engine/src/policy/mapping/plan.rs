@@ -11,9 +11,12 @@ use super::{
     Setting, Unmapped,
     table::{How, Row, Table, knows},
 };
-use crate::policy::{
-    desired::Removal,
-    registry_pol::value::{self, Value, kind_name, typed},
+use crate::{
+    operations::raw,
+    policy::{
+        desired::Removal,
+        registry_pol::value::{self, Value, kind_name, typed},
+    },
 };
 
 /// What separates the strings of a list in the Policy CSP.
@@ -53,6 +56,19 @@ struct Candidate {
     node: Node,
 }
 
+impl Candidate {
+    /// Itself, where a message can carry its value.
+    fn carried(self) -> Result<Self, Unmapped> {
+        match self.node.data.as_deref().and_then(raw::uncarried) {
+            None => Ok(self),
+            Some(bad) => {
+                let wanted = format!("text that XML can carry, without U+{:04X}", u32::from(bad));
+                Err(Unmapped::ValueNotAllowed(wanted))
+            }
+        }
+    }
+}
+
 impl Table {
     /// Plans settings for a device of a version, where it is known.
     #[must_use]
@@ -81,7 +97,7 @@ impl Table {
             } else {
                 single(&uri, &found, settings)
             };
-            match made {
+            match made.and_then(Candidate::carried) {
                 Ok(candidate) => candidates.push(candidate),
                 Err(why) => found.iter().for_each(|(_, place)| {
                     whys[*place].insert(why.clone());
@@ -99,9 +115,16 @@ impl Table {
             }
         }
         nodes.sort_by(|one, other| one.uri.cmp(&other.uri));
-        let fates = whys.into_iter().enumerate().map(|(place, whys)| {
-            let own: Vec<usize> =
-                (0..nodes.len()).filter(|node| nodes[*node].settings.contains(&place)).collect();
+        let mut of_setting: Vec<Vec<usize>> = vec![Vec::new(); settings.len()];
+        for (at, node) in nodes.iter().enumerate() {
+            for place in &node.settings {
+                // A node may name a setting twice, one after the other.
+                if of_setting[*place].last() != Some(&at) {
+                    of_setting[*place].push(at);
+                }
+            }
+        }
+        let fates = whys.into_iter().zip(of_setting).map(|(whys, own)| {
             // The reason that says most is the last in their order.
             if own.is_empty() {
                 Err(whys.into_iter().next_back().unwrap_or(Unmapped::NoMapping))
