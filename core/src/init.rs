@@ -206,6 +206,7 @@ fn config_of(options: &InitOptions, core: Uuid) -> Config {
         stream: None,
         directory: None,
         sysvol: None,
+        directory_writer: None,
         sign_in: None,
         log: config::Log::default(),
         folder: options.state.clone(),
