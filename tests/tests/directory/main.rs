@@ -3,6 +3,7 @@
 
 mod computers;
 mod in_a_core;
+mod killed;
 
 use std::{
     collections::BTreeMap,
