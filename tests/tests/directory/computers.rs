@@ -32,9 +32,9 @@ fn a_computer_is_made_for_a_new_device_and_is_out_of_use_after_its_wipe() {
     let bound = site.ctl().ok(&["device", "binding", "Phone-1"]);
     let computer = &bound["computer"];
     assert_eq!(computer, &json!({"dn": format!("CN=PHONE-1,{DEVICES}"), "how": "created"}), "{bound}");
-    let entry = entry(&samba, &format!("CN=PHONE-1,{DEVICES}")).expect("the computer");
+    let made = entry(&samba, &format!("CN=PHONE-1,{DEVICES}")).expect("the computer");
     for line in ["sAMAccountName: PHONE-1$", "userAccountControl: 4096", "description: Postern device "] {
-        assert!(entry.contains(line), "{line}: {entry}");
+        assert!(made.contains(line), "{line}: {made}");
     }
     // A name that somebody else has, the controller's, and text that is no name: each is left alone.
     for name in ["SERVER9", "DC1", "x,OU=People)(cn=*"] {
