@@ -6,6 +6,7 @@
 pub(crate) mod authority;
 mod carrier;
 mod directory;
+mod directory_writer;
 mod gateways;
 mod push;
 mod sysvol;
@@ -28,6 +29,7 @@ pub use directory::{
     BindRefusal, DirectoryChanges, DirectoryError, DirectoryMark, DirectoryPerson, DirectoryReader,
     DirectorySignIn, DirectorySnapshot, LogonName,
 };
+pub use directory_writer::{DirectoryWriteError, DirectoryWriter, NewComputer, TakeOut, TakenOut};
 pub use gateways::{DialedGateway, Fleet, GatewayAnchors, GatewayAuthority, GatewayCertificate, Published};
 pub use push::{PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport, PushReports, masked};
 pub use sysvol::{SysvolError, SysvolRead, SysvolSource};

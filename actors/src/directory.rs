@@ -4,11 +4,12 @@
 //! it, and [`DirectoryKeeper::status`] says since when and why. One look at a time.
 //!
 //! - `bindings`: which computer and which user a device and its owner are. - `cache`: the last good reading in the
-//!   store, so that it outlives a restart. - `supervise`: the timer, and what is told of trouble.
+//!   store, so that it outlives a restart. - `supervise`: the timer, and what is told of trouble. - `tasks`: what is written there.
 
 mod bindings;
 mod cache;
 mod supervise;
+mod tasks;
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -25,6 +26,7 @@ use tokio::sync::{Mutex, watch};
 
 pub use bindings::{Bindings, StoredBindings};
 pub use supervise::{DirectoryParts, DirectoryRules, DirectorySupervisor, STALE};
+pub use tasks::{DirectoryTaskParts, DirectoryTasks};
 
 use crate::abilities::{Clock, DirectoryError, DirectoryMark, DirectoryReader, DirectorySnapshot};
 

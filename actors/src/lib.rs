@@ -58,16 +58,17 @@ pub mod wipe;
 pub use abilities::{
     Anchors, Announce, AnnounceNothing, Authority, AuthorityError, BindRefusal, BuiltInTemplates, Carrier,
     CarryError, Clock, DeviceCsr, DeviceRules, DialedGateway, DirectoryChanges, DirectoryError,
-    DirectoryMark, DirectoryPerson, DirectoryReader, DirectorySignIn, DirectorySnapshot, Fleet,
-    GatewayAnchors, GatewayAuthority, GatewayCertificate, IssuedDevice, LetterTemplates, LogonName, NoRules,
-    Parcel, Published, PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport, PushReports,
-    Randomness, Rules, SystemClock, SystemRandom, SysvolError, SysvolRead, SysvolSource, Wake, masked,
+    DirectoryMark, DirectoryPerson, DirectoryReader, DirectorySignIn, DirectorySnapshot, DirectoryWriteError,
+    DirectoryWriter, Fleet, GatewayAnchors, GatewayAuthority, GatewayCertificate, IssuedDevice,
+    LetterTemplates, LogonName, NewComputer, NoRules, Parcel, Published, PushBearer, PushError, PushOrder,
+    PushOutcome, PushReceipt, PushReport, PushReports, Randomness, Rules, SystemClock, SystemRandom,
+    SysvolError, SysvolRead, SysvolSource, TakeOut, TakenOut, Wake, masked,
 };
 pub use devices::{Devices, Parts};
 pub use directory::{
     Bindings, DirectoryKeeper, DirectoryLook, DirectoryPace, DirectoryParts, DirectoryRules, DirectoryStatus,
-    DirectorySupervisor, DirectoryTrouble, DirectoryView, GoodDirectory, STALE as DIRECTORY_STALE,
-    StoredBindings,
+    DirectorySupervisor, DirectoryTaskParts, DirectoryTasks, DirectoryTrouble, DirectoryView, GoodDirectory,
+    STALE as DIRECTORY_STALE, StoredBindings,
 };
 pub use inspector::{Exchange, TooManyWatched, Watched};
 pub use messages::*;

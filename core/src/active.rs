@@ -133,6 +133,7 @@ async fn begin(
     let recovery = Recovery::new(devices.clone(), Arc::clone(&inside.order_key) as Arc<dyn OrderSigner>);
     let locks = Locks::new(devices.clone(), &enrolments);
     let directory = directory::set_up(inside).await;
+    let writing = directory.as_ref().and_then(|directory| directory::tasks(inside, directory));
     let sysvol = sysvol::set_up(inside, directory.as_ref()).await;
     let tables = policy::tables(&inside.config);
     let inputs = policy::inputs(inside, directory.as_ref(), sysvol.as_ref(), tables.clone());
@@ -181,6 +182,7 @@ async fn begin(
     }
     let active = Arc::new(Active {
         directory: directory.clone(),
+        directory_tasks: writing.clone(),
         sysvol: sysvol.clone(),
         sign_in: directory::sign_in(inside),
         devices,
@@ -206,6 +208,7 @@ async fn begin(
     tracing::info!(epoch = number, gateways = inside.config.gateways.len(), "this core is active");
     let sink = FileAnchor::at(&inside.config.at(&inside.config.audit.anchor));
     let mut tasks: Vec<JoinHandle<()>> = Vec::new();
+    tasks.extend(writing.map(|writing| actix_rt::spawn(writing.keep_working())));
     if let Some(directory) = directory.clone() {
         let telling = policy::keep_telling(policies.clone(), directory, sysvol.clone());
         tasks.push(actix_rt::spawn(telling));

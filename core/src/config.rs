@@ -18,7 +18,11 @@ use serde::{Deserialize, Serialize};
 pub use documented::{KEYS, Key};
 pub use notifications::{Notifications, Push};
 pub use postern_adapters::{
-    ldap::LdapConfig, smtp::SmtpConfig, stream::StreamConfig, syslog::SyslogConfig, sysvol::SysvolConfig,
+    ldap::{LdapConfig, LdapWriterConfig},
+    smtp::SmtpConfig,
+    stream::StreamConfig,
+    syslog::SyslogConfig,
+    sysvol::SysvolConfig,
     webhook::WebhookConfig,
 };
 pub use sections::{
@@ -86,6 +90,9 @@ pub struct Config {
     /// What policy is computed with, beside directory and documents.
     #[serde(default)]
     pub policy: Policy,
+    /// What is written into the directory; without it nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory_writer: Option<LdapWriterConfig>,
     /// Admins who sign in by the directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<SignIn>,
@@ -210,22 +217,14 @@ impl Config {
         {
             return wrong("mail.sign_in", format!("{page:?} is not https://HOST[:PORT]/PATH"));
         }
+        if self.directory_writer.is_some() && self.directory.is_none() {
+            return wrong("directory_writer.account", "there is no [directory] to write into".into());
+        }
         if let Some(sign_in) = &self.sign_in {
             if self.directory.is_none() {
                 return wrong("sign_in.domain", "people sign in by a [directory], and none is set up".into());
             }
-            if !(5..=1440).contains(&sign_in.minutes) {
-                return wrong("sign_in.minutes", format!("{} is not 5 to 1440", sign_in.minutes));
-            }
-            if !(1..=20).contains(&sign_in.failures) {
-                return wrong("sign_in.failures", format!("{} is not 1 to 20", sign_in.failures));
-            }
-            if !(1..=1440).contains(&sign_in.window_minutes) {
-                return wrong(
-                    "sign_in.window_minutes",
-                    format!("{} is not 1 to 1440", sign_in.window_minutes),
-                );
-            }
+            sign_in.check()?;
         }
         for (at, webhook) in self.webhooks.iter().enumerate() {
             if self.webhooks[..at].iter().any(|other| other.name == webhook.name) {
@@ -373,6 +372,7 @@ pub(crate) mod tests {
         config.stream = Some(toml::from_str(&all(postern_adapters::stream::KEYS)).unwrap());
         config.directory = Some(toml::from_str(&all(postern_adapters::ldap::KEYS)).unwrap());
         config.sysvol = Some(toml::from_str(&all(postern_adapters::sysvol::KEYS)).unwrap());
+        config.directory_writer = Some(toml::from_str(&all(postern_adapters::ldap::WRITER_KEYS)).unwrap());
         config.sign_in = Some(SignIn { domain: Some("x".into()), ..SignIn::default() });
         let table = toml::Table::try_from(&config).unwrap();
         let mut found = Vec::new();
@@ -401,6 +401,7 @@ pub(crate) mod tests {
             "source_ton" | "source_npi" | "window" | "port" | "look_s" | "page" | "range" | "entries"
             | "octets" => "1",
             "tls" => "\"starttls\"",
+            "after_wipe" => "\"move\"",
             "transport" => "\"tcp\"",
             "security" | "servers" => "[\"x\"]",
             "allow_local" | "starttls" | "ntlm" | "encrypt" => "true",
@@ -422,6 +423,7 @@ pub(crate) mod tests {
             ("stream", postern_adapters::stream::KEYS),
             ("directory", postern_adapters::ldap::KEYS),
             ("sysvol", postern_adapters::sysvol::KEYS),
+            ("directory_writer", postern_adapters::ldap::WRITER_KEYS),
         ];
         for (name, keys) in adapters {
             for (key, doc) in keys {

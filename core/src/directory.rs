@@ -9,11 +9,12 @@ use std::{
 };
 
 use postern_actors::{
-    DirectoryKeeper, DirectoryPace, DirectoryParts, DirectoryRules, DirectorySignIn, DirectorySupervisor, Dn,
+    DirectoryKeeper, DirectoryPace, DirectoryParts, DirectoryRules, DirectorySignIn, DirectorySupervisor,
+    DirectoryTaskParts, DirectoryTasks, Dn, TakeOut,
 };
 use postern_adapters::{
     OpenError,
-    ldap::{LdapReader, LdapSignIn},
+    ldap::{AfterWipe, LdapReader, LdapSignIn, LdapWriter},
 };
 use postern_api::server::{Check, Verdict};
 use postern_store::{Reader, StoreError};
@@ -48,6 +49,27 @@ pub(crate) async fn set_up(inside: &Inside) -> Option<DirectorySupervisor> {
     });
     supervisor.restore().await;
     Some(supervisor)
+}
+
+/// What is written into the directory.
+pub(crate) fn tasks(inside: &Inside, supervisor: &DirectorySupervisor) -> Option<DirectoryTasks> {
+    let (config, writer) = (inside.config.directory.as_ref()?, inside.config.directory_writer.as_ref()?);
+    let opened = LdapWriter::open(config, writer, &inside.config.folder);
+    let ldap = kept(inside, "directory-writer", opened)?;
+    Some(DirectoryTasks::new(DirectoryTaskParts {
+        store: inside.store.clone(),
+        clock: Arc::clone(&inside.clock),
+        random: Arc::clone(&inside.random),
+        supervisor: supervisor.clone(),
+        writer: Arc::new(ldap),
+        after_wipe: match writer.after_wipe {
+            AfterWipe::Nothing => None,
+            AfterWipe::Disable => Some(TakeOut::Disable),
+            AfterWipe::Move => Some(TakeOut::Move),
+            AfterWipe::Delete => Some(TakeOut::Delete),
+        },
+        creates: writer.create_in.is_some(),
+    }))
 }
 
 /// What people sign in by.

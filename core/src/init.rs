@@ -207,6 +207,7 @@ fn config_of(options: &InitOptions, core: Uuid) -> Config {
         directory: None,
         sysvol: None,
         policy: config::Policy::default(),
+        directory_writer: None,
         sign_in: None,
         log: config::Log::default(),
         folder: options.state.clone(),

@@ -7,7 +7,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use postern_actors::{
-    Clock, Devices, DirectorySignIn, DirectorySupervisor, PushBearer, Randomness,
+    Clock, Devices, DirectorySignIn, DirectorySupervisor, DirectoryTasks, PushBearer, Randomness,
     approvals::Approvals,
     enrolment::Enrolments,
     gcm::{GatewayBeat, Gcm},
@@ -92,6 +92,8 @@ pub struct Active {
     pub locks: Locks,
     /// The directory, where one is configured.
     pub directory: Option<DirectorySupervisor>,
+    /// What is written into it, where that is configured.
+    pub directory_tasks: Option<DirectoryTasks>,
     /// The folders of its GPOs, where they are configured.
     pub sysvol: Option<SysvolSupervisor>,
     /// What people sign in by, beside tokens.

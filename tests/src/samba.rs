@@ -142,6 +142,20 @@ impl Samba {
         }
     }
 
+    /// Starts it again after it was stopped or killed, with what it held.
+    pub fn again(&mut self) {
+        self.stop();
+        self.begin();
+    }
+
+    /// The SID of an account, as text.
+    #[must_use]
+    pub fn sid(&self, kind: &str, name: &str) -> String {
+        let said = self.tool(&[kind, "show", name, "--attributes=objectSid"]);
+        let sid = said.lines().find_map(|line| line.strip_prefix("objectSid: "));
+        sid.unwrap_or_else(|| panic!("{name} has no SID: {said}")).trim().to_owned()
+    }
+
     /// The last lines of what it wrote.
     #[must_use]
     pub fn logs(&self) -> String {

@@ -3,10 +3,15 @@
 use std::sync::Arc;
 
 use postern_engine::policy::{
-    binding::{Bound, Known, Named},
+    binding::{self, Bound, Known, Named},
+    dn::Dn,
+    fold,
     sid::Sid,
 };
-use postern_store::{Reader, StoreError, directory, enrolments};
+use postern_store::{
+    Reader, StoreError, directory,
+    enrolments::{self, Enrolment},
+};
 use postern_wire::terms::EnrolmentId;
 
 use super::DirectoryKeeper;
@@ -34,6 +39,38 @@ impl StoredBindings {
     }
 }
 
+impl StoredBindings {
+    /// The SID of an account of the directory that is in force.
+    pub(super) fn sid(&self, dn: &Dn) -> Option<Sid> {
+        let view = self.keeper.view()?;
+        let octets = view.snapshot.entries.get(dn)?.values("objectsid").first()?;
+        Sid::read(octets).ok().map(|(sid, _)| sid)
+    }
+
+    /// A device other than `except`, not retired, whose computer is the one with this SID.
+    pub(super) fn other_device(
+        &self,
+        r: &mut Reader,
+        sid: &Sid,
+        except: EnrolmentId,
+    ) -> Result<Option<EnrolmentId>, StoreError> {
+        if let Some(other) = directory::bound_to(r, &sid.to_string(), except)? {
+            return Ok(Some(other));
+        }
+        let Some(view) = self.keeper.view() else { return Ok(None) };
+        let Some(dn) = view.accounts.by_sid(sid) else { return Ok(None) };
+        let names = view.snapshot.entries.get(dn).map(|entry| binding::computer_names(dn, entry));
+        for name in names.unwrap_or_default() {
+            for row in namesakes(r, &name, except)? {
+                if self.of(r, row.id)?.computer() == Some(dn) {
+                    return Ok(Some(row.id));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
 impl Bindings for StoredBindings {
     fn of(&self, r: &mut Reader, device: EnrolmentId) -> Result<Bound, StoreError> {
         let Some(view) = self.keeper.view() else { return Ok(Bound::unread()) };
@@ -53,11 +90,18 @@ fn known(r: &mut Reader, device: EnrolmentId) -> Result<Known, StoreError> {
     let user = sid(named.as_ref().and_then(|named| named.person.as_ref()))?;
     let created = named.is_some_and(|named| named.created);
     Ok(Known {
-        has_namesake: enrolments::has_namesake(r, &row.name, device)?,
+        has_namesake: !namesakes(r, &row.name, device)?.is_empty(),
         name: row.name,
         owner: row.owner,
         certificate: row.certificate_fingerprint,
         computer: computer.map(|sid| Named { sid, created }),
         user: user.map(|sid| Named { sid, created: false }),
     })
+}
+
+/// Devices other than `except`, not retired, with this name, as a directory compares names: without case.
+fn namesakes(r: &mut Reader, name: &str, except: EnrolmentId) -> Result<Vec<Enrolment>, StoreError> {
+    let mut found = enrolments::called(r, name, except)?;
+    found.retain(|row| fold::same(row.name.trim(), name.trim()));
+    Ok(found)
 }

@@ -10,8 +10,9 @@ use std::{
 };
 
 use postern_engine::policy::{
-    desired::{Desired, DesiredSetting, Source, change::Change as Difference},
-    rsop::{Rsop, World, fleet::Fleet},
+    desired::{Desired, Source, change::Change as Difference},
+    gpo::Half,
+    rsop::{Rsop, Target, World, fleet::Fleet},
 };
 use postern_store::{
     ReadError, StoreError, Tx, WriteError, enrolments,
@@ -304,7 +305,8 @@ fn compute(
 ) -> Computed {
     let (id, generation) = (one.enrolment.id, one.enrolment.generation);
     let before = one.row.as_ref().and_then(|row| known.get(&row.desired));
-    let desired = of_world(fleet, world, &one, before.map(|before| &**before)).and_then(|rsop| one.desired(rsop.as_ref()));
+    let desired = of_world(fleet, world, &one, before.map(|before| &**before))
+        .and_then(|rsop| one.desired(rsop.as_ref()));
     let result = desired.map(|desired| {
         let document = desired.document_hash().0;
         let nothing = Desired::default();
@@ -337,7 +339,9 @@ fn of_world(
         (WorldNow::Unread(why), _) if one.row.is_some() => Err(why.clone()),
         (WorldNow::Unread(why), Some(_)) => Err(why.clone()),
         // One of its accounts, or both, is gone, or the directory was emptied: that takes nothing away.
-        (WorldNow::Good(_), target) if before.is_some_and(|before| has_lost_an_account(before, target.as_ref())) => {
+        (WorldNow::Good(_), target)
+            if before.is_some_and(|before| has_lost_an_account(before, target.as_ref())) =>
+        {
             Err("the directory holds no account of it any longer".to_owned())
         }
         (WorldNow::Good(_), Some(target)) => {

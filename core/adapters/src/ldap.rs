@@ -13,9 +13,11 @@
 mod ber;
 mod config;
 mod entry;
+mod privileged;
 mod relay;
 mod session;
 mod sign_in;
+mod writer;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,6 +42,7 @@ use crate::{OpenError, files};
 pub use config::{KEYS, LdapConfig};
 use session::{Account, Peer, Question, Session};
 pub use sign_in::LdapSignIn;
+pub use writer::{AfterWipe, LdapWriter, LdapWriterConfig, WRITER_KEYS};
 
 const LDAPS: u16 = 636;
 const LDAP: u16 = 389;
@@ -189,6 +192,12 @@ impl Controllers {
         Ok(Self { peers, tls: tls(&folder.join(&config.ca))?, limits, last: AtomicUsize::new(0) })
     }
 
+    /// How long one thing may take altogether: each controller is waited for, and `answers` questions are asked.
+    fn within(&self, answers: u32) -> Duration {
+        let controllers = u32::try_from(self.peers.len()).unwrap_or(1);
+        self.limits.connect * 2 * controllers + self.limits.answer * answers
+    }
+
     /// A connection to the first controller that takes one, the one that answered last before the others. Nobody is
     /// signed in yet.
     async fn connect(&self) -> Result<Session, DirectoryError> {
@@ -300,7 +309,8 @@ impl LdapReader {
 
 impl DirectoryReader for LdapReader {
     fn snapshot(&self) -> BoxFuture<'_, Result<DirectorySnapshot, DirectoryError>> {
-        let reading = timeout(self.controllers.limits.pass, self.read_all());
+        // The timer is made where it runs: outside a runtime there is none.
+        let reading = async move { timeout(self.controllers.limits.pass, self.read_all()).await };
         reading.map(|read| read.unwrap_or(Err(DirectoryError::Slow))).boxed()
     }
 

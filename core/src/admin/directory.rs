@@ -46,18 +46,25 @@ pub(super) async fn refresh(
 ) -> Answer {
     let whole = body.into_inner().whole;
     let supervisor = supervisor(&inside)?;
+    let active = inside.active()?;
+    let writes = active.directory_tasks.is_some();
     inside
-        .change(&caller, move |_| {
-            Ok(Done { object: "directory".to_owned(), detail: json!({ "whole": whole }), value: () })
+        .change(&caller, move |tx| {
+            let again = if writes { table::unpark(tx)? } else { 0 };
+            let detail = json!({ "whole": whole, "tasks": again });
+            Ok(Done { object: "directory".to_owned(), detail, value: () })
         })
         .await?;
+    if let Some(tasks) = &active.directory_tasks {
+        tasks.wake();
+    }
     let look = match supervisor.refresh(whole).await {
         Ok(DirectoryLook::Whole) => "whole",
         Ok(DirectoryLook::Changed) => "changed",
         Ok(DirectoryLook::Same) => "same",
         Err(_) => "failed",
     };
-    if let Some(sysvol) = inside.active()?.sysvol.as_ref() {
+    if let Some(sysvol) = active.sysvol.as_ref() {
         sysvol.refresh(whole).await;
     }
     answer::ok(&RefreshedDirectory { look: look.to_owned(), directory: state(&inside).await? })
@@ -67,7 +74,8 @@ async fn state(inside: &Inside) -> Result<DirectoryState, Refused> {
     let active = inside.active()?;
     let keeper = active.directory.as_ref().map(DirectorySupervisor::keeper);
     let (status, view) = (keeper.map(|keeper| keeper.status()), keeper.and_then(|keeper| keeper.view()));
-    let counts = inside.store.read(table::task_counts).await?;
+    let (counts, parked_because) =
+        inside.store.read(|r| Ok((table::task_counts(r)?, table::parked_because(r)?))).await?;
     let tasks = |state: &str| {
         let found = counts.iter().find(|(known, _)| known == state);
         found.map_or(0, |(_, count)| u64::try_from(*count).unwrap_or(0))
@@ -112,7 +120,10 @@ async fn state(inside: &Inside) -> Result<DirectoryState, Refused> {
             .take(REMARKS)
             .collect(),
         waiting: tasks("waiting"),
+        parked: tasks("parked"),
+        parked_because,
         given_up: tasks("given-up"),
+        writes: active.directory_tasks.is_some(),
         sign_in: active.sign_in.is_some(),
         sysvol: active.sysvol.as_ref().map(sysvol::view),
     })
@@ -198,21 +209,22 @@ pub(super) async fn bind(
             }
             if let Some((sid, dn)) = &computer
                 && let Some(other) = table::bound_to(tx, &sid.to_string(), row.id)?
-                && enrolments::find(tx, other)?.is_some_and(|row| row.state != EnrolmentState::Retired)
             {
                 let why = format!("{dn} was named for the device {other} already");
                 return Err(Refused::new(Slug::AlreadyExists, why).into());
             }
             let before = table::binding(tx, row.id)?;
+            // The computer that was made for it stays its own, unless another one is named.
+            let made = before.clone().filter(|before| before.created && computer.is_none());
             let of = |account: &Option<(Sid, Dn)>| account.as_ref().map(|(sid, _)| sid.to_string());
             let called = |account: &Option<(Sid, Dn)>| account.as_ref().map(|(_, dn)| dn.to_string());
             table::bind(
                 tx,
                 table::Binding {
                     enrolment: row.id,
-                    computer: of(&computer),
-                    computer_dn: called(&computer),
-                    created: false,
+                    computer: of(&computer).or(made.as_ref().and_then(|made| made.computer.clone())),
+                    computer_dn: called(&computer).or(made.as_ref().and_then(|made| made.computer_dn.clone())),
+                    created: made.is_some(),
                     person: of(&user),
                     person_dn: called(&user),
                     set_by: by.clone(),

@@ -322,6 +322,24 @@ pub const KEYS: &[Key] = &[
         "Mapping tables of your own: files, and folders whose *.tsv count by name; before the built-in ones, the first that takes a setting counts. Read again when they change. Default [].",
     ),
     key(
+        "directory_writer.account",
+        "The account that writes; not the one that reads (docs/DIRECTORY.md has its rights).",
+    ),
+    key("directory_writer.password_file", "A file whose first line is that account's password."),
+    key(
+        "directory_writer.below",
+        "The container that the devices' computers lie below: nothing elsewhere is touched.",
+    ),
+    key(
+        "directory_writer.after_wipe",
+        "What becomes of a device's computer when its wipe has succeeded: nothing (default), disable, move or delete.",
+    ),
+    key("directory_writer.move_to", "Where it is moved to; needed with after_wipe = \"move\"."),
+    key(
+        "directory_writer.create_in",
+        "The container in which a computer is made for each newly enrolled device. Without it: none.",
+    ),
+    key(
         "sign_in.domain",
         "The domain of names that are typed without one: corp.example. Default: that of directory.account.",
     ),

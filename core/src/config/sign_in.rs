@@ -3,6 +3,8 @@
 use postern_wire::terms::Role;
 use serde::{Deserialize, Serialize};
 
+use super::ConfigError;
+
 /// `[sign_in]`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -14,6 +16,23 @@ pub struct SignIn {
     pub failures: u32,
     pub window_minutes: u32,
     pub roles: SignInRoles,
+}
+
+impl SignIn {
+    /// Checks what the types alone do not.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        for (key, value, range) in [
+            ("sign_in.minutes", i64::from(self.minutes), 5..=1440),
+            ("sign_in.failures", i64::from(self.failures), 1..=20),
+            ("sign_in.window_minutes", i64::from(self.window_minutes), 1..=1440),
+        ] {
+            if !range.contains(&value) {
+                let reason = format!("{value} is not {} to {}", range.start(), range.end());
+                return Err(ConfigError::Value { key, reason });
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Default for SignIn {

@@ -21,7 +21,7 @@ use crate::{
 pub enum Action {
     /// Show how its reading stands. Exit code 0 good or not set up, 1 not.
     Status,
-    /// Read now what changed. Exit code 1 where it cannot be read: what was read before stays in force.
+    /// Read now what changed, and try again what is to be written there. Exit code 1 where it cannot be read: what was read before stays in force.
     Refresh {
         /// Read everything.
         #[arg(long)]
@@ -181,7 +181,10 @@ fn screen(state: &DirectoryState) -> String {
                 state.computers, state.users, state.groups, state.gpos, state.containers
             ),
         ),
-        ("to be written", format!("{} waiting, {} given up", state.waiting, state.given_up)),
+        (
+            "to be written",
+            format!("{} waiting, {} parked, {} given up", state.waiting, state.parked, state.given_up),
+        ),
         ("sign-in", if state.sign_in { "yes" } else { "no" }.to_owned()),
     ])];
     if state.restored {
@@ -194,6 +197,9 @@ fn screen(state: &DirectoryState) -> String {
             time::short(trouble.since),
             trouble.looks
         ));
+    }
+    if let Some(because) = &state.parked_because {
+        parts.push(format!("  ! parked: {}", text::terminal(because)));
     }
     parts.extend(state.remarks.iter().map(|remark| format!("  - {}", text::terminal(remark))));
     parts.extend(state.sysvol.as_ref().map(sysvol));

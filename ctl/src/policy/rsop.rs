@@ -12,7 +12,7 @@ use postern_api::problem::ProblemItem;
 use postern_engine::policy::{
     directory::{AccountKind, Directory, Unnamed},
     dn::Dn,
-    ldif,
+    fold, ldif,
     rsop::{Loopback, Options, Target, WmiUnknown, World, resultant},
     wql::facts::Facts,
 };
@@ -156,9 +156,8 @@ pub(super) fn site(directory: &Directory, name: Option<&str>) -> Result<Option<D
         return Ok(if sites.len() == 1 { Some(sites[0].clone()) } else { None });
     };
     let wanted = Dn::new(name).ok();
-    let mut found = sites
-        .into_iter()
-        .filter(|site| wanted.as_ref() == Some(*site) || site.name().eq_ignore_ascii_case(name));
+    let mut found =
+        sites.into_iter().filter(|site| wanted.as_ref() == Some(*site) || fold::same(&site.name(), name));
     let none = || unnamed(Unnamed::None("site", name.to_owned()));
     found.next().cloned().map(Some).ok_or_else(none)
 }

@@ -46,8 +46,15 @@ pub struct DirectoryState {
     pub trouble: Option<DirectoryTrouble>,
     /// What was passed over in the reading, the first few.
     pub remarks: Vec<String>,
-    /// What is still to be written into the directory.
+    /// Whether anything is written into the directory.
+    pub writes: bool,
+    /// What is still to be written there.
     pub waiting: u64,
+    /// What cannot be written until a person puts something right; `directory refresh` tries it again.
+    pub parked: u64,
+    /// What that is, of the oldest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked_because: Option<String>,
     /// What was to be written there and was given up.
     pub given_up: u64,
     /// Whether people sign in by it.
@@ -166,7 +173,7 @@ pub struct BoundAccount {
 pub struct DirectoryTask {
     /// `create`, `disable`, `move` or `delete`.
     pub act: String,
-    /// `waiting`, `done` or `given-up`.
+    /// `waiting`, `parked` (until a person puts something right), `done` or `given-up`.
     pub state: String,
     /// The computer.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -20,7 +20,8 @@ diesel::allow_tables_to_appear_in_same_query!(groups, group_devices, group_group
 diesel::allow_tables_to_appear_in_same_query!(commands_pending, commands_done, timeline);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, schedules, lives);
 diesel::allow_tables_to_appear_in_same_query!(captures, capture_devices);
-diesel::allow_tables_to_appear_in_same_query!(wipes, directory_tasks);
+diesel::allow_tables_to_appear_in_same_query!(wipes, directory_tasks, enrolments);
+diesel::allow_tables_to_appear_in_same_query!(directory_bindings, enrolments);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, recovery_devices, recovery_passwords);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, policy_devices, policy_desired);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, certificates, server_trust);

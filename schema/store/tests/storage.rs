@@ -43,7 +43,7 @@ on_both! {
         who_changed_policy_stands_once_until_it_is_in_force, who_lost_something_is_found_by_when;
     captures: a_gateway_in_other_hands_is_declared_once_with_the_devices_that_it_carried,
         a_gateways_devices_are_counted_by_who_came_and_who_fell_silent;
-    enrolments: a_check_in_finds_everything_in_one_row, a_route_is_never_used_twice,
+    enrolments: a_check_in_finds_everything_in_one_row, a_name_is_found_in_any_case, a_route_is_never_used_twice,
         a_retired_enrolment_stays_as_a_tombstone, a_change_of_a_row_that_changed_is_a_conflict,
         the_class_of_proof_only_rises, the_index_comes_in_pages_and_misses_nobody,
         a_hundred_thousand_enrolments_are_loaded_in_one_write, a_name_may_mean_several_devices,

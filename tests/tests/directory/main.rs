@@ -1,7 +1,9 @@
 //! The directory reader on a real domain controller: what it reads is what an LDIF file of the same domain says, what
 //! changes is seen, and each thing that is wrong with a controller has its own error.
 
+mod computers;
 mod in_a_core;
+mod killed;
 
 use std::{
     collections::BTreeMap,

@@ -179,14 +179,7 @@ impl Accounts {
     }
 
     fn take_computer(&mut self, dn: &Dn, entry: &Entry, digest: impl Fn(&[u8]) -> [u8; 32]) {
-        let logon = entry.text("samaccountname").map(|name| name.strip_suffix('$').unwrap_or(name));
-        let names: BTreeSet<String> = [logon, entry.text("dnshostname"), Some(dn.name().as_str())]
-            .into_iter()
-            .flatten()
-            .map(key)
-            .filter(|name| !name.is_empty())
-            .collect();
-        for name in names {
+        for name in computer_names(dn, entry) {
             self.computers.entry(name).or_default().insert(dn.clone());
         }
         for certificate in entry.values("usercertificate") {
@@ -263,6 +256,15 @@ impl Accounts {
         let how = if named.created { How::Created } else { How::Explicit };
         self.by_sid.get(&named.sid).map(|dn| (dn.clone(), how)).ok_or(Unbound::Gone)
     }
+}
+
+/// The names by which a device is a computer, in the form that is compared.
+#[must_use]
+pub fn computer_names(dn: &Dn, entry: &Entry) -> BTreeSet<String> {
+    let logon = entry.text("samaccountname").map(|name| name.strip_suffix('$').unwrap_or(name));
+    let own = dn.name();
+    let all = [logon, entry.text("dnshostname"), Some(own.as_str())].into_iter().flatten();
+    all.map(key).filter(|name| !name.is_empty()).collect()
 }
 
 fn one(found: &BTreeSet<Dn>, how: How) -> Found {

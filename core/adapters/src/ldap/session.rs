@@ -1,10 +1,10 @@
 //! One connection to a domain controller: encrypted first, then signed in, then asked.
 
-use std::{io, sync::Arc};
+use std::{collections::HashSet, io, sync::Arc};
 
 use bytes::BytesMut;
 use ldap3::{
-    Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Scope, StdStream,
+    Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Mod, Scope, StdStream,
     controls::{MakeCritical as _, PagedResults, RawControl},
 };
 use postern_actors::{BindRefusal, DirectoryError};
@@ -34,13 +34,13 @@ const SD_FLAGS: &str = "1.2.840.113556.1.4.801";
 const SD_FLAGS_VALUE: &[u8] = b"\x30\x03\x02\x01\x07";
 const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
 /// Results of LDAP (RFC 4511, appendix A).
-const SUCCESS: u32 = 0;
+pub(super) const SUCCESS: u32 = 0;
 const OPERATIONS_ERROR: u32 = 1;
 const STRONGER_AUTHENTICATION_REQUIRED: u32 = 8;
 const CONFIDENTIALITY_REQUIRED: u32 = 13;
-const NO_SUCH_OBJECT: u32 = 32;
+pub(super) const NO_SUCH_OBJECT: u32 = 32;
 const INVALID_CREDENTIALS: u32 = 49;
-const INSUFFICIENT_ACCESS: u32 = 50;
+pub(super) const INSUFFICIENT_ACCESS: u32 = 50;
 
 /// A domain controller.
 #[derive(Clone, Debug)]
@@ -65,6 +65,15 @@ pub(super) struct Question<'a> {
     pub(super) attributes: &'a [String],
     /// With security descriptors.
     pub(super) security: bool,
+}
+
+/// What a controller says to a change.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    /// Its result (RFC 4511, appendix A).
+    pub(super) code: u32,
+    /// The same for people; hostile text, made harmless.
+    pub(super) said: String,
 }
 
 /// A connection that is signed in. It ends with this value.
@@ -251,6 +260,47 @@ impl Session {
         let mut found = Vec::new();
         self.page(&question, Vec::new(), &mut found).await?;
         Ok(found.pop())
+    }
+
+    /// Adds an entry.
+    pub(super) async fn add(
+        &mut self,
+        dn: &str,
+        attributes: Vec<(Vec<u8>, HashSet<Vec<u8>>)>,
+    ) -> Result<Answer, DirectoryError> {
+        self.ldap.with_timeout(self.limits.answer);
+        let added = self.ldap.add(dn, attributes).await;
+        self.answered(added)
+    }
+
+    /// Changes an entry.
+    pub(super) async fn modify(
+        &mut self,
+        dn: &str,
+        changes: Vec<Mod<Vec<u8>>>,
+    ) -> Result<Answer, DirectoryError> {
+        self.ldap.with_timeout(self.limits.answer);
+        let changed = self.ldap.modify(dn, changes).await;
+        self.answered(changed)
+    }
+
+    /// Moves an entry, under this relative name.
+    pub(super) async fn rename(&mut self, dn: &str, name: &str, to: &str) -> Result<Answer, DirectoryError> {
+        self.ldap.with_timeout(self.limits.answer);
+        let moved = self.ldap.modifydn(dn, name, true, Some(to)).await;
+        self.answered(moved)
+    }
+
+    /// Deletes an entry that nothing lies below.
+    pub(super) async fn delete(&mut self, dn: &str) -> Result<Answer, DirectoryError> {
+        self.ldap.with_timeout(self.limits.answer);
+        let deleted = self.ldap.delete(dn).await;
+        self.answered(deleted)
+    }
+
+    fn answered(&self, result: Result<LdapResult, LdapError>) -> Result<Answer, DirectoryError> {
+        let result = result.map_err(|error| self.broken(&error))?;
+        Ok(Answer { code: result.rc, said: said(&result) })
     }
 
     /// Why an operation did not come to its end.

@@ -109,7 +109,7 @@ impl DirectorySignIn for LdapSignIn {
         password: SecretString,
     ) -> BoxFuture<'_, Result<DirectoryPerson, DirectoryError>> {
         let limit = self.controllers.limits.answer + self.controllers.limits.connect;
-        let sign_in = timeout(limit, self.let_in(name, password));
+        let sign_in = async move { timeout(limit, self.let_in(name, password)).await };
         sign_in.map(|done| done.unwrap_or(Err(DirectoryError::Slow))).boxed()
     }
 

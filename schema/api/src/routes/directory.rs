@@ -22,7 +22,7 @@ pub(super) const ROUTES: &[RouteSpec] = &[
         "directory.refresh",
         P::DirectoryRefresh,
         One("RefreshedDirectory"),
-        "Read the directory now: what changed, or everything.",
+        "Read the directory now: what changed, or everything; and try again what is to be written there.",
     )
     .takes("RefreshDirectory"),
     route(

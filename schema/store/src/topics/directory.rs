@@ -5,7 +5,7 @@
 //! changes nothing. A task stands here until it is done or given up.
 
 use diesel::{OptionalExtension, prelude::*};
-use postern_wire::terms::{EnrolmentId, UtcMillis, WipeState};
+use postern_wire::terms::{EnrolmentId, EnrolmentState, UtcMillis, WipeState};
 use uuid::Uuid;
 
 use crate::{
@@ -14,9 +14,9 @@ use crate::{
     errors::StoreError,
     tables::{
         directory_admins::dsl as a, directory_bindings::dsl as b, directory_pieces::dsl as p,
-        directory_readings::dsl as r_, directory_tasks::dsl as t, wipes::dsl as w,
+        directory_readings::dsl as r_, directory_tasks::dsl as t, enrolments::dsl as e, wipes::dsl as w,
     },
-    topics::wipes::Wipe,
+    topics::{enrolments::Enrolment, wipes::Wipe},
     tx::{Reader, Tx},
 };
 
@@ -84,7 +84,7 @@ row! {
         pub computer: Option<String>,
         /// Its name when the task was made.
         pub computer_dn: Option<String>,
-        /// `waiting`, `done` or `given-up`.
+        /// `waiting`, `parked` (until a person puts something right), `done` or `given-up`.
         pub state: String,
         /// How often it was tried.
         pub tries: i64,
@@ -174,15 +174,17 @@ pub fn binding(r: &mut Reader, id: EnrolmentId) -> Result<Option<Binding>, Store
         .optional())?)
 }
 
-/// The device that a computer was named for, other than `except`.
+/// The device that a computer was named or made for, other than `except` and not retired.
 pub fn bound_to(
     r: &mut Reader,
     computer: &str,
     except: EnrolmentId,
 ) -> Result<Option<EnrolmentId>, StoreError> {
     let found = each!(r.conn, c => b::directory_bindings
+        .inner_join(e::enrolments.on(e::id.eq(b::enrolment)))
         .filter(b::computer.eq(Some(computer)))
         .filter(b::enrolment.ne(db(except)))
+        .filter(e::state.ne(EnrolmentState::Retired.as_str()))
         .select(Binding::as_select())
         .first(c)
         .optional())?;
@@ -230,6 +232,24 @@ pub fn due_tasks(r: &mut Reader, now: UtcMillis, limit: i64) -> Result<Vec<Task>
         .load(c))?)
 }
 
+/// What waits, and what was parked for a person, is due now. How many that are.
+pub fn unpark(tx: &mut Tx) -> Result<usize, StoreError> {
+    let now = tx.now();
+    Ok(each!(tx.conn, c => diesel::update(t::directory_tasks.filter(t::state.eq_any(["waiting", "parked"])))
+        .set((t::state.eq("waiting"), t::due_at.eq(Some(now.0))))
+        .execute(c))?)
+}
+
+/// Why the oldest task that is parked is.
+pub fn parked_because(r: &mut Reader) -> Result<Option<String>, StoreError> {
+    Ok(each!(r.conn, c => t::directory_tasks
+        .filter(t::state.eq("parked"))
+        .order((t::made_at, t::id))
+        .select(t::cause)
+        .first(c)
+        .optional())?)
+}
+
 /// The tasks of a device, the newest first.
 pub fn tasks_of(r: &mut Reader, id: EnrolmentId) -> Result<Vec<Task>, StoreError> {
     Ok(each!(r.conn, c => t::directory_tasks
@@ -259,6 +279,19 @@ pub fn wiped_without_task(r: &mut Reader, since: UtcMillis, limit: i64) -> Resul
         .order((w::finished_at, w::id))
         .limit(limit)
         .select(Wipe::as_select())
+        .load(c))?)
+}
+
+/// Managed devices that were enrolled at or after `since` and have no task that makes a computer, the oldest first.
+pub fn new_without_task(r: &mut Reader, since: UtcMillis, limit: i64) -> Result<Vec<Enrolment>, StoreError> {
+    Ok(each!(r.conn, c => e::enrolments
+        .left_join(t::directory_tasks.on(t::enrolment.eq(e::id).and(t::act.eq("create"))))
+        .filter(t::id.is_null())
+        .filter(e::state.eq(EnrolmentState::Managed.as_str()))
+        .filter(e::created_at.ge(since.0))
+        .order((e::created_at, e::id))
+        .limit(limit)
+        .select(Enrolment::as_select())
         .load(c))?)
 }
 

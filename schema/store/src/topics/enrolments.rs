@@ -280,16 +280,39 @@ pub fn twin(
         .transpose()
 }
 
-/// Whether an enrolment other than `except` that is not retired has exactly this name.
-pub fn has_namesake(r: &mut Reader, name: &str, except: EnrolmentId) -> Result<bool, StoreError> {
-    let found: Vec<crate::column::Db<EnrolmentId>> = each!(r.conn, c => t::enrolments
-        .filter(t::name.eq(name))
-        .filter(t::state.ne(db(EnrolmentState::Retired)))
-        .filter(t::id.ne(db(except)))
-        .limit(1)
-        .select(t::id)
-        .load(c))?;
-    Ok(!found.is_empty())
+diesel::define_sql_function! {
+    /// Letters in capitals: SQLite knows those of ASCII only.
+    fn upper(text: diesel::sql_types::Text) -> diesel::sql_types::Text;
+}
+
+/// Enrolments other than `except`, not retired, that may have this name in other letter case. Where the name has letters outside ASCII,
+/// others of the same length come with them: the caller compares. At most 20 of a name in ASCII.
+pub fn called(r: &mut Reader, name: &str, except: EnrolmentId) -> Result<Vec<Enrolment>, StoreError> {
+    let live = t::state.ne(db(EnrolmentState::Retired)).and(t::id.ne(db(except)));
+    if name.is_ascii() {
+        let name = name.to_ascii_uppercase();
+        return Ok(each!(r.conn, c => t::enrolments
+            .filter(live)
+            .filter(upper(t::name).eq(&name))
+            .order(t::id)
+            .limit(20)
+            .select(Enrolment::as_select())
+            .load(c))?);
+    }
+    let mut pattern = String::with_capacity(name.len());
+    for c in name.chars() {
+        match c {
+            '%' | '_' | '\\' => pattern.extend(['\\', c]),
+            c if c.is_ascii() => pattern.push(c.to_ascii_uppercase()),
+            _ => pattern.push('_'),
+        }
+    }
+    Ok(each!(r.conn, c => t::enrolments
+        .filter(live)
+        .filter(upper(t::name).like(&pattern).escape('\\'))
+        .order(t::id)
+        .select(Enrolment::as_select())
+        .load(c))?)
 }
 
 /// A page of enrolments in order of id, those after `after`.

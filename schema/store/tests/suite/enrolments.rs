@@ -4,7 +4,7 @@ use postern_store::{
     StoreError, WriteError,
     enrolments::{self, Filter, Seen},
 };
-use postern_wire::terms::{AuthType, EnrolmentState, ProofClass, UtcMillis};
+use postern_wire::terms::{AuthType, EnrolmentId, EnrolmentState, ProofClass, UtcMillis};
 
 use super::{Ground, enrolment, fresh};
 
@@ -22,6 +22,34 @@ pub(crate) fn a_check_in_finds_everything_in_one_row(ground: &Ground) {
 
     assert_eq!(found, Some(device));
     assert_eq!(store.read_blocking(|r| enrolments::by_route(r, &[0; 16])), Ok(None));
+    store.shutdown();
+}
+
+pub(crate) fn a_name_is_found_in_any_case(ground: &Ground) {
+    let store = ground.open();
+    let named = |name: &str| {
+        let mut row = enrolment(name);
+        row.name = name.to_owned();
+        row
+    };
+    let rows = ["Phone_1", "PHONE_1", "phoneX1", "Änne%", "änne%", "onne%"].map(named);
+    let (all, first) = (rows.to_vec(), rows[0].id);
+    store.write_blocking(move |tx| enrolments::insert_many(tx, all.clone())).expect("a write");
+    store.write_blocking(move |tx| enrolments::retire(tx, first, "gone")).expect("a write");
+
+    let called = |name: &'static str| {
+        let nobody = EnrolmentId(uuid::Uuid::nil());
+        let found = store.read_blocking(move |r| enrolments::called(r, name, nobody)).expect("a read");
+        found.into_iter().map(|row| row.name).collect::<Vec<_>>()
+    };
+    assert_eq!(called("phone_1"), ["PHONE_1"], "the other one is retired");
+    let mut found = called("ÄNNE%");
+    found.retain(|name| name.to_uppercase() == "ÄNNE%");
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(called("nobody"), Vec::<String>::new());
+    let only = rows[1].id;
+    let others = store.read_blocking(move |r| enrolments::called(r, "phone_1", only)).expect("a read");
+    assert_eq!(others, Vec::new());
     store.shutdown();
 }
 
