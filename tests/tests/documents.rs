@@ -121,7 +121,9 @@ fn leaves(path: &str, value: &serde_json::Value, found: &mut BTreeSet<String>) {
                 leaves(&deeper, member, found);
             }
         }
-        _ => drop(found.insert(path.to_owned())),
+        _ => {
+            found.insert(path.to_owned());
+        }
     }
 }
 
