@@ -34,7 +34,7 @@ pub use gateways::{DialedGateway, Fleet, GatewayAnchors, GatewayAuthority, Gatew
 pub use push::{PushBearer, PushError, PushOrder, PushOutcome, PushReceipt, PushReport, PushReports, masked};
 pub use sysvol::{SysvolError, SysvolRead, SysvolSource};
 
-/// Tells the time. Wall and monotonic time come apart when somebody sets the clock (architecture, "Time").
+/// Tells the time. Wall and monotonic time come apart when somebody sets the clock (docs/OPERATIONS.md, "clock.steady").
 pub trait Clock: Send + Sync + 'static {
     /// Wall-clock time.
     fn wall(&self) -> UtcMillis;

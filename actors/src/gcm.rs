@@ -244,9 +244,3 @@ impl Gcm {
         self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// Whether the core dials what this row says, as far as the row tells.
-#[must_use]
-pub fn is_member(row: &gateways::Gateway) -> bool {
-    row.state != RETIRED
-}

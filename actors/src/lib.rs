@@ -6,13 +6,18 @@
 //!
 //! - [`Devices`] is the handle: `check_in` for devices, `submit`, `cancel`, `retire` and `enrol` for people.
 //! - `shard` owns the device actors of its routes; `device` is one of them, with its rows, session and queue.
+//! - [`gcm`] is the supervisor of the gateways: which there are, what each is to hold; `captures` is about one in other hands.
+//! - `schedule` says when a device is to come, and `wheel` keeps the time; `steady` says whether the clock can be trusted.
 //! - `orders` are transactions on the rows; active devices read them again afterwards.
 //! - [`wipe`] takes wipes from the order to the evidence that they were carried out.
+//! - [`locks`] locks and unlocks; [`safety`] is the gate before everything destructive, [`approvals`] who agrees to it.
 //! - [`enrolment`] lets devices in, keeps them enrolled and lets them go.
 //! - [`policy`] brings devices to what a directory and documents want of them.
 //! - [`recovery`] keeps devices' recovery passwords, sealed, and has them renewed.
 //! - `notification` asks devices to come: package 0 by the bearers, until a session answers it.
 //! - [`mail`] tells people and other systems what happened: the outbox, by mail, webhook, syslog and stream.
+//! - `directory` keeps what a directory said, [`documents`] what policy documents say, [`objects`] what nodes mean.
+//! - [`trees`] reads devices' trees; `inspector` and `recordings` show sessions to people, `watch` tells who waits.
 //! - [`sysvol`] keeps the folders of GPOs as they were last read well.
 //! - `later` and `upkeep` write what need not be written before an answer, and end what is past its deadline.
 #![forbid(unsafe_code)]

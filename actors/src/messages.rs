@@ -58,7 +58,7 @@ pub struct PeerFacts {
     pub standing: Standing,
 }
 
-/// The verdict over a peer that was not refused outright (architecture, "Certificates").
+/// The verdict over a peer that was not refused outright (docs/CERTIFICATES.md, "Revocation").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Standing {
     /// Everything passes.

@@ -1,4 +1,4 @@
-//! Whether the wall clock can be trusted with deadlines (architecture, "Time").
+//! Whether the wall clock can be trusted with deadlines (docs/OPERATIONS.md, "clock.steady").
 //!
 //! Promise: when wall and monotonic time part by more than 5 minutes, nothing expires because of a time until
 //! the new time has stood for 10 minutes.

@@ -1,6 +1,6 @@
 //! The bearers of pushes to telephone numbers, as the configuration has them.
 //!
-//! Promise (architecture, "Configuration"): a bearer that cannot be set up does not keep the core from starting; it is
+//! Promise: a bearer that cannot be set up does not keep the core from starting; it is
 //! left out, and `status` says why.
 
 use std::sync::{Arc, PoisonError};

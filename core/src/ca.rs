@@ -1,7 +1,7 @@
 //! The minimal CA: one issuing CA for each role (device, link, server), and certificates under them.
 //!
 //! Promise: of a signing request only the public key is taken, after its own signature was checked; every
-//! extension is ours. SAN URIs are `postern:<role>:<id>` (architecture, "Certificates"). Keys are ECDSA P-256.
+//! extension is ours. SAN URIs are `postern:<role>:<id>` (docs/CERTIFICATES.md, "Who trusts what"). Keys are ECDSA P-256.
 //!
 //! - [`key`]: the CAs' own keys; `request`: signing requests.
 //! - `authorities`: the CAs of a running core, by role and generation, as who needs a certificate asks for them.

@@ -1,6 +1,6 @@
 //! The directory, as the configuration has it: the supervisor of its reading, signing in by it, what doctor finds.
 //!
-//! Promise (architecture, "Configuration"): one that cannot be set up does not keep the core from starting; it is left
+//! Promise: one that cannot be set up does not keep the core from starting; it is left
 //! out, and `status` says why. What was read before the start is in force until it is read again.
 
 use std::{

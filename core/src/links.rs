@@ -1,6 +1,6 @@
 //! The links: the core dials every configured gateway and serves requests on what it dialed.
 //!
-//! Promise (architecture, decision 1 and "Links"): the core opens every connection, proves itself with its link
+//! Promise (docs/THREATS.md, "The perimeter"): the core opens every connection, proves itself with its link
 //! certificate, and talks only to the gateway that it dialed. On a link the gateway asks: device routes and the
 //! link's own control routes are answered, anything else is 404. A gateway gets settings and lists over its watch
 //! ([`Lists`] is what it gets), tells its acknowledgements, refusals and state over its report link
@@ -17,6 +17,7 @@ pub mod lists;
 mod serve;
 mod state;
 mod tls;
+pub(crate) mod verify;
 mod watch;
 
 use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};

@@ -1,6 +1,6 @@
 //! The far ends of the outbox, as the configuration has them, and what doctor finds of them.
 //!
-//! Promise (architecture, "Configuration"): one that cannot be set up does not keep the core from starting; it is left
+//! Promise: one that cannot be set up does not keep the core from starting; it is left
 //! out, and `status` says why. What goes to it waits in the outbox until it is named no more or set up again.
 
 use std::{

@@ -1,7 +1,7 @@
 //! When devices are expected, as the API shows it, and how many are overdue.
 //!
 //! Promise: the rules are [`postern_engine::schedule`]'s; here they meet rows and the clock. While the clock is in doubt
-//! (architecture, "Time") nobody is overdue.
+//! (docs/OPERATIONS.md, "clock.steady") nobody is overdue.
 
 use postern_api::{
     Time,

@@ -1,4 +1,4 @@
-//! Signs the audit log's head and sends it out of the database's reach (architecture, "Audit").
+//! Signs the audit log's head and sends it out of the database's reach (docs/THREATS.md, "Who may attack").
 //!
 //! Promise: every signed head is in the anchor before it is in the database, so that the database never claims a
 //! head that nobody outside can show.

@@ -1,6 +1,6 @@
 //! SYSVOL, as the configuration has it: the supervisor of its reading, and what doctor finds.
 //!
-//! Promise (architecture, "Configuration"): one that cannot be set up does not keep the core from starting; it is left
+//! Promise: one that cannot be set up does not keep the core from starting; it is left
 //! out, and `status` says why.
 
 use std::{sync::Arc, time::Duration};

@@ -65,7 +65,7 @@ pub enum Format {
     Table,
     /// For scripts: one JSON document, or one a line where an answer goes on.
     Json,
-    /// For spreadsheets: CSV of an answer that has rows; no answer has any yet, so JSON.
+    /// For spreadsheets: CSV of an answer that has rows (`policy explain`, `what-if` and `compare`); of any other JSON.
     Csv,
 }
 

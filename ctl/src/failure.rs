@@ -1,7 +1,6 @@
 //! Why a command of posternctl did not do what was asked, and the exit code that says so to a script.
 //!
-//! Exit codes: 0 done, 1 refused, 2 invalid input, 3 unreachable, 4 denied, 64 usage (docs/ARCHITECTURE.md,
-//! "Errors"). The slug is the one of the core's log line for the same refusal.
+//! Exit codes: 0 done, 1 refused, 2 invalid input, 3 unreachable, 4 denied, 64 usage. The slug is the one of the core's log line for the same refusal.
 
 use postern_api::problem::{Problem, ProblemItem};
 use serde::Serialize;

@@ -1,5 +1,5 @@
 //! Bootstrap intake: the first account, or a further one, from a document that proves where it comes from
-//! (OMA-TS-DM_Bootstrap 1.2.1, OMA-TS-DM_Security 5.7; omadm.md 8).
+//! (OMA-TS-DM_Bootstrap 1.2.1, OMA-TS-DM_Security 1.2.1, 5.7).
 //!
 //! Promise: nothing of a document that is not proved is applied; the user has [`PIN_TRIES`] tries at the PIN of one
 //! document, also across restarts; an account of another server is never touched; the server of a new account gets Get,

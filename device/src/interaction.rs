@@ -1,4 +1,4 @@
-//! What a server asks of the person at the device: Alerts 1100 to 1104 (OMA-TS-DM_Protocol 10, omadm.md 3.8).
+//! What a server asks of the person at the device: Alerts 1100 to 1104 (OMA-TS-DM_Protocol 1.2.1, 10).
 //!
 //! Promise: an alert is read into a [`Prompt`] with bounds on its text and choices; options that are not known are
 //! skipped; an answer that does not fit the prompt never reaches the server.

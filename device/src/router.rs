@@ -1,4 +1,4 @@
-//! The push router: what becomes of a notification (OMA-TS-DM_Notification 1.2.1, 5 and 6; omadm.md 7, 4.6).
+//! The push router: what becomes of a notification (OMA-TS-DM_Notification 1.2.1, 5 and 6).
 //!
 //! Promise: a notification opens a session only when its account is here, its digest is made with that account's secret
 //! and a nonce that counts, and it was not seen before; anything else is ignored and changes nothing. A device whose nonce

@@ -166,12 +166,6 @@ impl Tree {
         usize::try_from(octets).is_ok_and(|octets| self.octets.saturating_add(octets) <= MAX_OCTETS)
     }
 
-    /// How many nodes there are, the root included.
-    #[must_use]
-    pub const fn node_count(&self) -> usize {
-        self.nodes
-    }
-
     /// Octets of values, titles and names.
     #[must_use]
     pub const fn octets(&self) -> usize {

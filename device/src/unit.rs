@@ -1,4 +1,4 @@
-//! The data process unit: the client's side of one session, as pure code (OMA-TS-DM_Protocol 8, omadm.md 3).
+//! The data process unit: the client's side of one session, as pure code (OMA-TS-DM_Protocol 1.2.1, 8).
 //!
 //! Promise: messages in, messages out; no socket, clock or random source. Final is sent only when the server's
 //! package is complete and everything that is due to it fits; what does not fit the server's MaxMsgSize goes

@@ -1,6 +1,6 @@
 //! Admission: what is asked of a request before it may cross to the core.
 //!
-//! Promise (architecture, "Certificates", "Limits" and decision 11): each request is judged anew, whatever its
+//! Promise (docs/THREATS.md, "The perimeter"): each request is judged anew, whatever its
 //! connection has passed before; the verdict is admit, wipe-only or refuse, and a refusal has a reason. Nothing here
 //! opens a socket.
 //!

@@ -1,6 +1,6 @@
 //! The perimeter: ends device TLS, admits, limits, relays.
 //!
-//! Promise (architecture, decisions 1, 2 and 11): the gateway opens no connection; it stores nothing of a device but
+//! Promise (docs/THREATS.md, "The perimeter"): the gateway opens no connection; it stores nothing of a device but
 //! truncated hashes of live routes and the blocked list; what it refuses has a reason that the core is told; with no
 //! core, or not at the core's versions, devices hear 503 and come again.
 //!

@@ -1,6 +1,6 @@
 //! Devices that listen for a notification, by route; and notifications that came a moment too early.
 //!
-//! Promise (architecture, "Listening devices"): a bounded number listens in all, and at most [`A_ROUTE`] on one route,
+//! Promise (docs/THREATS.md, "Notifications"): a bounded number listens in all, and at most [`A_ROUTE`] on one route,
 //! one for each certificate: a newer one ends the older. A notification for a device that has a certificate is given only to
 //! a listener that showed it, so that a stranger who has learnt a route cannot take it away. One whose device does not
 //! listen is kept for a short while, one a route: that bridges the gap between two polls. What is lost costs a delay,

@@ -23,6 +23,8 @@ use uuid::Uuid;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The perimeter of Postern: ends device TLS, admits, limits and relays to the core that dials it.
+///
+/// Exit codes: 0 done, 1 refused, 2 invalid input, 64 usage.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -67,8 +69,15 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _unprintable = error.print();
+            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
+        }
+    };
     let set_log = log();
-    let done = match Arguments::parse().command {
+    let done = match arguments.command {
         Command::Run { config } => {
             read(&config).and_then(|config| run(config, set_log).map_err(|error| (1, error)))
         }

@@ -1,6 +1,6 @@
 //! The relay: a message over a link and its reply back, octet for octet.
 //!
-//! Promise (architecture, "Links"): a reply that does not repeat its request's id, or an exchange that is not finished,
+//! Promise (docs/ARCHITECTURE.md, "Decisions that are not obvious"): a reply that does not repeat its request's id, or an exchange that is not finished,
 //! closes its link. A message that never left may be tried on another link; one that the core may have taken is never
 //! sent twice: the device hears 502 and comes again. A device that goes away does not disturb the exchange.
 

@@ -18,8 +18,13 @@ use tempfile::TempDir;
 use crate::perimeter::{Perimeter, Place};
 
 /// What is private to a host: a folder here, and where it stands there.
-const PRIVATE: [(&str, &str); 4] =
-    [("etc", "/etc"), ("lib", "/var/lib"), ("bin", "/usr/local/bin"), ("root", "/root")];
+const PRIVATE: [(&str, &str); 5] = [
+    ("etc", "/etc"),
+    ("lib", "/var/lib"),
+    ("bin", "/usr/local/bin"),
+    ("share", "/usr/local/share"),
+    ("root", "/root"),
+];
 
 /// Stands in for systemd: starts what the unit says, as the unit says, and keeps its process id.
 const SYSTEMCTL: &str = r#"#!/bin/bash

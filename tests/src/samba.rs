@@ -1,8 +1,8 @@
 //! Samba as an Active Directory domain controller: a real one, provisioned for the test, in a folder of its own.
 //!
 //! LDAP's ports are fixed there; every address of 127/8 answers without configuration, so each controller takes one of
-//! its own. Its library looks for winbind below `/run/samba` only, so it runs in a private mount namespace, where that
-//! is its own folder.
+//! its own. Its library looks for winbind below `/run/samba` only, so it runs in a private mount namespace, where
+//! `/run` is empty but for that, its own folder: nothing is made on the machine, and nothing stays.
 
 use std::{
     io::Write as _,
@@ -210,10 +210,11 @@ impl Samba {
 
     fn begin(&mut self) {
         let path = self.folder.path();
-        std::fs::create_dir_all("/run/samba").expect("/run/samba, to put its own folder on");
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "sh", "-c"]);
-        command.arg("mount --bind \"$0\" /run/samba && exec samba \"$@\"");
+        command.arg(
+            "mount -t tmpfs none /run && mkdir /run/samba && mount --bind \"$0\" /run/samba && exec samba \"$@\"",
+        );
         command.arg(path.join("run")).args(["-F", "--no-process-group", "-M", "single", "-s"]);
         command.arg(self.configuration());
         for option in [

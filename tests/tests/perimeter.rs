@@ -1,5 +1,5 @@
 //! The perimeter, proved in network namespaces: what the firewall lets pass is all that the system needs, and the
-//! gateway starts no connection (docs/ARCHITECTURE.md, decision 1).
+//! gateway starts no connection (docs/THREATS.md, "The perimeter").
 #![forbid(unsafe_code)]
 
 use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};

@@ -110,6 +110,8 @@ fn a_session_is_recorded_over_a_restart_saved_without_secrets_and_replayed() {
     }
     assert_eq!(ctl.run(&["session", "forget", "urn:uuid:0", "latest"]).exit, 0);
     assert_eq!(recorded(&ctl, "urn:uuid:0").len(), 1);
+    let written = std::env::var_os("POSTERN_WRITE_TRANSCRIPTS");
+    assert_eq!(written, None, "written; now run it without POSTERN_WRITE_TRANSCRIPTS");
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub struct Account {
     pub state: EnrolmentState,
     /// DevId that SyncHdr's Source names.
     pub device_id: String,
-    /// How the device proves itself. Only this scheme is ever asked for (clients.md AM-06), but where a password account
+    /// How the device proves itself. Only this scheme is ever asked for (the AOSP/Motorola client ends a session that asks for another), but where a password account
     /// proved itself by MAC once: then its floor is `mac`, and MAC is asked for.
     pub auth: AuthType,
     /// User and password hash, for `basic`, `md5` and `hmac`.
@@ -36,7 +36,7 @@ pub struct Account {
     pub dialect: Dialect,
     /// What its model cannot do, as far as it is known beside the profiles; a session adds what they say.
     pub quirks: Quirks,
-    /// A trigger with the default nonce was sent to it (omadm.md 4.6): until then one session that answers it (Alert 1200)
+    /// A trigger with the default nonce was sent to it (OMA-TS-DM_Notification 1.2.1, 5.1): until then one session that answers it (Alert 1200)
     /// may prove itself over that nonce. The account gives it up with [`crate::effect::Effect::Resynchronised`].
     pub resync_until: Option<UtcMillis>,
     /// Key of the client nonces, made when the core started.
@@ -81,7 +81,7 @@ pub enum ServerScheme {
     Mac,
 }
 
-/// Switches for what a device's model cannot do (clients.md 2, rule 15).
+/// Switches for what a device's model cannot do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Quirks {

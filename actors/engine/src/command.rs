@@ -1,6 +1,6 @@
 //! The life of one DM command: one table of transitions, and what a status code means.
 //!
-//! Follows docs/ARCHITECTURE.md "commands" and OMA-TS-DM_RepPro 1.2.1 (status codes). A command is pending while
+//! Follows docs/ARCHITECTURE.md, "One command, and why it cannot be lost" and OMA-TS-DM_RepPro 1.2.1 (status codes). A command is pending while
 //! `Queued` or `Sent`; every other state is an end, but `InDoubt`, which a person may still resolve.
 
 use postern_wire::terms::{CommandState, Redelivery, Verb};

@@ -2,7 +2,7 @@
 //!
 //! Promise: what stands here is refused as a raw command, also by way of an ancestor (an interior Delete, a
 //! subtree in one Add or Replace) or of a change of ACL or name; it goes through its own operation. Secrets are
-//! not read either (clients.md 2, rule 20). Names are compared without ASCII case and with escapes resolved,
+//! not read either (some clients answer a Get of them in clear). Names are compared without ASCII case and with escapes resolved,
 //! because whether they matter is the device's choice. Atomic and Sequence hold the same commands, so their
 //! planners ask here for each child.
 
@@ -44,7 +44,7 @@ impl std::fmt::Display for Protected {
 /// A node with all below it. `*` is any one name, a leading `**` any number of names; lower case.
 type Rule = (&'static str, Protected);
 
-/// OMA objects and the CSPs of Windows Mobile: they hold on every device (omadm.md 6.4, 9.1; product.md S32).
+/// OMA objects and the CSPs of Windows Mobile: they hold on every device (OMA-TS-DM_StdObj 1.2.1, DMAcc; LAWMO 1.0; the CSPs of Windows Mobile 6).
 const CLASSIC: &[Rule] = &[
     ("**/dmacc/**/aauthsecret", Protected::Secret),
     ("**/dmacc/**/aauthdata", Protected::Secret),
@@ -76,7 +76,7 @@ const CLASSIC: &[Rule] = &[
     ("vendor/postern/recovery", Protected::Escrow),
 ];
 
-/// The CSPs of Windows 10 and 11 (windows-mdm.md 7), under ./Device, ./User or neither.
+/// The CSPs of Windows 10 and 11 (Microsoft's DDF files), under ./Device, ./User or neither.
 const WINDOWS: &[Rule] = &[
     ("vendor/msft/cleanpc", Protected::Wipe),
     ("vendor/msft/remotelock/newpinvalue", Protected::Secret),

@@ -12,7 +12,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 pub const NONCE_OCTETS: usize = 16;
 
 /// The default nonce "0x00000000" of OMA-TS-DM_Notification 5.1, as clients read it: four octets of zero, or the ten
-/// characters (omadm.md 4.6).
+/// characters.
 pub const DEFAULT_NONCES: [&[u8]; 2] = [&[0; 4], b"0x00000000"];
 
 /// A nonce for syncml:auth-md5.

@@ -1,6 +1,6 @@
 //! Operations put into DM commands: one trait for every planner, and how plans meet in one device's queue.
 //!
-//! Follows docs/ARCHITECTURE.md "Operations". An operation is what an admin or a supervisor wants of a device;
+//! Follows docs/ARCHITECTURE.md, "One command, and why it cannot be lost". An operation is what an admin or a supervisor wants of a device;
 //! its planner knows the device's dialect and quirks and gives commands.
 
 pub mod account;

@@ -1,4 +1,4 @@
-//! Quirk profiles: what a model cannot do, as data (clients.md 2, rule 15).
+//! Quirk profiles: what a model cannot do, as data.
 //!
 //! Promise: a profile says where it was seen. All that match add up in their order, a later one wins; an operator's
 //! profile takes the place of the built-in one of its name, else it comes after. What a peer says of itself picks a
@@ -361,7 +361,7 @@ mod tests {
         }
         for profile in Profiles::built_in().iter() {
             assert!(clients.iter().any(|(name, _)| *name == profile.name), "{} has no test", profile.name);
-            assert!(profile.source.contains(".md"), "{}", profile.name);
+            assert!(profile.source.contains("seen"), "{}: where was it seen?", profile.name);
         }
     }
 

@@ -79,7 +79,7 @@ pub struct SessionConfig {
     pub limits: Limits,
 }
 
-/// The alert types of OMA, Microsoft and the Wi-Fi Alliance (omadm.md 9, windows-mdm.md 5.3, clients.md HS-02), and ours.
+/// The alert types of OMA, Microsoft and the Wi-Fi Alliance (LAWMO, SCOMO and FUMO 1.0, [MS-MDM], Hotspot 2.0), and ours.
 pub const ALERT_TYPES: &[&str] = &[
     "urn:oma:at:",
     "org.openmobilealliance.",

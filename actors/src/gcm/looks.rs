@@ -13,6 +13,8 @@ use super::{GatewayBeat, Gcm};
 const LOST: &str = "gateway-lost";
 /// A certificate ends soon and nothing renewed it.
 const EXPIRING: &str = "certificate-expiring";
+/// From so long before its end it is critical.
+const CRITICAL_MS: i64 = 7 * 86_400_000;
 /// A gateway's clock is off.
 const SKEW: &str = "gateway-clock";
 
@@ -76,7 +78,8 @@ impl Gcm {
                 for alarm in &alarms {
                     match alarm {
                         Alarm::Raise(severity, kind, subject, text) => {
-                            if alarms::open(tx, kind, subject)?.is_none() {
+                            if alarms::open(tx, kind, subject)?.is_none_or(|open| open.severity != *severity)
+                            {
                                 alarms::raise(tx, *severity, kind, subject, text)?;
                             }
                         }
@@ -109,10 +112,14 @@ fn of_beat(name: &str, subject: &str, beat: &mut GatewayBeat) -> Vec<Alarm> {
         .iter()
         // Renewal begins when a third of the life is left; a quarter left means that it does not work.
         .filter(|known| known.not_after.since(beat.at) <= known.not_after.since(known.not_before) / 4)
-        .map(|known| format!("the {} port's certificate of gateway {name} ends soon", known.role.as_str()))
-        .next();
+        .min_by_key(|known| known.not_after);
     match soon {
-        Some(text) => found.push(Alarm::Raise(Severity::Warning, EXPIRING, subject.to_owned(), text)),
+        Some(known) => {
+            let left = known.not_after.since(beat.at);
+            let severity = if left <= CRITICAL_MS { Severity::Critical } else { Severity::Warning };
+            let text = format!("the {} port's certificate of gateway {name} ends soon", known.role.as_str());
+            found.push(Alarm::Raise(severity, EXPIRING, subject.to_owned(), text));
+        }
         None if beat.alarmed_expiry => {
             found.push(Alarm::Clear(EXPIRING, subject.to_owned(), "it was renewed"));
         }

@@ -1,3 +1,5 @@
+//! Folders of GPOs as a source gives them, kept as they were last read well.
+
 use std::{
     sync::{Mutex as StdMutex, atomic::AtomicI64},
     time::Duration,

@@ -1,7 +1,8 @@
 //! Alarms about certificates and imported CRLs that end soon and that nobody renewed.
 //!
 //! Promise: what renews itself does so when a third of its life is left; what comes near its end nevertheless is told in
-//! time to do it by hand: an alarm `certificate-expiring`, cleared when a newer one is in use.
+//! time to do it by hand: an alarm `certificate-expiring`, cleared when a newer one is in use. Gateways' certificates are
+//! looked at by their supervisor, which hears of them with each heartbeat (`actors/src/gcm/looks.rs`).
 
 use postern_store::{
     WriteError,
@@ -17,7 +18,7 @@ use crate::inside::Inside;
 const KIND: &str = "certificate-expiring";
 /// A CA is told about so many days before its end: certificates under it get shorter with it.
 const CA_DAYS: i64 = 400;
-/// Any other certificate so many days before.
+/// This core's own certificates so many days before.
 const DAYS: i64 = 30;
 /// From so many days before its end it is critical.
 const CRITICAL_DAYS: i64 = 7;
@@ -92,22 +93,6 @@ async fn collect(inside: &Inside) -> Result<Vec<Ends>, WriteError> {
             at: used.not_after,
             days: DAYS,
         }));
-    }
-    for link in inside.active.load_full().iter().flat_map(|active| active.links.status()) {
-        let Some(beat) = inside.beat(&link.name) else { continue };
-        for (port, at) in [
-            ("device", beat.heartbeat.device_certificate_not_after),
-            ("link", beat.heartbeat.link_certificate_not_after),
-        ] {
-            if at != UtcMillis::default() {
-                all.push(Ends {
-                    subject: format!("gateway:{}:{port}", link.name),
-                    what: format!("the {port} certificate of the gateway {}", link.name),
-                    at,
-                    days: DAYS,
-                });
-            }
-        }
     }
     Ok(all)
 }

@@ -10,15 +10,8 @@ use postern_wire::link::join::{
     CoreSays, GatewaySays, JOIN_ALPN, JOIN_EXPORTED, JOIN_EXPORTER, JoinError, JoinRefusal, JoinSide, frame,
     frame_length, read,
 };
-use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
-    client::{
-        Resumption,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
-    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
-};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, Error, client::Resumption, crypto::aws_lc_rs};
+use rustls_pki_types::ServerName;
 use serde::de::DeserializeOwned;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -28,6 +21,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use uuid::Uuid;
+
+use crate::links::verify::Verifier;
 
 /// How often it is looked which joins are under way.
 const LOOK: Duration = Duration::from_millis(250);
@@ -170,10 +165,12 @@ async fn attempt(gcm: &Gcm, open: &OpenJoin) -> Result<(), TryError> {
 
 fn tls() -> Result<ClientConfig, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    // Any certificate: it only carries TLS. Who answers is proved by the secret, over this connection's keying material.
+    let anyone = Verifier::new(Arc::clone(&provider), Box::new(|_, _, _| Ok(())));
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anyone { provider }))
+        .with_custom_certificate_verifier(Arc::new(anyone))
         .with_no_client_auth();
     config.alpn_protocols = vec![JOIN_ALPN.to_vec()];
     config.resumption = Resumption::disabled();
@@ -192,45 +189,4 @@ async fn receive<T: DeserializeOwned>(stream: &mut TlsStream<TcpStream>) -> Resu
     let mut text = vec![0; frame_length(head)?];
     stream.read_exact(&mut text).await?;
     Ok(read(&text)?)
-}
-
-/// Takes any certificate: it only carries TLS. Who answers is proved by the secret, over this connection's keying material.
-#[derive(Debug)]
-struct Anyone {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -5,20 +5,18 @@ use std::{collections::HashSet, fs, io, path::Path, sync::Arc};
 
 use postern_wire::link::{ALPN, CertificateName, gateway_uri};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
-    SignatureScheme,
-    client::{
-        Resumption,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-        verify_server_cert_signed_by_trust_anchor,
-    },
-    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    CertificateError, ClientConfig, Error, RootCertStore,
+    client::{Resumption, verify_server_cert_signed_by_trust_anchor},
+    crypto::{CryptoProvider, aws_lc_rs},
     server::ParsedCertificate,
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use x509_parser::{extensions::GeneralName, prelude::FromDer};
 
-use super::{IsBlocked, LinksConfig};
+use super::{
+    IsBlocked, LinksConfig,
+    verify::{Judge, Verifier},
+};
 
 /// Why the TLS side of a link cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -46,13 +44,8 @@ pub(super) fn client_config(
     for authority in trusted {
         roots.add(authority)?;
     }
-    let verifier = GatewayVerifier {
-        roots,
-        uri: gateway_uri(name),
-        refused,
-        is_blocked: Arc::clone(&links.is_blocked),
-        provider: Arc::clone(&provider),
-    };
+    let judge = is_of(roots, gateway_uri(name), refused, Arc::clone(&links.is_blocked), &provider);
+    let verifier = Verifier::new(Arc::clone(&provider), judge);
     let chain = certificates(&files.certificate)?;
     let key = read(&files.key)?;
     let key = PrivateKeyDer::from_pem_slice(&key)
@@ -79,69 +72,25 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     fs::read(path).map_err(|source| TlsError::Read { path: path.display().to_string(), source })
 }
 
-/// Accepts a certificate of the link CA whose SAN URI is the gateway's that was dialed, and no other.
-struct GatewayVerifier {
+/// A certificate of the link CA whose SAN URI is the gateway's that was dialed is taken, and no other.
+fn is_of(
     roots: RootCertStore,
     uri: String,
     refused: Arc<HashSet<String>>,
     is_blocked: IsBlocked,
-    provider: Arc<CryptoProvider>,
-}
-
-impl std::fmt::Debug for GatewayVerifier {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GatewayVerifier").field("uri", &self.uri).finish_non_exhaustive()
-    }
-}
-
-impl ServerCertVerifier for GatewayVerifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
+    provider: &CryptoProvider,
+) -> Judge {
+    let algorithms = provider.signature_verification_algorithms.all;
+    Box::new(move |end_entity, intermediates, now| {
         let parsed = ParsedCertificate::try_from(end_entity)?;
-        let algorithms = self.provider.signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms)?;
-        let refused = |name: CertificateName| self.refused.contains(&name.serial) || (self.is_blocked)(&name);
-        if name_of(end_entity).is_none_or(refused) {
+        verify_server_cert_signed_by_trust_anchor(&parsed, &roots, intermediates, now, algorithms)?;
+        let is_refused = |name: CertificateName| refused.contains(&name.serial) || is_blocked(&name);
+        if name_of(end_entity).is_none_or(is_refused) {
             return Err(Error::InvalidCertificate(CertificateError::Revoked));
         }
-        if has_uri(end_entity, &self.uri) {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(Error::InvalidCertificate(CertificateError::NotValidForName))
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-
-    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
-        None
-    }
+        let is_dialed = has_uri(end_entity, &uri);
+        is_dialed.then_some(()).ok_or(Error::InvalidCertificate(CertificateError::NotValidForName))
+    })
 }
 
 fn name_of(certificate: &CertificateDer<'_>) -> Option<CertificateName> {

@@ -1,7 +1,5 @@
 //! The audit log: every write in it, its head signed and sent out, tampering found.
 
-use std::time::Duration;
-
 use postern_api::{
     Page,
     audit::{self, AuditHead, AuditRow, AuditVerified},
@@ -11,7 +9,7 @@ use postern_api::{
 };
 use serde_json::json;
 
-use crate::kit::Kit;
+use crate::kit::{Kit, until_async};
 
 #[tokio::test]
 async fn every_write_is_in_the_log_with_its_actor_and_request() {
@@ -46,13 +44,14 @@ async fn the_head_is_signed_written_out_and_verifies_here_and_there() {
         kit.admin.post("/api/1/groups", json!({"name": format!("g{n}")})).await.read::<Group>(201);
     }
     let last = kit.admin.get("/api/1/audit?limit=1").await.read::<Page<AuditRow>>(200).items[0].seq;
-    let mut head: AuditHead = loop {
+    let mut seen = None;
+    until_async("a signed head of the last row", async || {
         let shown = kit.admin.get("/api/1/audit/head").await;
-        if shown.status == 200 && shown.read::<AuditHead>(200).seq >= last {
-            break shown.read(200);
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
+        seen = (shown.status == 200).then(|| shown.read::<AuditHead>(200)).filter(|head| head.seq >= last);
+        seen.is_some()
+    })
+    .await;
+    let mut head = seen.unwrap();
     let anchor = std::fs::read_to_string(kit.state.join("audit-heads.jsonl")).unwrap();
     let heads: Vec<AuditHead> = anchor.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(heads.last(), Some(&head));

@@ -7,6 +7,7 @@ mod ca;
 mod degraded;
 mod devices;
 mod enrolment;
+mod gets;
 mod kit;
 mod mail;
 mod matrix;

@@ -264,6 +264,7 @@ fn the_openapi_document_that_is_checked_in_is_the_one_that_the_types_make() {
     let made = postern_api::openapi::document_text();
     if std::env::var_os("POSTERN_WRITE_OPENAPI").is_some() {
         std::fs::write(path, &made).unwrap();
+        panic!("written; now run it without POSTERN_WRITE_OPENAPI");
     }
     let checked_in = std::fs::read_to_string(path).unwrap_or_default();
     assert!(checked_in == made, "docs/openapi.json has drifted: run this test with POSTERN_WRITE_OPENAPI=1");

@@ -167,8 +167,8 @@ pub struct List {
     /// Not seen since this time (RFC 3339), or never.
     #[arg(long, value_name = "TIME")]
     pub seen_before: Option<postern_api::Time>,
-    /// With (true) or without (false) pending commands.
-    #[arg(long)]
+    /// With pending commands; `--pending=false`: without any.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub pending: Option<bool>,
     /// Most items wanted.
     #[arg(long)]

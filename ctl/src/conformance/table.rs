@@ -1,4 +1,4 @@
-//! The table of cases: one row for each id of the specification's part 10, in its order.
+//! The table of cases: one row for each id, in the order of docs/CONFORMANCE.md.
 //!
 //! Ids are stable: a dropped row keeps its number and says so. `section` names the source: PRO is
 //! OMA-TS-DM_Protocol-V1_2_1, REP its RepPro, SEC Security, NOT Notification, BOO Bootstrap, STD StdObj, TND the tree

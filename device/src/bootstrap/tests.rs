@@ -1,4 +1,4 @@
-//! The rules of omadm.md 10.6 that concern the device.
+//! The rules BOO-nn of docs/CONFORMANCE.md that concern the device.
 
 use postern_wire::{
     auth::encode_nonce,

@@ -1,4 +1,4 @@
-//! ./SyncML/DMAcc/Postern: the enrolment's account under the names of OMA DM 1.1 (omadm.md 6.4), on a device that speaks 1.1.
+//! ./SyncML/DMAcc/Postern: the enrolment's account under the names of OMA DM 1.1, on a device that speaks 1.1.
 //!
 //! Promise: a mirror that takes no change. ServerPW, ClientPW and both nonces are there without a value and without Get.
 

@@ -1,5 +1,5 @@
 //! ./LAWMO, `urn:oma:mo:oma-lawmo:1.0`: lock, unlock, wipe, factory reset. Node names, states and result codes are
-//! those that implementations use (omadm.md 9.1); access types are ours.
+//! those that implementations of LAWMO 1.0 use; access types are ours.
 //!
 //! Promise: nothing is done without a signed order for that very operation, each once. An operation is answered 202,
 //! done after the session, and ends with one generic alert whose Data is the result code; `kill -9` in between only delays it. Only

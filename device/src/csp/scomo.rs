@@ -1,5 +1,5 @@
 //! ./SCOMO, `urn:oma:mo:oma-scomo:1.0`: software is fetched, installed, activated and removed. Node names and numbers are those
-//! that omadm.md 9.2 has from registries and implementations; `Ext/Digest` and `Ext/Version` below a Download are ours.
+//! that registries and implementations have; `Ext/Digest` and `Ext/Version` below a Download are ours.
 //!
 //! Promise: an operation is answered 202, done in steps between sessions, and ends with one generic alert whose Data holds the
 //! result code and the package's identifier. `kill -9` in between does the step again; an installation is there

@@ -1,5 +1,5 @@
 //! Commands as they stand in a SyncBody: one Status each, several Items, Sequence and Atomic
-//! (OMA-TS-DM_RepPro 6.6.3, 6.6.12; omadm.md 3.6).
+//! (OMA-TS-DM_RepPro 1.2.1, 6.6.3, 6.6.12).
 //!
 //! Promise: every command gets its Status, in the order of the commands, a container's before its children's. An
 //! Atomic either stands whole or leaves the tree as it was.

@@ -1,5 +1,5 @@
 //! Subtrees in one command: `?list=TNDS` on Get, TNDS as the Type of Add and Replace, and ./Inbox
-//! (OMA-TS-DM_TND 8, OMA-TS-DM_TNDS 1.2, OMA-TS-DM_StdObj 5.3.4; omadm.md 6.7, 6.8).
+//! (OMA-TS-DM_TND 8, OMA-TS-DM_TNDS 1.2, OMA-TS-DM_StdObj 5.3.4).
 //!
 //! Promise: a subtree stands whole or not at all; only what the server may read is written, and a secret's value never.
 

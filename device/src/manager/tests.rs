@@ -1,4 +1,4 @@
-//! The rules of omadm.md 10.3 that concern the tree, with their ids.
+//! The rules CLI-nn of docs/CONFORMANCE.md that concern the tree, with their ids.
 
 use postern_wire::{
     order::{Order, VERSION},

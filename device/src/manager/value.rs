@@ -1,4 +1,4 @@
-//! Between nodes and Items: Meta Format and Type, and how octets travel (omadm.md 1.4).
+//! Between nodes and Items: Meta Format and Type, and how octets travel (OMA-TS-DM_TND 1.2.1, 7.7.2 and 7.7.4).
 
 use postern_wire::{
     auth::{decode_base64, encode_base64},

@@ -1,3 +1,5 @@
+//! The recovery password on the device: made, sealed, used and renewed.
+
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     encoding::AsDer as _,

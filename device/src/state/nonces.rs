@@ -1,4 +1,4 @@
-//! The nonces of one account (omadm.md 4.2).
+//! The nonces of one account (OMA-TS-DM_Security 1.2.1, 5.3).
 //!
 //! Promise: the nonce before the last one is kept only until the server has answered the message that carried
 //! the last one: until then a notification may still be made with it.

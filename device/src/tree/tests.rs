@@ -1,3 +1,5 @@
+//! The tree against a model: whatever commands come, it keeps its promises.
+
 use proptest::{prelude::*, proptest};
 
 use super::{node::Format, *};

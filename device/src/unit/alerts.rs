@@ -1,5 +1,5 @@
 //! Alerts of the device's own: 1226 for what ended or came up, 1224 for client events (OMA-TS-DM_Protocol 8.7,
-//! OMA-TS-DM_RepPro 6.6.2; omadm.md 3.9).
+//! OMA-TS-DM_RepPro 6.6.2).
 //!
 //! Promise: an alert stays in the state until its server has answered it with a Status that settles it; before
 //! that it goes out again in the next session. One alert goes out once a session, again only after a challenge.

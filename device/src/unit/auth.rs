@@ -1,4 +1,4 @@
-//! Who is who: the device's proof and the server's (OMA-TS-DM_Security 5.3 and 5.4, omadm.md 4.2 to 4.6).
+//! Who is who: the device's proof and the server's (OMA-TS-DM_Security 1.2.1, 5.3 and 5.4).
 //!
 //! Promise: a challenge of the account's own type is answered, at most so often in a session; any other ends
 //! it. A nonce from a peer that has not proved itself serves this session only, and what is issued to such a peer is

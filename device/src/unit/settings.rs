@@ -15,7 +15,7 @@ pub enum Cause {
         /// The session id of the trigger.
         session: u16,
     },
-    /// By package 0 that was made with the default nonce: both sides prove themselves with it (omadm.md 4.6).
+    /// By package 0 that was made with the default nonce: both sides prove themselves with it (OMA-TS-DM_Notification 1.2.1, 5.1).
     Resynchronise {
         /// The session id of the trigger.
         session: u16,

@@ -1,4 +1,4 @@
-//! Alerts of the device's own: 1226 after an asynchronous Exec, 1224 for client events (omadm.md 3.9).
+//! Alerts of the device's own: 1226 after an asynchronous Exec, 1224 for client events (OMA-TS-DM_Protocol 1.2.1, 8.7).
 
 use std::sync::Arc;
 

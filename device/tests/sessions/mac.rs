@@ -1,4 +1,4 @@
-//! syncml:auth-MAC in both directions (OMA-TS-DM_Security 5.4, omadm.md 4.2 and 10.4).
+//! syncml:auth-MAC in both directions (OMA-TS-DM_Security 1.2.1, 5.4).
 
 use std::sync::{Arc, Mutex};
 

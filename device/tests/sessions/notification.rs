@@ -1,4 +1,4 @@
-//! Notifications: what the push router follows and what it ignores (omadm.md 4.6, 7, 10.5), and accounts beside
+//! Notifications: what the push router follows and what it ignores (OMA-TS-DM_Notification 1.2.1; NOT-nn of docs/CONFORMANCE.md), and accounts beside
 //! the enrolled one.
 
 use postern_device::{

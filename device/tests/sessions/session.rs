@@ -1,4 +1,4 @@
-//! The client's side of a session (omadm.md 10.3), against a scripted server.
+//! The client's side of a session (CLI-nn of docs/CONFORMANCE.md), against a scripted server.
 
 use crate::support::{Reply, Rig, add, alert, answer, chunk, get, nothing, results, send, statuses, turn};
 use postern_device::{

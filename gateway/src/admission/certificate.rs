@@ -2,7 +2,7 @@
 //!
 //! TLS proves chain and key only. Validity, the blocked list and a retired CA are judged here, because a resumed TLS
 //! session never comes to the verifier, and because a lost device whose certificate has expired must still reach its
-//! wipe (architecture, "Certificates").
+//! wipe (docs/CERTIFICATES.md, "Revocation").
 
 use std::sync::Arc;
 

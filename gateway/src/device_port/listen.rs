@@ -1,6 +1,6 @@
 //! One device that listens: admitted like a message, then held until a notification, its poll time or the drain.
 //!
-//! Promise (architecture, "Listening devices"): a listener takes no link and nothing of it reaches the core; its answer is
+//! Promise (docs/THREATS.md, "Notifications"): a listener takes no link and nothing of it reaches the core; its answer is
 //! package 0 or 204, whatever waits for the device.
 
 use std::{sync::Arc, time::Duration};

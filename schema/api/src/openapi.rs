@@ -299,8 +299,17 @@ fn parameter(name: &str, place: ParameterIn, required: Required, doc: &str) -> P
         .parameter_in(place)
         .required(required)
         .description((!doc.is_empty()).then_some(doc))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .schema(Some(ObjectBuilder::new().schema_type(type_of(name))))
         .build()
+}
+
+/// What a parameter is; a name means the same on every route.
+fn type_of(parameter: &str) -> Type {
+    match parameter {
+        "limit" | "wait" | "wait_ms" | "revision" | "after" | "ends_within_days" | "version" => Type::Integer,
+        "pending" | "revoked" | "names" | "unbound" | "outstanding" | "removed" => Type::Boolean,
+        _ => Type::String,
+    }
 }
 
 fn answer(answer: Answer) -> openapi::Response {

@@ -1,4 +1,4 @@
-//! Who may do what: permissions, and which role holds which (architecture, "Tokens").
+//! Who may do what: permissions, and which role holds which.
 
 use postern_wire::terms::Role;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! The epoch: one active core for each database (architecture, "One active core per database").
+//! The epoch: one active core for each database (docs/ARCHITECTURE.md, "The writer").
 //!
 //! The row says which core holds the epoch, under which number, and how often it renewed (`beat`). A standby takes
 //! over when `beat` stood still for [`Options::patience`] of its own time (the cores' clocks need not agree), by a

@@ -5,7 +5,7 @@
 //! tried again; a core that lost its epoch writes nothing more.
 //!
 //! Every topic is a module of free functions: those that read take [`Reader`], those that write take [`Tx`]
-//! (which is also a `Reader`). See docs/ARCHITECTURE.md, "Writer" and "Tables".
+//! (which is also a `Reader`). See docs/ARCHITECTURE.md, "The writer".
 #![forbid(unsafe_code)]
 
 mod ambient;

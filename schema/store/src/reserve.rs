@@ -1,5 +1,5 @@
 //! A reserve on the disk of a SQLite database: a file that takes up room, to be removed when the disk is full and a
-//! wipe has to be written (architecture, "Disk full"). A PostgreSQL server's disk is its own administrator's.
+//! wipe has to be written (docs/ARCHITECTURE.md, "The writer"). A PostgreSQL server's disk is its own administrator's.
 
 use std::{fs, io::Write, path::PathBuf};
 

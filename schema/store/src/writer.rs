@@ -191,7 +191,6 @@ impl Writer {
     /// Runs until the queue is closed and empty.
     pub(crate) fn run(mut self) {
         loop {
-            gauge!("postern_store_queue_depth").set(as_f64(self.shared.queue.len()));
             let activity = *self.shared.activity.borrow();
             let ended = match activity {
                 _ if self.lost.is_some() => self.wait_for_database(),

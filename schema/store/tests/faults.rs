@@ -49,7 +49,7 @@ fn what_was_acknowledged_before_a_kill_is_there_after_it() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let path = dir.path().join("test.sqlite");
     let mut child = Command::new(std::env::current_exe().expect("this test"))
-        .args(["--exact", "the_writer_that_is_killed", "--nocapture"])
+        .args(["--exact", "child_that_writes_until_it_is_killed", "--nocapture"])
         .env(CHILD, &path)
         .stdout(Stdio::piped())
         .spawn()
@@ -73,9 +73,10 @@ fn what_was_acknowledged_before_a_kill_is_there_after_it() {
     store.shutdown();
 }
 
-/// Not a rule: the child of the test above. Does nothing by itself.
+/// No test of its own: the other process of the test above, which fails when this one does not do its part. Without what
+/// that one gives it there is nothing to do.
 #[test]
-fn the_writer_that_is_killed() {
+fn child_that_writes_until_it_is_killed() {
     let Some(path) = std::env::var_os(CHILD) else { return };
     let store = open(sqlite(Path::new(&path)));
     let mut out = std::io::stdout();
@@ -92,7 +93,7 @@ fn a_killed_core_on_sqlite_is_followed_at_once() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let path = dir.path().join("test.sqlite");
     let mut child = Command::new(std::env::current_exe().expect("this test"))
-        .args(["--exact", "the_writer_that_is_killed", "--nocapture"])
+        .args(["--exact", "child_that_writes_until_it_is_killed", "--nocapture"])
         .env(CHILD, &path)
         .stdout(Stdio::piped())
         .spawn()
@@ -142,7 +143,7 @@ const SMALL_DISK: &str = "POSTERN_TEST_SMALL_DISK";
 fn a_full_disk_refuses_orders_and_lets_a_wipe_through() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let script =
-        "mount -t tmpfs -o size=24m none \"$0\" && exec \"$1\" --exact the_store_on_a_small_disk --nocapture";
+        "mount -t tmpfs -o size=24m none \"$0\" && exec \"$1\" --exact child_on_a_small_disk --nocapture";
     let child = Command::new("unshare")
         .args(["--mount", "--propagation", "private", "sh", "-c", script])
         .arg(dir.path())
@@ -157,9 +158,10 @@ fn a_full_disk_refuses_orders_and_lets_a_wipe_through() {
     assert!(said.contains("a wipe got through"), "{said}");
 }
 
-/// Not a rule: the child of the test above. Does nothing by itself.
+/// No test of its own: the other process of the test above, which fails when this one does not do its part. Without what
+/// that one gives it there is nothing to do.
 #[test]
-fn the_store_on_a_small_disk() {
+fn child_on_a_small_disk() {
     let Some(dir) = std::env::var_os(SMALL_DISK) else { return };
     let store = open(sqlite(&Path::new(&dir).join("test.sqlite")));
     let order =
@@ -189,9 +191,11 @@ fn a_lost_database_holds_writes_and_lets_them_through_when_it_is_back() {
     cluster.kill();
     let during = store.write(|tx| meta::set(tx, "during", "x"));
     let lost = store.read_blocking(|r| meta::get(r, "before"));
-    while store.health().up {
+    let noticed = (0..3000).any(|_| {
         std::thread::sleep(Duration::from_millis(10));
-    }
+        !store.health().up
+    });
+    assert!(noticed, "the store did not notice that its database is gone: {:?}", store.health());
     let more = store.write(|tx| meta::set(tx, "more", "x"));
     cluster.launch().expect("it starts again");
 

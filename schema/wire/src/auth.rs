@@ -15,7 +15,7 @@ use md5::{Digest as _, Md5};
 use subtle::ConstantTimeEq as _;
 
 /// Octets of a nonce that we give: 24 characters of base64 with two `=`, which every known client decodes
-/// (clients.md LD-07).
+/// (libdmclient takes a text that ends in exactly one `=` for empty).
 pub const NONCE_OCTETS: usize = 16;
 
 /// The Type of Cred and Chal for basic.

@@ -1,4 +1,4 @@
-//! The link contract: what core and gateway say to each other (architecture, decision 1 and "Links").
+//! The link contract: what core and gateway say to each other (docs/ARCHITECTURE.md, "Decisions that are not obvious").
 //!
 //! The core dials and is the TLS client; after the handshake the HTTP roles turn round: the gateway asks, the
 //! core answers. Each link has one [`LinkRole`], which the core names in its answer to the gateway's first

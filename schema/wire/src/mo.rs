@@ -129,7 +129,7 @@ impl Registry {
     }
 }
 
-/// Descriptions for Windows say `./Vendor` or `./Device/Vendor` for the scope of the device (windows-mdm.md, 7): what
+/// Descriptions for Windows say `./Vendor` or `./Device/Vendor` for the scope of the device (DDF files of Microsoft's CSPs): what
 /// one of them says is taken to hold under the other name too.
 fn other_scope<'n>(segments: &[&'n str]) -> Option<Vec<&'n str>> {
     match segments {

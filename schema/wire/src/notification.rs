@@ -18,7 +18,7 @@ const FIXED_OCTETS: usize = 8;
 /// Most octets of a package that is read: what 255 concatenated short messages would carry is far more than any
 /// server sends.
 pub const MOST_OCTETS: usize = 4_096;
-/// A longer server identifier is refused by the AOSP/Motorola client (clients.md).
+/// A longer server identifier is refused by the AOSP/Motorola client.
 pub const SERVER_ID_WARNING: usize = 23;
 /// The version that is written: 1.1.
 pub const VERSION: u16 = 11;
@@ -271,7 +271,7 @@ impl Package0 {
     }
 }
 
-/// Which octets a peer takes for the nonce (OMA-TS-DM_Notification 5.1; omadm.md 4.6). Two are about the stored nonce,
+/// Which octets a peer takes for the nonce (OMA-TS-DM_Notification 1.2.1, 5.1, which the implementations read differently). Two are about the stored nonce,
 /// the others about the default nonce "0x00000000", by which a server that lost its nonce asks for a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NonceReading {

@@ -2,7 +2,7 @@
 //!
 //! Promise: an order names the enrolment, its generation, the URI and its expiry, and carries the operation's
 //! id so that it works once. It is signed by the core's order key, which the perimeter never sees
-//! (docs/ARCHITECTURE.md, decision 2). Keys stay with the caller: signing and verifying are closures.
+//! (docs/THREATS.md, "What a captured gateway can do, by the device's proof class"). Keys stay with the caller: signing and verifying are closures.
 //!
 //! As Exec Data: compact JSON, `.`, base64url (no padding) of the 64 octets r‖s of ECDSA P-256 with SHA-256
 //! over [`CONTEXT`] and that JSON.

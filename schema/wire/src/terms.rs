@@ -332,7 +332,7 @@ impl Verb {
 }
 
 terms! {
-    /// The roles that an admin can hold (architecture, "Tokens").
+    /// The roles that an admin can hold.
     Role {
         /// Sees devices and locks them.
         Helpdesk = "helpdesk",

@@ -1,4 +1,4 @@
-//! The codec's rules, by the ids of the specification's part 10.1 (COD-nn), on messages made here.
+//! The codec's rules, by the ids of docs/CONFORMANCE.md (COD-nn), on messages made here.
 
 mod common;
 

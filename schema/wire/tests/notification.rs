@@ -125,7 +125,7 @@ fn not_04_versions_1_0_to_1_2_are_read_and_any_other_refused() {
         let trigger = Trigger { version, ..Trigger::new(session(1), "s") };
         assert_eq!(Trigger::decode(&trigger.encode().unwrap()).unwrap(), trigger);
     }
-    // Version 12 as a real client accepts it (clients.md): 0000001100.
+    // Version 12 as the AOSP/Motorola client accepts it: 0000001100.
     assert_eq!(Trigger::decode(b"\x03\x18\x00\x00\x00\x00\x01\x09dm.server").unwrap().version, 12);
     for version in [0, 9, 13, 0x3FF] {
         let trigger = Trigger { version, ..Trigger::new(session(1), "s") };

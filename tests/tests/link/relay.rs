@@ -326,20 +326,20 @@ fn an_unfinished_reply_is_502_and_never_passed_on_in_part() {
 #[test]
 fn a_core_that_stands_by_or_is_behind_in_its_versions_gets_no_message() {
     let site = Site::start();
-    let fake = fake_core(&site, 0);
-    thread::sleep(Duration::from_millis(500));
+    let mut fake = fake_core(&site, 0);
+    taken(&site, &mut fake.watch, fake.id, 0);
     assert!(!site.gateway().is_ready(), "epoch 0 stands by");
     drop(fake);
-    let identity = site.link_ca.issue(&Leaf::core("two"));
+    let (identity, core) = (site.link_ca.issue(&Leaf::core("two")), boot_id());
     let mut watch = FakeLink::dial(&site, &identity, postern_wire::link::ALPN).expect("dialed");
-    watch.welcome("watch", boot_id(), 1).expect("welcomed");
+    watch.welcome("watch", core, 1).expect("welcomed");
     // It announces a blocked list that never comes.
     let line = format!(
         r#"{{"kind":"versions","settings":0,"blocked":5,"routes":0,"lineage":"{}","epoch":1}}"#,
         boot_id()
     );
     watch.watch(&[line]).expect("watched");
-    thread::sleep(Duration::from_millis(500));
+    taken(&site, &mut watch, core, 1);
     assert!(!site.gateway().is_ready(), "its blocked list is not here");
 }
 
@@ -355,8 +355,27 @@ fn an_idle_link_is_pinged_and_one_that_does_not_answer_is_closed() {
     assert!(fake.request.is_closed());
 }
 
+/// Waits until the gateway is through with all that a watch has said: it takes the lines in their order, and says on a
+/// report link that it took this last one.
+fn taken(site: &Site, watch: &mut FakeLink, core: uuid::Uuid, epoch: u64) {
+    let identity = site.link_ca.issue(&Leaf::core("two"));
+    let mut report = FakeLink::dial(site, &identity, postern_wire::link::ALPN).expect("dialed");
+    report.welcome("report", core, epoch).expect("welcomed");
+    let hash = route(1).hash();
+    watch.line(&format!(r#"{{"kind":"routes","version":77,"full":true,"add":["{hash}"]}}"#)).expect("said");
+    loop {
+        let (head, body) = report.request().expect("a report");
+        assert!(head.starts_with("POST /link/1/report "), "{head}");
+        report.answer_json(r#"{"ok":true,"now":0}"#).expect("answered");
+        if String::from_utf8_lossy(&body).contains(r#""version":77"#) {
+            return;
+        }
+    }
+}
+
 struct FakeCore {
-    _watch: FakeLink,
+    id: uuid::Uuid,
+    watch: FakeLink,
     request: FakeLink,
 }
 
@@ -380,7 +399,7 @@ fn fake_core(site: &Site, epoch: u64) -> FakeCore {
     if epoch > 0 {
         site.wait_until_ready();
     }
-    FakeCore { _watch: watch, request }
+    FakeCore { id: core, watch, request }
 }
 
 // === several cores ===

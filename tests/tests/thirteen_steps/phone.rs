@@ -100,7 +100,7 @@ const HALF_WAY: &str = "half way";
 /// this number.
 pub(crate) fn killed_in_between(state: &Path, enrolment: &Path, server_id: &str, package0: &[u8], at: usize) {
     let mut child = Command::new(std::env::current_exe().expect("this test"))
-        .args(["phone::a_phone_in_a_process_of_its_own", "--exact", "--nocapture"])
+        .args(["phone::child_that_is_a_phone", "--exact", "--nocapture"])
         .env("PHONE_STATE", state)
         .env("PHONE_ENROLMENT", enrolment)
         .env("PHONE_SERVER", server_id)
@@ -116,9 +116,9 @@ pub(crate) fn killed_in_between(state: &Path, enrolment: &Path, server_id: &str,
     assert!(half_way && !status.success(), "it was killed in the middle: {status}");
 }
 
-/// The other process of [`killed_in_between`]; alone it is nothing.
+/// No test of its own: the other process of [`killed_in_between`], which fails when this one does not do its part.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_phone_in_a_process_of_its_own() {
+async fn child_that_is_a_phone() {
     let given = |name: &str| std::env::var(name).ok();
     let (Some(state), Some(enrolment), Some(server_id), Some(package0), Some(until)) = (
         given("PHONE_STATE"),

@@ -18,8 +18,6 @@ use crate::queue::{Body, BodyItem};
 pub const LAWMO: &str = "./LAWMO";
 /// The state of a LAWMO device: 10 fully locked, 20 partially locked, 30 unlocked.
 pub const STATE: &str = "./LAWMO/State";
-/// The RemoteLock CSP.
-pub const REMOTE_LOCK: &str = "./Device/Vendor/MSFT/RemoteLock";
 /// The new PIN: it can be read once.
 pub const NEW_PIN: &str = "./Device/Vendor/MSFT/RemoteLock/NewPINValue";
 

@@ -154,7 +154,7 @@ fn user_alert(body: &Body) -> Result<Body, PlanError> {
     }
 }
 
-/// Formats of OMA DM 1.2 (omadm.md 1.4).
+/// Formats of OMA DM 1.2 (OMA-TS-DM_TND 1.2.1).
 const FORMATS: &[&str] =
     &["b64", "bin", "bool", "chr", "int", "node", "null", "xml", "date", "time", "float"];
 

@@ -3,7 +3,7 @@
 //! Promise: pure. [`fold`](fold::fold) puts the resultant set of a directory and the documents of groups together, in one order,
 //! and keeps for every node who wins and who loses; [`Book`](book::Book) is what is known of the device; [`Book::next`](book::Book::next)
 //! gives the smallest set of commands from the one to the other, and none where both are equal. What a device had before
-//! the first change is read before that change, where it is to be put back one day (product.md 6.1, 12 row 108).
+//! the first change is read before that change, where it is to be put back one day.
 
 pub mod book;
 pub mod change;

@@ -1,4 +1,4 @@
-//! Who speaks, and may it? (OMA-TS-DM_Security 1.2.1, 5.3; docs/ARCHITECTURE.md "Sessions", "Nonces").
+//! Who speaks, and may it? (OMA-TS-DM_Security 1.2.1, 5.3; docs/ARCHITECTURE.md, "Who a device says it is, and what it cannot do").
 //!
 //! A MAC (5.4) is over the exact octets of the body; with it each message proves itself, and one that does not is refused
 //! without another challenge.

@@ -25,7 +25,7 @@ use crate::{
 const DEVINFO_LEAVES: usize = 64;
 const DEVINFO_OCTETS: usize = 1024;
 
-/// A leaf outside ./DevInfo that Windows sends beside it (windows-mdm.md 5.1).
+/// A leaf outside ./DevInfo that Windows sends beside it (seen in captures of Windows 10).
 const HARDWARE_ID: &str = "./Vendor/MSFT/DMClient/HWDevID";
 
 /// The Status for each command of a message.
@@ -148,7 +148,7 @@ fn generic(
     200
 }
 
-/// The Exec that an alert tells the end of: by Correlator, else by the node it names (omadm.md 9).
+/// The Exec that an alert tells the end of: by Correlator, else by the node it names (OMA-TS-DM_Protocol 1.2.1, 8.7).
 fn exec_of(alert: &Alert, queue: &Queue) -> Option<CommandId> {
     let sent = || {
         let open = queue.iter().filter(|command| command.state == CommandState::Sent);

@@ -1,4 +1,4 @@
-//! The challenge, and the refusal (OMA-TS-DM_Security 1.2.1, 5.3; omadm.md 4.2, 4.3).
+//! The challenge, and the refusal (OMA-TS-DM_Security 1.2.1, 5.3).
 //!
 //! Promise: what stands here touches neither the enrolment nor its open session. A peer gets as many challenges
 //! as the configuration says, then a final answer without one, then HTTP refusals (LD-08 would go on for ever).

@@ -1,4 +1,4 @@
-//! The next commands, as many as fit (OMA-TS-DM_Protocol 1.2.1, 6; omadm.md 3.4).
+//! The next commands, as many as fit (OMA-TS-DM_Protocol 1.2.1, 6).
 //!
 //! Promise: probes first, then the queue's order; a command that can never fit fails with its cause and the
 //! others go on; a command is recorded as sent in the same outcome as the reply that holds it.

@@ -1,4 +1,4 @@
-//! Resends (SyncML resend rule, omadm.md 3.2): a byte-equal repeat of the last message gets the stored reply.
+//! Resends (the resend rule of SyncML): a byte-equal repeat of the last message gets the stored reply.
 //!
 //! A first message counts as a repeat only for a while, and only until its session is over where the same octets
 //! prove as much again (basic, certificate, a signature made anew): some clients open every session with the same octets

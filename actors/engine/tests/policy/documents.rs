@@ -342,6 +342,7 @@ fn the_published_schema_is_the_readers() {
     let made = format!("{}\n", serde_json::to_string_pretty(&schema::schema()).unwrap());
     if std::env::var_os("POSTERN_WRITE_SCHEMA").is_some() {
         std::fs::write(path, &made).unwrap();
+        panic!("written; now run it without POSTERN_WRITE_SCHEMA");
     }
     assert_eq!(std::fs::read_to_string(path).unwrap(), made, "run the test with POSTERN_WRITE_SCHEMA=1");
     // What the schema names and what the reader takes are the same names.

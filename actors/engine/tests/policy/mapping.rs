@@ -227,6 +227,8 @@ fn the_administrative_templates_are_those_of_the_table() {
         let stands = fs::read_to_string(&path).unwrap_or_default();
         assert_eq!(stands, made, "{file}: write it anew with POSTERN_WRITE_ADMX=1");
     }
+    let written = std::env::var_os("POSTERN_WRITE_ADMX");
+    assert_eq!(written, None, "written; now run it without POSTERN_WRITE_ADMX");
 }
 
 #[test]

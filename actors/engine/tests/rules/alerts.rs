@@ -1,4 +1,4 @@
-//! What the device says of itself: alerts, DevInfo, and what a client may not send (omadm.md 3.6 to 3.9).
+//! What the device says of itself: alerts, DevInfo, and what a client may not send (OMA-TS-DM_RepPro 1.2.1, 6.6; OMA-TS-DM_Protocol 1.2.1, 8.7 and 10).
 
 use crate::common::{Say, World};
 use postern_engine::{

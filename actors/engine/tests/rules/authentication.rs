@@ -1,4 +1,4 @@
-//! Who is let in, and what the others get: omadm.md 10.4 (SEC-nn) and the client rules that belong to it.
+//! Who is let in, and what the others get: the rules SEC-nn of docs/CONFORMANCE.md and what belongs to them of real clients.
 
 use crate::common::{Say, USER, World, account, certificate, server};
 use postern_engine::{

@@ -1,4 +1,4 @@
-//! Sessions, message ids, resends, ends (omadm.md 3.1 to 3.3, 3.7).
+//! Sessions, message ids, resends, ends (OMA-TS-DM_Protocol 1.2.1, 6 and 8).
 
 use crate::common::{Say, World};
 use postern_engine::{

@@ -1,4 +1,4 @@
-//! syncml:auth-MAC in both directions (OMA-TS-DM_Security 1.2.1, 5.4; clients.md AM-07, AM-09).
+//! syncml:auth-MAC in both directions (OMA-TS-DM_Security 1.2.1, 5.4; AM-07, AM-09).
 
 use crate::common::{
     PASSWORD, SERVER_ID, SERVER_PASSWORD, Say, USER, World, account, certificate, leaf, server,

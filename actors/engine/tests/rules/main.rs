@@ -1,4 +1,5 @@
-//! The engine's rules, each a test named for it; the ids are those of omadm.md 10 and clients.md.
+//! The engine's rules, each a test named for it; ids like SRV-01 are those of docs/CONFORMANCE.md. AM-nn
+//! and LD-nn name what was observed in runs of AOSP's OMA-DM engine (Motorola) and of intel/libdmclient.
 
 #[cfg(test)]
 mod alerts;

@@ -1,4 +1,4 @@
-//! Quirk profiles at work (clients.md 2, rule 15), and what the trace tells.
+//! Quirk profiles at work, and what the trace tells.
 
 use crate::common::{PASSWORD, SERVER_PASSWORD, Say, World, account, leaf, server};
 use postern_engine::{

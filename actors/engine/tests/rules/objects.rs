@@ -1,4 +1,4 @@
-//! Large objects both ways (OMA-TS-DM_Protocol 1.2.1, 7; omadm.md 3.5; clients.md AM-17, LD-19).
+//! Large objects both ways (OMA-TS-DM_Protocol 1.2.1, 7; AM-17, LD-19).
 
 use crate::common::{Answer, Say, World, account, cmd_id};
 use postern_engine::{

@@ -94,6 +94,7 @@ fn each_transcript_that_is_kept_replays() {
         for (name, transcript) in clients() {
             std::fs::write(folder().join(format!("{name}.json")), transcript.to_json().unwrap()).unwrap();
         }
+        panic!("written; now run it without POSTERN_WRITE_TRANSCRIPTS");
     }
     let mut replayed = 0;
     for entry in std::fs::read_dir(folder()).unwrap() {

@@ -1,4 +1,4 @@
-//! Commands in unknown fate: lost sessions, a core that starts again, probes (docs/ARCHITECTURE.md "commands").
+//! Commands in unknown fate: lost sessions, a core that starts again, probes (docs/ARCHITECTURE.md, "One command, and why it cannot be lost").
 
 use crate::common::{Say, World, device::Device, leaf};
 use postern_engine::queue::BodyItem;

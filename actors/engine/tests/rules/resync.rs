@@ -1,4 +1,4 @@
-//! Nonce resynchronisation (OMA-TS-DM_Notification 5.1; omadm.md 4.6), and secrets that change while a session is open.
+//! Nonce resynchronisation (OMA-TS-DM_Notification 1.2.1, 5.1), and secrets that change while a session is open.
 
 use crate::common::{Answer, PASSWORD, SERVER_ID, SERVER_PASSWORD, Say, USER, World, account, server};
 use postern_engine::{

@@ -1,4 +1,4 @@
-//! MaxMsgSize, MaxObjSize and what a model bears (omadm.md 3.4).
+//! MaxMsgSize, MaxObjSize and what a model bears (OMA-TS-DM_Protocol 1.2.1, 6).
 
 use crate::common::{Say, World};
 use postern_engine::effect::RefusedReason;

@@ -1,4 +1,4 @@
-//! Status and Results back to their commands (omadm.md 3.2, 5.1).
+//! Status and Results back to their commands (OMA-TS-DM_RepPro 1.2.1, 6.5).
 
 use crate::common::{Say, World};
 use postern_engine::{effect::Effect, queue::BodyItem, session::SessionConfig};

@@ -1,4 +1,4 @@
-//! Atomic, Sequence and questions to the person at the device (OMA-TS-DM_RepPro 1.2.1, 6.6.3, 6.6.14; omadm.md 3.6, 3.8).
+//! Atomic, Sequence and questions to the person at the device (OMA-TS-DM_RepPro 1.2.1, 6.6.3, 6.6.14; OMA-TS-DM_Protocol 1.2.1, 10).
 
 use crate::common::{Answer, Say, World, leaf};
 use postern_engine::{

@@ -1,4 +1,4 @@
-//! BOO: bootstrap (part 10.6).
+//! BOO: bootstrap.
 
 use postern_wire::syncml::Command;
 use serde_json::json;

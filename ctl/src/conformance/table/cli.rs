@@ -1,4 +1,4 @@
-//! CLI: what a client does (part 10.3).
+//! CLI: what a client does.
 
 use postern_wire::syncml::Command;
 

@@ -1,4 +1,4 @@
-//! COD: the message codec (part 10.1).
+//! COD: the message codec.
 
 use postern_wire::syncml::{Command, Data, Encoding, MediaType, Message, Version};
 

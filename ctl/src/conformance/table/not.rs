@@ -1,4 +1,4 @@
-//! NOT: notification, package 0 (part 10.5).
+//! NOT: notification, package 0.
 
 use super::{
     Obligation::{C, M3, O, Q},

@@ -1,4 +1,4 @@
-//! SEC: security (part 10.4).
+//! SEC: security.
 
 use postern_wire::syncml::Data;
 use serde_json::json;

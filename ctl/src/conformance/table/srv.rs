@@ -1,4 +1,4 @@
-//! SRV: what a server does (part 10.2).
+//! SRV: what a server does.
 
 use postern_wire::syncml::Command;
 use serde_json::json;

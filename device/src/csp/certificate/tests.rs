@@ -1,3 +1,5 @@
+//! The device's certificate by its nodes: what is ordered, and what is taken.
+
 use postern_wire::order::uri_with_content;
 
 use super::{

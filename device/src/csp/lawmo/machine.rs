@@ -1,4 +1,4 @@
-//! The states, operations and result codes of LAWMO, as a table (omadm.md 9.1).
+//! The states, operations and result codes of LAWMO, as a table (as implementations of LAWMO 1.0 have them).
 
 use serde::{Deserialize, Serialize};
 

@@ -1,3 +1,5 @@
+//! The recovery password by its nodes: renewed by order, sealed to the pinned key.
+
 use postern_wire::recovery::{ESCROW_KEY, RENEW, Sealed};
 
 use super::*;

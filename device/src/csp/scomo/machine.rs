@@ -1,4 +1,4 @@
-//! Operations, the steps they are made of, and the numbers that State, Status and the alert show (omadm.md 9.2).
+//! Operations, the steps they are made of, and the numbers that State, Status and the alert show (SCOMO 1.0).
 
 use serde::{Deserialize, Serialize};
 

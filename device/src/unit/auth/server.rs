@@ -55,7 +55,7 @@ pub(in crate::unit) struct Verdict {
 }
 
 impl ServerStanding {
-    /// `resync` takes the place of the kept nonce (omadm.md 4.6).
+    /// `resync` takes the place of the kept nonce (OMA-TS-DM_Notification 1.2.1, 5.1).
     pub(in crate::unit) fn new(account: &Account, state: &State, resync: Option<&[u8]>) -> Self {
         let kept = || state.nonces(&account.server_id).and_then(|nonces| nonces.server.clone());
         Self {

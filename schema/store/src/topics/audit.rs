@@ -1,5 +1,5 @@
 //! The audit log: a row in the action's own transaction, each chained to the one before by its hash; the head is
-//! signed outside the database (architecture, "Audit").
+//! signed outside the database (docs/THREATS.md, "Who may attack").
 //!
 //! `hash = SHA-256(previous hash ‖ canonical row)`, the canonical row being the domain word, then seq and at as
 //! 64-bit big-endian, then each text with its length in octets as 32-bit big-endian before it. The first row's

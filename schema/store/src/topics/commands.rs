@@ -1,4 +1,4 @@
-//! Commands: the truth about what was asked of devices (architecture, decision 5).
+//! Commands: the truth about what was asked of devices (docs/ARCHITECTURE.md, "One command, and why it cannot be lost").
 //!
 //! `commands_pending` holds queued and sent commands only; finishing one moves its row to `commands_done` in the
 //! same transaction, writes its timeline, and keeps the enrolment's count of pending ones.

@@ -184,27 +184,6 @@ pub fn certificates_ending(
     ids(rows)
 }
 
-/// Enrolments that are neither retired nor in quarantine and were last seen (or enrolled, where they never were)
-/// before this moment, in order of id.
-pub fn silent_since(
-    r: &mut Reader,
-    before: UtcMillis,
-    after: Option<EnrolmentId>,
-    limit: i64,
-) -> Result<Vec<EnrolmentId>, StoreError> {
-    let after = after.unwrap_or(EnrolmentId(Uuid::nil()));
-    let rows: Vec<crate::column::Db<EnrolmentId>> = each!(r.conn, c => e::enrolments
-        .filter(e::state.eq_any([EnrolmentState::New.as_str(), EnrolmentState::Managed.as_str()]))
-        .filter(e::created_at.lt(before.0))
-        .filter(e::last_seen_at.is_null().or(e::last_seen_at.lt(before.0).assume_not_null()))
-        .filter(e::id.gt(db(after)))
-        .order(e::id)
-        .limit(limit)
-        .select(e::id)
-        .load(c))?;
-    ids(rows)
-}
-
 fn ids(rows: Vec<crate::column::Db<EnrolmentId>>) -> Result<Vec<EnrolmentId>, StoreError> {
     rows.into_iter()
         .map(|id| EnrolmentId::try_from(id).map_err(|error| StoreError::Damaged(error.to_string())))

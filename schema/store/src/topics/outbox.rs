@@ -386,15 +386,6 @@ pub fn parked(r: &mut Reader, channel: Channel, target: &str) -> Result<i64, Sto
         .get_result(c))?)
 }
 
-/// The deliveries of one event, in order of channel and target.
-pub fn of_event(r: &mut Reader, event: Uuid) -> Result<Vec<Delivery>, StoreError> {
-    Ok(each!(r.conn, c => d::deliveries
-        .filter(d::event.eq(db(event)))
-        .order((d::channel, d::target))
-        .select(Delivery::as_select())
-        .load(c))?)
-}
-
 /// Deliveries, the newest first, with their events; `before` is the id of the last one seen.
 pub fn list(
     r: &mut Reader,

@@ -1,14 +1,60 @@
 //! The epoch: one active core for each database.
 
-use std::{sync::mpsc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+        mpsc,
+    },
+    time::Duration,
+};
 
-use postern_store::{Activity, Options, Store, WriteError, meta};
+use postern_store::{Activity, Ambient, Options, Store, WriteError, meta};
 
 use super::{Ground, brisk, open, together};
 
 /// A core that holds the epoch and then does nothing: it does not renew.
 fn silent(ground: &Ground) -> Options {
     Options { renew_every: Duration::from_secs(3600), ..brisk(ground.options()) }
+}
+
+/// A stop-watch that a test moves on, and how often its core asked for the time of day: once for each look of a standby
+/// and for each batch or renewal of the active one.
+#[derive(Clone, Default)]
+struct Watch {
+    added_ms: Arc<AtomicU64>,
+    asked: Arc<AtomicU64>,
+}
+
+impl Watch {
+    fn open(&self, options: Options) -> Store {
+        let (machine, of) = (Ambient::system(), self.clone());
+        let (now, elapsed) = (machine.now.clone(), machine.elapsed.clone());
+        let counted = move || {
+            of.asked.fetch_add(1, SeqCst);
+            now()
+        };
+        let added_ms = self.added_ms.clone();
+        let moved_on = move || elapsed() + Duration::from_millis(added_ms.load(SeqCst));
+        let ambient = Ambient { now: Arc::new(counted), elapsed: Arc::new(moved_on), ..machine };
+        Store::open(options, ambient).expect("the store opens")
+    }
+
+    fn advance(&self, by: Duration) {
+        self.added_ms.fetch_add(u64::try_from(by.as_millis()).expect("some hours"), SeqCst);
+    }
+
+    /// Waits until its core began this again so often. When it began twice, it did it once from begin to end.
+    fn begins(&self, times: u64) {
+        let from = self.asked.load(SeqCst);
+        for _ in 0..3000 {
+            if self.asked.load(SeqCst) >= from + times {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("waited in vain: asked {from} times, and now {}", self.asked.load(SeqCst));
+    }
 }
 
 fn activity(store: &Store) -> Activity {
@@ -65,12 +111,19 @@ pub(crate) fn a_core_that_stops_in_order_is_followed_at_once(ground: &Ground) {
 }
 
 pub(crate) fn a_holder_that_renews_is_not_taken_over_from(ground: &Ground) {
-    let first = open(brisk(ground.options()));
-    let second = open(Options { patience: Duration::from_secs(3), ..brisk(ground.options()) });
+    let (at_first, at_second) = (Watch::default(), Watch::default());
+    let first = at_first.open(brisk(ground.options()));
+    let patience = Duration::from_secs(3600);
+    let second = at_second.open(Options { patience, ..brisk(ground.options()) });
 
-    std::thread::sleep(Duration::from_secs(4));
-
-    assert_eq!(activity(&second), Activity::Standby);
+    // Three hours pass for the standby, and between any two of its steps the first renewed and the standby saw it.
+    for _ in 0..4 {
+        at_first.begins(3);
+        at_second.begins(2);
+        at_second.advance(patience * 3 / 4);
+        at_second.begins(2);
+        assert_eq!(activity(&second), Activity::Standby);
+    }
     first.write_blocking(|tx| meta::set(tx, "by", "first")).expect("the first is still active");
     second.shutdown();
     first.shutdown();
@@ -87,8 +140,10 @@ pub(crate) fn a_write_of_a_core_that_was_taken_over_from_is_rolled_back(ground: 
         meta::set(tx, "by", "first")
     });
     running.recv().expect("the write is under way");
-    let second = open(brisk(ground.options()));
-    std::thread::sleep(Duration::from_secs(1));
+    let watch = Watch::default();
+    let second = watch.open(brisk(ground.options()));
+    watch.advance(Duration::from_secs(3600));
+    watch.begins(1);
     assert_eq!(
         activity(&second),
         Activity::Standby,

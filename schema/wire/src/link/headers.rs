@@ -1,4 +1,4 @@
-//! Which header fields cross a link; everything else is dropped (architecture, "Links": an allow-list both ways).
+//! Which header fields cross a link, by an allow-list both ways; everything else is dropped.
 
 /// The certificate that the device showed, RFC 9440: `:base64 DER:`. Removed from what comes from outside.
 pub const CLIENT_CERT: &str = "client-cert";

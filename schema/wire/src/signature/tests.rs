@@ -1,3 +1,5 @@
+//! What a signature covers, and what it does not let pass.
+
 use std::convert::Infallible;
 
 use super::*;

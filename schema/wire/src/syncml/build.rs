@@ -322,7 +322,7 @@ impl<'a, S: Source<'a, Tag = Tag>> Builder<S> {
         Ok(item)
     }
 
-    /// Octets become text when only NULs at the end keep them from being text (clients.md LD-14) and Format
+    /// Octets become text when only NULs at the end keep them from being text (libdmclient ends child lists with one) and Format
     /// does not say that they are binary.
     fn value(&mut self, content: Content<'a>, format: Option<&str>) -> Data {
         match content {

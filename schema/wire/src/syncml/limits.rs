@@ -49,7 +49,7 @@ impl Default for Limits {
 /// What was mended or read over in a message that was accepted. All zero for a message by the book.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Repairs {
-    /// U+0000 characters taken out of text (clients.md LD-14).
+    /// U+0000 characters taken out of text (libdmclient ends child lists with one).
     pub nul_stripped: u32,
     /// Elements that OMA DM does not use, read over with all that is inside them.
     pub unknown_elements: u32,

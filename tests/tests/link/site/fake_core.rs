@@ -89,11 +89,12 @@ impl FakeLink {
         let (head, _) = self.request()?;
         assert!(head.starts_with("GET /link/1/watch?"), "{head}");
         self.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
-        for line in lines {
-            let line = format!("{line}\n");
-            self.send(&format!("{:x}\r\n{line}\r\n", line.len()))?;
-        }
-        Ok(())
+        lines.iter().try_for_each(|line| self.line(line))
+    }
+
+    /// One more line of the watch.
+    pub(crate) fn line(&mut self, line: &str) -> io::Result<()> {
+        self.send(&format!("{:x}\r\n{line}\n\r\n", line.len() + 1))
     }
 
     /// Whether the gateway has closed this link.

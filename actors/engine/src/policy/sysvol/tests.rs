@@ -1,3 +1,5 @@
+//! A GPO's folder by the rules: names, versions and what is refused.
+
 use std::collections::BTreeMap;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! SYSVOL from a folder: what is read, and what hostile names and links come to.
+
 use std::{fs, os::unix::fs::symlink};
 
 use postern_actors::sysvol::{Dn, GpoId, NoSecurity, Refused};

@@ -147,12 +147,6 @@ impl ShortMessage {
     /// data_coding: octets.
     pub const OCTETS: u8 = 0x04;
 
-    /// Whether the user data begins with a header.
-    #[must_use]
-    pub fn has_header(&self) -> bool {
-        self.esm_class & Self::UDHI != 0
-    }
-
     /// Whether it is a delivery receipt: bits 5 to 2 of esm_class say `0001`.
     #[must_use]
     pub fn is_receipt(&self) -> bool {

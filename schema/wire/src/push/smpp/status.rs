@@ -26,16 +26,10 @@ impl CommandStatus {
     pub const INVALID_LENGTH: Self = Self(0x02);
     /// ESME_RINVCMDID: the command is unknown.
     pub const INVALID_COMMAND: Self = Self(0x03);
-    /// ESME_RINVBNDSTS: not bound as it would have to be.
-    pub const INVALID_BIND_STATUS: Self = Self(0x04);
-    /// ESME_RALYBND: bound already.
-    pub const ALREADY_BOUND: Self = Self(0x05);
     /// ESME_RSYSERR: an error of the centre.
     pub const SYSTEM_ERROR: Self = Self(0x08);
     /// ESME_RINVDSTADR: the destination is no address.
     pub const INVALID_DESTINATION: Self = Self(0x0B);
-    /// ESME_RBINDFAIL.
-    pub const BIND_FAILED: Self = Self(0x0D);
     /// ESME_RINVPASWD.
     pub const INVALID_PASSWORD: Self = Self(0x0E);
     /// ESME_RMSGQFUL: the centre's queue is full.
