@@ -7,8 +7,9 @@ use postern_store::{alarms, documents, groups, policies};
 use postern_wire::terms::EnrolmentId;
 
 use super::{
+    holds::fleet,
     kit::{Core, quick},
-    policy::{CAMERA, Tree, WLAN, fleet, look, managed, stands, start},
+    policy::{CAMERA, Tree, WLAN, look, managed, stands, start},
 };
 use crate::{
     documents::StoredDocuments,
