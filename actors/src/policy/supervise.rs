@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -136,6 +136,11 @@ pub(super) async fn look(policies: &Policies, search: bool) -> Result<Looked, Lo
         shared.store.write(move |tx| policies::sweep(tx, before)).await?;
     }
     verify(policies).await?;
+    let is_old = policies.inner.inputs.is_old().is_some();
+    if policies.inner.old.swap(is_old, Ordering::Relaxed) && !is_old {
+        // What was kept back while the directory was from before the start is told now, even where that was the same.
+        policies.changed(Change::World);
+    }
     let pending = std::mem::take(&mut *policies.inner.pending.lock().unwrap_or_else(PoisonError::into_inner));
     let looked = recompute(policies, pending, settings).await?;
     let epoch = shared.store.look_up(policies::epoch).await?;
@@ -212,7 +217,7 @@ async fn recompute(
     }
     let shared = policies.shared();
     let inputs = policies.inner.inputs.clone();
-    let world = inputs.world();
+    let (old, world) = (inputs.is_old(), inputs.world());
     let mut batch = Batch::default();
     let mut after = None;
     let wanted = pending;
@@ -249,13 +254,13 @@ async fn recompute(
         });
         let (last, count, gathered, known) = page.await?;
         batch.managed += count;
-        let (fleet, world) = (Arc::clone(&policies.inner.fleet), world.clone());
+        let (fleet, world, old) = (Arc::clone(&policies.inner.fleet), world.clone(), old.clone());
         let computing = tokio::task::spawn_blocking(move || {
             let mut fleet = fleet.lock().unwrap_or_else(PoisonError::into_inner);
             let mut texts = BTreeMap::new();
             let computed: Vec<Computed> = gathered
                 .into_iter()
-                .map(|one| compute(&mut fleet, &world, one, &known, &mut texts))
+                .map(|one| compute(&mut fleet, &world, old.as_ref(), one, &known, &mut texts))
                 .collect();
             (computed, texts)
         });
@@ -274,6 +279,7 @@ async fn recompute(
 fn compute(
     fleet: &mut Fleet<EnrolmentId>,
     world: &WorldNow,
+    old: Option<&Stale>,
     one: Gathered,
     known: &BTreeMap<[u8; 32], Arc<Desired>>,
     texts: &mut BTreeMap<[u8; 32], String>,
@@ -282,7 +288,10 @@ fn compute(
     let before = one.row.as_ref().and_then(|row| known.get(&row.desired));
     let gpo = |setting: &DesiredSetting| matches!(setting.source, Source::Gpo { .. });
     let of_directory = before.is_some_and(|before| before.settings.iter().any(gpo));
-    let desired = of_world(fleet, world, &one, of_directory).and_then(|rsop| one.desired(rsop.as_ref()));
+    let desired = match old.filter(|_| one.row.is_some()) {
+        Some(why) => Err(why.clone()),
+        None => of_world(fleet, world, &one, of_directory).and_then(|rsop| one.desired(rsop.as_ref())),
+    };
     let result = desired.map(|desired| {
         let document = desired.document_hash().0;
         let nothing = Desired::default();
