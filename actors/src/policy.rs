@@ -17,7 +17,7 @@ pub mod share;
 mod supervise;
 mod wake;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicBool};
 
 use postern_engine::policy::{
     desired::{
@@ -54,6 +54,8 @@ struct Inner {
     fleet: Arc<Mutex<Fleet<EnrolmentId>>>,
     pending: Mutex<supervise::Pending>,
     wakes: Mutex<wake::Wakes>,
+    /// Whether directory and SYSVOL were from before the start at the last look.
+    old: AtomicBool,
     poke: Notify,
 }
 
@@ -117,6 +119,7 @@ impl Policies {
             ))),
             pending: Mutex::new(pending),
             wakes: Mutex::default(),
+            old: AtomicBool::new(false),
             poke: Notify::new(),
         };
         Self { inner: Arc::new(inner) }
@@ -177,7 +180,11 @@ impl Policies {
         });
         let (gathered, status) = read.await?;
         let world = self.inner.inputs.world();
-        Ok(explain(&world, gathered, status))
+        let mut explanation = explain(&world, gathered, status);
+        if let Some(why) = self.inner.inputs.is_old().filter(|_| explanation.status.is_some()) {
+            explanation.computed = Err(why);
+        }
+        Ok(explanation)
     }
 }
 

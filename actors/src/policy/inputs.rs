@@ -31,6 +31,12 @@ pub trait PolicyWorld: Send + Sync + 'static {
     /// How it is now. Cheap: asked for often.
     fn now(&self) -> WorldNow;
 
+    /// Why what is there may be older than what devices were told: it is from before the start, and nobody knows how long before. It takes
+    /// nothing away then; none where it is not so.
+    fn is_old(&self) -> Option<String> {
+        None
+    }
+
     /// What is to be decided by choice from now on. Cheap: told before each look.
     fn choose(&self, options: Options) {
         let _ = options;
@@ -207,6 +213,12 @@ impl PolicyInputs {
             None => None,
         };
         Ok(Self { documents: now.or_else(|| self.documents.clone()), ..self.clone() })
+    }
+
+    /// Why directory and SYSVOL may be older than what devices were told ([`PolicyWorld::is_old`]).
+    #[must_use]
+    pub fn is_old(&self) -> Option<String> {
+        self.world.as_ref().and_then(|world| world.is_old())
     }
 
     /// Directory and SYSVOL as they are now.

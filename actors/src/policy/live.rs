@@ -77,6 +77,14 @@ impl PolicyWorld for DirectoryWorld {
         WorldNow::Good(world)
     }
 
+    fn is_old(&self) -> Option<String> {
+        let good = self.keeper.status().good.filter(|good| good.restored)?;
+        Some(format!(
+            "the directory was not read since the start; what is known of it was read at {}",
+            good.at
+        ))
+    }
+
     fn choose(&self, options: Options) {
         *self.options.lock().unwrap_or_else(PoisonError::into_inner) = options;
     }

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -145,6 +145,11 @@ pub(super) async fn look(policies: &Policies, search: bool) -> Result<Looked, Lo
     verify(policies).await?;
     // Before what is pending: whoever changes something is noted first, and tells of it then.
     let movers = shared.store.look_up(|r| movers::list(r, MOVERS)).await?;
+    let is_old = policies.inner.inputs.is_old().is_some();
+    if policies.inner.old.swap(is_old, Ordering::Relaxed) && !is_old {
+        // What was kept back while the directory was from before the start is told now, even where that was the same.
+        policies.changed(Change::World);
+    }
     let pending = std::mem::take(&mut *policies.inner.pending.lock().unwrap_or_else(PoisonError::into_inner));
     let looked = recompute(policies, pending, movers, settings).await?;
     let epoch = shared.store.look_up(policies::epoch).await?;
@@ -226,7 +231,7 @@ async fn recompute(
     }
     let shared = policies.shared();
     let inputs = policies.inner.inputs.clone();
-    let world = inputs.world();
+    let (old, world) = (inputs.is_old(), inputs.world());
     let inputs = shared.store.look_up(move |r| inputs.of_now(r)).await?;
     let managed = shared.store.look_up(policies::count_subjects).await?;
     let mut batch = Batch {
@@ -271,13 +276,13 @@ async fn recompute(
             Ok((page.last().copied(), page.len(), gathered, known))
         });
         let (last, count, gathered, known) = page.await?;
-        let (fleet, world) = (Arc::clone(&policies.inner.fleet), world.clone());
+        let (fleet, world, old) = (Arc::clone(&policies.inner.fleet), world.clone(), old.clone());
         let computing = tokio::task::spawn_blocking(move || {
             let mut fleet = fleet.lock().unwrap_or_else(PoisonError::into_inner);
             let mut texts = BTreeMap::new();
             let computed: Vec<Computed> = gathered
                 .into_iter()
-                .map(|one| compute(&mut fleet, &world, one, &known, &mut texts))
+                .map(|one| compute(&mut fleet, &world, old.as_ref(), one, &known, &mut texts))
                 .collect();
             (computed, texts)
         });
@@ -299,14 +304,18 @@ async fn recompute(
 fn compute(
     fleet: &mut Fleet<EnrolmentId>,
     world: &WorldNow,
+    old: Option<&Stale>,
     one: Gathered,
     known: &BTreeMap<[u8; 32], Arc<Desired>>,
     texts: &mut BTreeMap<[u8; 32], String>,
 ) -> Computed {
     let (id, generation) = (one.enrolment.id, one.enrolment.generation);
     let before = one.row.as_ref().and_then(|row| known.get(&row.desired));
-    let desired = of_world(fleet, world, &one, before.map(|before| &**before))
-        .and_then(|rsop| one.desired(rsop.as_ref()));
+    let desired = match old.filter(|_| one.row.is_some()) {
+        Some(why) => Err(why.clone()),
+        None => of_world(fleet, world, &one, before.map(|before| &**before))
+            .and_then(|rsop| one.desired(rsop.as_ref())),
+    };
     let result = desired.map(|desired| {
         let document = desired.document_hash().0;
         let nothing = Desired::default();

@@ -1,6 +1,9 @@
 //! From an edit of a GPO to a confirmed setting, and what an emptied directory does not do.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 use postern_engine::policy::{
     directory::{Account, AccountKind, Directory, Som, SomKind, SomLink},
@@ -28,9 +31,9 @@ const LOCKDOWN: &str = r"Software\Policies\Postern\Lockdown";
 const CAMERA: &str = "./Settings/Policy/Lockdown/Camera";
 const UNIT: &str = "OU=U,DC=t";
 
-/// A domain with one OU, whose one GPO says what a test says.
+/// A domain with one OU, whose one GPO says what a test says; and whether it is from before the start.
 #[derive(Default)]
-struct Domain(Mutex<World>);
+struct Domain(Mutex<World>, AtomicBool);
 
 fn dn(text: &str) -> Dn {
     Dn::new(text).unwrap()
@@ -85,7 +88,7 @@ impl Domain {
                 dacl: Some(vec![everyone]),
             }),
         });
-        let domain = Self(Mutex::new(World { directory, ..World::default() }));
+        let domain = Self(Mutex::new(World { directory, ..World::default() }), AtomicBool::new(false));
         domain.linked(true);
         Arc::new(domain)
     }
@@ -121,6 +124,10 @@ struct Shared(Arc<Domain>);
 impl PolicyWorld for Shared {
     fn now(&self) -> WorldNow {
         WorldNow::Good(Arc::new(self.0.0.lock().unwrap().clone()))
+    }
+
+    fn is_old(&self) -> Option<String> {
+        self.0.1.load(Ordering::SeqCst).then(|| "it is from before the start".to_owned())
     }
 }
 
@@ -193,6 +200,33 @@ async fn an_edit_of_a_gpo_ends_as_a_confirmed_setting_and_its_unlinking_puts_bac
     assert_eq!(tree.value(CAMERA), Some("true"), "what stood before is back");
     let explained = policies.explain(id).await.unwrap();
     assert!(explained.computed.unwrap().settings.is_empty());
+    core.stop().await;
+}
+
+#[actix::test]
+async fn a_directory_from_before_the_start_takes_nothing_away_until_it_was_read_again() {
+    let (core, domain, policies, mut devices) = ground(1).await;
+    let id = devices[0].enrolled.enrolment;
+    let mut tree = Tree::of(&[(CAMERA, "true")]);
+    domain.says(0);
+    look(&policies).await;
+    tree.session(&core, &mut devices[0]).await;
+
+    // What was kept is older than what was told: the link was not there yet.
+    domain.1.store(true, Ordering::SeqCst);
+    domain.linked(false);
+    let looked = look(&policies).await;
+    assert_eq!((looked.stale, looked.changed), (1, 0));
+    let explained = policies.explain(id).await.unwrap();
+    assert_eq!(explained.computed, Err("it is from before the start".to_owned()));
+    assert_eq!((tree.session(&core, &mut devices[0]).await, tree.value(CAMERA)), (0, Some("false")));
+
+    // It was read again, and says the same as what was told: nothing needs to be told of it.
+    domain.linked(true);
+    domain.1.store(false, Ordering::SeqCst);
+    let looked = policies.look_now().await.unwrap();
+    assert_eq!((looked.computed, looked.changed, looked.stale), (1, 0, 0));
+    assert!(policies.explain(id).await.unwrap().computed.is_ok());
     core.stop().await;
 }
 
