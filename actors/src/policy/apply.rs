@@ -287,7 +287,9 @@ fn take_down(book: &mut Book, desired: &Desired, command: &Command, results: &[R
     if !matches!(command.state, CommandState::Succeeded | CommandState::Failed) {
         // Taken back, overtaken, expired: nothing is known, so it is tried again. What was sent may have been done.
         if command.attempts > 0 && command.verb != Verb::Get {
-            content.body.items().iter().for_each(|item| book.was_sent(&item.target));
+            for item in content.body.items() {
+                book.was_sent(&item.target);
+            }
         }
         return;
     }
@@ -301,7 +303,9 @@ fn take_down(book: &mut Book, desired: &Desired, command: &Command, results: &[R
         // It may have said one code for several: which of them it means is found out one by one.
         book.alone = true;
         if command.verb != Verb::Get {
-            items.iter().for_each(|item| book.was_sent(&item.target));
+            for item in items {
+                book.was_sent(&item.target);
+            }
         }
         return;
     }

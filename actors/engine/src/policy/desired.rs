@@ -38,11 +38,11 @@ pub struct Desired {
     pub unmapped: Vec<Homeless>,
     /// How many more of them there are than are named.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub unnamed: usize,
+    pub unnamed: u32,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-const fn is_zero(number: &usize) -> bool {
+const fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
@@ -216,7 +216,7 @@ impl Desired {
         let settings: Vec<DesiredSetting> = by_uri.into_values().collect();
         unmapped.sort();
         unmapped.dedup();
-        let unnamed = unmapped.len().saturating_sub(NAMED);
+        let unnamed = u32::try_from(unmapped.len().saturating_sub(NAMED)).unwrap_or(u32::MAX);
         unmapped.truncate(NAMED);
         let mut hash = Sha256::new();
         hash.update(b"postern-desired-1");

@@ -297,9 +297,11 @@ fn unwanted(uri: &str, entry: &Entry) -> Option<Step> {
     match (entry.removal, &entry.before) {
         (Removal::Leave, _) | (Removal::Restore, Some(Before::Unreadable(_)) | None) => None,
         (Removal::Delete, _) | (Removal::Restore, Some(Before::Absent)) => delete(),
-        // An interior node has no value: where it is, it is back.
+        // An interior node has no value: where one that was deleted is there again, it is back.
         (Removal::Restore, Some(Before::Value { format, .. }))
-            if entry.there == Some(true) && format.eq_ignore_ascii_case("node") =>
+            if format.eq_ignore_ascii_case("node")
+                && entry.there == Some(true)
+                && entry.confirms(Mark::of("", None)) =>
         {
             None
         }

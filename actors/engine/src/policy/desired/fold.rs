@@ -11,7 +11,7 @@ use std::{
 
 use postern_wire::{terms::Verb, uri::TreeUri};
 
-use super::{Desired, DesiredSetting, Homeless, Removal, Source, layer::Layer};
+use super::{Desired, DesiredSetting, Homeless, NODES, Removal, Source, layer::Layer};
 use crate::{
     destructive,
     policy::{
@@ -190,6 +190,8 @@ pub fn fold(policy: Planned, documents: &[Layer]) -> Desired {
             says.entry(setting.uri.clone()).or_default().push((Rank::document(layer), said));
         }
     }
+    // So many are for no device ([`Desired::bounded`]), so none of them is looked at more closely.
+    let too_many = says.len() > NODES;
     let settings = says.into_iter().filter_map(|(uri, mut says)| {
         // Two sayings of one document about one node: its values decide, so that no order of input does.
         says.sort_by(|(one, first), (other, second)| {
@@ -204,7 +206,7 @@ pub fn fold(policy: Planned, documents: &[Layer]) -> Desired {
             losers.push(said.source);
             losers.extend(said.losers);
         }
-        let withheld = withheld(&uri);
+        let withheld = if too_many { None } else { withheld(&uri) };
         Some(DesiredSetting {
             uri,
             format: won.format,
