@@ -56,6 +56,9 @@ pub struct HeldSetting {
     pub examples: Vec<EnrolmentId>,
 }
 
+/// A desired state, and the one that waits.
+type Pair = ([u8; 32], [u8; 32]);
+
 /// Devices that change from one desired state to one other.
 #[derive(Default)]
 struct Alike {
@@ -124,7 +127,7 @@ impl HeldChange {
 }
 
 /// The ways from one desired state to another, with their devices; and how many devices go another way than these.
-fn pairs(r: &mut Reader) -> Result<(BTreeMap<([u8; 32], [u8; 32]), Alike>, usize), StoreError> {
+fn pairs(r: &mut Reader) -> Result<(BTreeMap<Pair, Alike>, usize), StoreError> {
     let (mut pairs, mut left_out, mut after) = (BTreeMap::<_, Alike>::new(), 0, None);
     loop {
         let page = policies::held(r, after, 500)?;
