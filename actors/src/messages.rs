@@ -73,6 +73,8 @@ pub enum Standing {
 pub struct CertificateFacts {
     /// The enrolment that its SAN URI `postern:device:<id>` names, when it has one.
     pub enrolment: Option<EnrolmentId>,
+    /// The one DNS name of its SAN, when it has one.
+    pub dns_name: Option<String>,
     /// Serial number, lower-case hex without leading zero octets.
     pub serial: String,
     /// The issuer, as the blocked list names it (wire::link::issuer_hash).

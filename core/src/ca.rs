@@ -78,6 +78,13 @@ impl From<rcgen::Error> for CaError {
 pub enum Subject {
     /// A device: clientAuth, `postern:device:<enrolment>`.
     Device(EnrolmentId),
+    /// The same, with the DNS name of its computer in the directory.
+    DeviceWithName {
+        /// The enrolment.
+        id: EnrolmentId,
+        /// The name.
+        dns_name: String,
+    },
     /// A core's side of the links: clientAuth, `postern:core:<id>`.
     CoreLink(uuid::Uuid),
     /// A gateway's side of the links: serverAuth, `postern:gateway:<name>`.
@@ -400,6 +407,12 @@ fn describe(params: &mut CertificateParams, subject: &Subject) -> Result<(), CaE
     let usage = match subject {
         Subject::Device(id) => {
             uri("device", &id.to_string())?;
+            ExtendedKeyUsagePurpose::ClientAuth
+        }
+        Subject::DeviceWithName { id, dns_name } => {
+            uri("device", &id.to_string())?;
+            let name = dns_name.clone().try_into().map_err(|_| CaError::Name(dns_name.clone()))?;
+            params.subject_alt_names.push(SanType::DnsName(name));
             ExtendedKeyUsagePurpose::ClientAuth
         }
         Subject::CoreLink(id) => {

@@ -28,6 +28,8 @@ pub struct DeviceCsr<'a> {
     pub enrolment: EnrolmentId,
     /// Its generation; it goes into the table of certificates, not into the certificate.
     pub generation: u64,
+    /// A DNS name that the certificate is to bear as well: an admin's word, never the request's.
+    pub dns_name: Option<&'a str>,
 }
 
 /// A device certificate that was issued.
@@ -45,6 +47,8 @@ pub struct IssuedDevice {
     pub authority: u64,
     /// The enrolment that it names.
     pub enrolment: EnrolmentId,
+    /// The DNS name that it bears.
+    pub dns_name: Option<String>,
     /// SHA-256 of the DER.
     pub fingerprint: [u8; 32],
     /// Not before.
@@ -59,6 +63,7 @@ impl IssuedDevice {
     pub fn facts(&self) -> CertificateFacts {
         CertificateFacts {
             enrolment: Some(self.enrolment),
+            dns_name: self.dns_name.clone(),
             serial: self.serial.clone(),
             issuer: self.issuer.clone(),
             fingerprint: self.fingerprint,
@@ -117,6 +122,7 @@ pub(crate) mod fake {
             let mut fingerprint = [0; 32];
             fingerprint[..8].copy_from_slice(&number.to_be_bytes());
             Ok(IssuedDevice {
+                dns_name: None,
                 der: format!("certificate {number} of {}", request.enrolment).into_bytes(),
                 chain_der: vec![b"device ca".to_vec()],
                 serial: format!("40{number:08x}"),
@@ -139,7 +145,8 @@ pub(crate) mod fake {
         let authority = FakeAuthority::default();
         let enrolment = EnrolmentId(uuid::Uuid::from_u128(1));
         let issue = |der: &[u8]| {
-            authority.issue_device(DeviceCsr { der, enrolment, generation: 1 }, UtcMillis(1_000))
+            authority
+                .issue_device(DeviceCsr { der, enrolment, generation: 1, dns_name: None }, UtcMillis(1_000))
         };
         let (one, two) = (issue(b"a").unwrap(), issue(b"a").unwrap());
         assert_ne!((one.serial, one.fingerprint), (two.serial, two.fingerprint));

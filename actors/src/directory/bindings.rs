@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use postern_engine::policy::{
-    binding::{self, Bound, Known, Named},
+    binding::{self, Bound, Host, Known, Named},
     dn::Dn,
     fold,
     sid::Sid,
 };
 use postern_store::{
-    Reader, StoreError, directory,
+    Reader, StoreError, certificates, directory,
     enrolments::{self, Enrolment},
 };
 use postern_wire::terms::EnrolmentId;
@@ -88,12 +88,17 @@ fn known(r: &mut Reader, device: EnrolmentId) -> Result<Known, StoreError> {
     };
     let computer = sid(named.as_ref().and_then(|named| named.computer.as_ref()))?;
     let user = sid(named.as_ref().and_then(|named| named.person.as_ref()))?;
+    let host = match certificates::dns_name(r, device)? {
+        Some(name) => Some(Host { is_shared: certificates::shares_dns_name(r, &name, device)?, name }),
+        None => None,
+    };
     let created = named.is_some_and(|named| named.created);
     Ok(Known {
         has_namesake: !namesakes(r, &row.name, device)?.is_empty(),
         name: row.name,
         owner: row.owner,
         certificate: row.certificate_fingerprint,
+        host,
         computer: computer.map(|sid| Named { sid, created }),
         user: user.map(|sid| Named { sid, created: false }),
     })

@@ -191,6 +191,7 @@ impl Enrolments {
             der: &proposal.csr,
             enrolment: id,
             generation: u64::try_from(generation).unwrap_or(u64::MAX),
+            dns_name: None,
         };
         let issued = self.inner.parts.authority.issue_device(csr, shared.now());
         let issued = issued.map_err(|error| match error {

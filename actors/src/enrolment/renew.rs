@@ -250,10 +250,12 @@ fn issue(
     let Some(csr) = csr(tx, life.renewal_operation)? else {
         return failed(tx, life, "the device gave no signing request that can be read");
     };
+    let dns_name = certificates::dns_name(tx, row.id)?;
     let request = DeviceCsr {
         der: &csr,
         enrolment: row.id,
         generation: u64::try_from(row.generation).unwrap_or(u64::MAX),
+        dns_name: dns_name.as_deref(),
     };
     let issued = match authority.issue_device(request, tx.now()) {
         Ok(issued) => issued,

@@ -110,7 +110,8 @@ pub(crate) fn keep_certificate(
     issued: &IssuedDevice,
     generation: i64,
 ) -> Result<(), StoreError> {
-    certificates::insert(tx, &of_device(&issued.facts(), issued.enrolment, generation))
+    certificates::insert(tx, &of_device(&issued.facts(), issued.enrolment, generation))?;
+    certificates::set_dns_name(tx, issued.enrolment, issued.dns_name.as_deref())
 }
 
 /// The row of a device's certificate.

@@ -148,6 +148,7 @@ fn decide(
         let (serial, not_after) = (&certificate.serial, certificate.not_after);
         enrolments::set_certificate(tx, device.id, serial, certificate.fingerprint, not_after)?;
         certificates::insert(tx, &rows::of_device(certificate, device.id, row.generation))?;
+        certificates::set_dns_name(tx, device.id, certificate.dns_name.as_deref())?;
     }
     rows::trusts_server(tx, device.id)?;
     let mut life = Life::new(device.id, row.generation, Door::Hand.as_str(), tx.now());
@@ -163,6 +164,7 @@ fn decide(
         "auth": device.auth,
         "generation": row.generation,
         "certificate": device.certificate.as_ref().map(|certificate| &certificate.serial),
+        "dns_name": device.certificate.as_ref().and_then(|certificate| certificate.dns_name.as_ref()),
         "reason": device.reason,
     });
     let action = if device.replace { "device.re-enrol" } else { "device.enrol" };

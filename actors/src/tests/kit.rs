@@ -183,6 +183,7 @@ pub(crate) fn admin() -> AuditActor {
 
 pub(crate) fn certificate(id: EnrolmentId) -> CertificateFacts {
     CertificateFacts {
+        dns_name: None,
         enrolment: Some(id),
         serial: data_encoding::HEXLOWER.encode(id.0.as_bytes()),
         issuer: "00".to_owned(),

@@ -418,6 +418,7 @@ struct Asked {
     server_id: String,
     server_password: Option<String>,
     csr_pem: Option<String>,
+    dns_name: Option<String>,
     groups: Vec<String>,
     reason: String,
 }
@@ -464,6 +465,18 @@ impl Asked {
             hardware_id: answer::optional_text("/hardware_id", body.hardware_id.as_deref(), NAME)?,
             reason: answer::optional_text("/reason", body.reason.as_deref(), REASON)?.unwrap_or_default(),
             dialect: body.dialect.unwrap_or(Dialect::Classic),
+            dns_name: match body.dns_name {
+                Some(_) if body.csr_pem.is_none() => {
+                    return Err(Refused::invalid(
+                        "/dns_name",
+                        "a DNS name stands in a certificate: send a request",
+                    ));
+                }
+                Some(name) if !is_dns_name(&name) => {
+                    return Err(Refused::invalid("/dns_name", "it is no DNS name"));
+                }
+                name => name.map(|name| name.to_ascii_lowercase()),
+            },
             csr_pem: body.csr_pem,
             groups: body.groups,
             device_id,
@@ -476,13 +489,25 @@ impl Asked {
         let Some(request) = &self.csr_pem else { return Ok(None) };
         let bad = |text: String| Refused::new(Slug::InvalidCsr, text.clone()).item("/csr_pem", text);
         let der = request_der(request).map_err(|error| bad(error.to_string()))?;
-        let request = DeviceCsr { der: &der, enrolment: id, generation: 1 };
+        let request =
+            DeviceCsr { der: &der, enrolment: id, generation: 1, dns_name: self.dns_name.as_deref() };
         let issued = inside.authorities.issue_device(request, inside.now()).map_err(|error| match error {
             AuthorityError::Request(_) => bad(error.to_string()),
             AuthorityError::Unavailable(_) => Refused::new(Slug::Unavailable, error.to_string()),
         })?;
         Ok(Some(issued))
     }
+}
+
+/// Labels of letters, digits and hyphens, at least two of them (RFC 1123 2.1).
+fn is_dns_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.contains('.') && name.split('.').all(is_label)
 }
 
 /// A certificate and what stands between it and an anchor, PEM.

@@ -281,13 +281,17 @@ impl Authorities {
 
 impl Authority for Authorities {
     fn issue_device(&self, request: DeviceCsr<'_>, now: UtcMillis) -> Result<IssuedDevice, AuthorityError> {
-        let subject = Subject::Device(request.enrolment);
+        let subject = match request.dns_name {
+            None => Subject::Device(request.enrolment),
+            Some(name) => Subject::DeviceWithName { id: request.enrolment, dns_name: name.to_owned() },
+        };
         let made = self.certify(request.der, &subject, self.config.devices.certificate_days, now)?;
         Ok(IssuedDevice {
             serial: made.name.serial,
             issuer: made.name.issuer,
             authority: u64::try_from(made.authority).unwrap_or(0),
             enrolment: request.enrolment,
+            dns_name: request.dns_name.map(str::to_owned),
             chain_der: made.chain_der,
             fingerprint: made.issued.fingerprint,
             not_before: made.issued.not_before,

@@ -56,7 +56,7 @@ impl Subject {
     #[must_use]
     pub const fn role(&self) -> CaRole {
         match self {
-            Self::Device(_) => CaRole::Device,
+            Self::Device(_) | Self::DeviceWithName { .. } => CaRole::Device,
             Self::CoreLink(_) | Self::GatewayLink(_) => CaRole::Link,
             Self::Server { .. } => CaRole::Server,
         }
@@ -66,7 +66,7 @@ impl Subject {
     #[must_use]
     pub fn uri(&self) -> String {
         match self {
-            Self::Device(id) => certificates::device(*id),
+            Self::Device(id) | Self::DeviceWithName { id, .. } => certificates::device(*id),
             Self::CoreLink(id) => format!("{CORE_URI_PREFIX}{id}"),
             Self::GatewayLink(name) => gateway_uri(name),
             Self::Server { role, id, .. } => format!("postern:{role}:{id}"),

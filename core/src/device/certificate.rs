@@ -119,6 +119,7 @@ impl Certificate {
         let name = CertificateName::new(parsed.raw_serial(), parsed.issuer().as_raw());
         let facts = CertificateFacts {
             enrolment: named_enrolment(&parsed),
+            dns_name: dns_name(&parsed),
             serial: name.serial,
             issuer: name.issuer,
             fingerprint: Sha256::digest(der).into(),
@@ -150,20 +151,32 @@ impl Certificate {
 
 /// The enrolment of the one SAN URI `postern:device:<id>`; two of them name nobody.
 fn named_enrolment(certificate: &X509Certificate<'_>) -> Option<EnrolmentId> {
-    let mut named = certificate
-        .extensions()
-        .iter()
+    let mut named = names(certificate).filter_map(|name| match name {
+        GeneralName::URI(uri) => uri.strip_prefix(DEVICE_URI),
+        _ => None,
+    });
+    let first = named.next()?.parse().ok()?;
+    named.next().is_none().then_some(first)
+}
+
+/// The one DNS name of the SAN; of two none counts.
+fn dns_name(certificate: &X509Certificate<'_>) -> Option<String> {
+    let mut named = names(certificate).filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        _ => None,
+    });
+    let first = named.next()?;
+    named.next().is_none().then_some(first)
+}
+
+fn names<'c>(certificate: &'c X509Certificate<'c>) -> impl Iterator<Item = &'c GeneralName<'c>> {
+    let extensions = certificate.extensions().iter();
+    extensions
         .filter_map(|extension| match extension.parsed_extension() {
             ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
             _ => None,
         })
         .flatten()
-        .filter_map(|name| match name {
-            GeneralName::URI(uri) => uri.strip_prefix(DEVICE_URI),
-            _ => None,
-        });
-    let first = named.next()?.parse().ok()?;
-    named.next().is_none().then_some(first)
 }
 
 #[cfg(test)]
@@ -173,6 +186,7 @@ mod tests {
     fn certificate(serial: usize) -> Certificate {
         let facts = CertificateFacts {
             enrolment: None,
+            dns_name: None,
             serial: serial.to_string(),
             issuer: String::new(),
             fingerprint: [0; 32],

@@ -120,6 +120,9 @@ pub struct Enrol {
     /// A certificate signing request in PEM; needed with certificate and signed.
     #[arg(long, value_name = "FILE")]
     pub csr: Option<PathBuf>,
+    /// The DNS name of its computer in the directory: its certificate bears it. Only with --csr.
+    #[arg(long, requires = "csr")]
+    pub dns_name: Option<String>,
     /// The device's user name; made when absent.
     #[arg(long)]
     pub user: Option<String>,
@@ -291,6 +294,7 @@ impl Enrol {
             server_id: self.server_id,
             server_password: password(self.server_password_file)?,
             csr_pem: self.csr.map(|path| files::text(&path)).transpose()?,
+            dns_name: self.dns_name,
             groups: self.groups,
             ..EnrolDevice::default()
         })

@@ -52,6 +52,9 @@ pub struct EnrolDevice {
     /// A PKCS#10 request in PEM: needed with certificate and signed. Only its public key is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csr_pem: Option<String>,
+    /// A DNS name that its certificate bears beside the enrolment: that of its computer in the directory. Only with a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns_name: Option<String>,
     /// Groups that it joins, by id or name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,

@@ -157,7 +157,7 @@ pub struct BoundAccount {
     /// Its distinguished name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dn: Option<String>,
-    /// What led to it: `explicit`, `created`, `certificate`, `name`, `mail`, `principal-name` or `logon-name`.
+    /// What led to it: `explicit`, `created`, `certificate`, `san`, `name`, `mail`, `principal-name` or `logon-name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub how: Option<String>,
     /// Why there is none.

@@ -22,6 +22,7 @@ diesel::allow_tables_to_appear_in_same_query!(enrolments, schedules, lives);
 diesel::allow_tables_to_appear_in_same_query!(captures, capture_devices);
 diesel::allow_tables_to_appear_in_same_query!(wipes, directory_tasks, enrolments);
 diesel::allow_tables_to_appear_in_same_query!(directory_bindings, enrolments);
+diesel::allow_tables_to_appear_in_same_query!(certificate_names, enrolments);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, recovery_devices, recovery_passwords);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, policy_devices, policy_desired);
 diesel::allow_tables_to_appear_in_same_query!(enrolments, certificates, server_trust);

@@ -184,6 +184,7 @@ fn a_core_reads_a_real_domain_names_devices_in_it_lets_people_in_and_outlives_it
         place.directory()
     );
     devices_and_owners_are_named_and_never_guessed(&samba, &place);
+    a_certificates_dns_name_is_that_of_a_computer(&samba, &place);
     people_sign_in(&samba, &place);
     the_last_good_reading_outlives_a_restart_without_the_controller(&mut samba, &mut place);
 }
@@ -241,6 +242,36 @@ fn devices_and_owners_are_named_and_never_guessed(samba: &Samba, place: &Place) 
     assert_eq!(bound["user"]["how"], "explicit", "{bound}");
     let bound = place.ctl(&["device", "unbind", &one]);
     assert_ne!(bound["computer"]["how"], "explicit", "{bound}");
+}
+
+/// A computer with the DNS name that the device's certificate bears, whatever the device is called; two such devices are none.
+fn a_certificates_dns_name_is_that_of_a_computer(samba: &Samba, place: &Place) {
+    samba.modify(&format!(
+        "dn: CN=PHONE4,OU=Devices,{BASE}\nchangetype: modify\nreplace: dNSHostName\ndNSHostName: Host4.corp.example\n"
+    ));
+    place.ctl(&["directory", "refresh"]);
+    let csr = place.state("device.csr");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let request = rcgen::CertificateParams::default().serialize_request(&key).expect("a request");
+    std::fs::write(&csr, request.pem().expect("PEM")).expect("a file");
+    let csr = csr.display().to_string();
+    let enrol = |id: &str, host: &str| {
+        let args =
+            ["device", "enrol", "--device-id", id, "--auth", "signed", "--csr", &csr, "--dns-name", host];
+        place.ctl_as("admin.token", &args)
+    };
+    let refused = enrol("urn:test:none", "no name");
+    assert!(refused.exit == 2 && refused.err.contains("/dns_name"), "{}", refused.err);
+    assert_eq!(enrol("urn:test:one", "HOST4.Corp.example").exit, 0);
+    let bound = place.ctl(&["device", "binding", "urn:test:one"]);
+    let expected = json!({"dn": format!("CN=PHONE4,OU=Devices,{BASE}"), "how": "san"});
+    assert_eq!(bound["computer"], expected, "{bound}");
+    assert_eq!(enrol("urn:test:two", "host4.corp.example").exit, 0);
+    for twin in ["urn:test:one", "urn:test:two"] {
+        let bound = place.ctl(&["device", "binding", twin]);
+        let reason = "the certificates of several devices bear this DNS name";
+        assert_eq!(bound["computer"]["reason"], reason, "{bound}");
+    }
 }
 
 fn people_sign_in(samba: &Samba, place: &Place) {

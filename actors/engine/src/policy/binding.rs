@@ -22,12 +22,23 @@ pub struct Known {
     pub owner: Option<String>,
     /// SHA-256 of its certificate.
     pub certificate: Option<[u8; 32]>,
+    /// The DNS name that its certificate bears (SAN).
+    pub host: Option<Host>,
     /// Whether another live device has the same name.
     pub has_namesake: bool,
     /// The computer that somebody named for it.
     pub computer: Option<Named>,
     /// The user that somebody named for its owner.
     pub user: Option<Named>,
+}
+
+/// The DNS name of a device's certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// The name.
+    pub name: String,
+    /// Whether another live device's certificate bears it, too.
+    pub is_shared: bool,
 }
 
 /// An account that was named for a device: by its SID, which stays when it is moved or renamed.
@@ -48,6 +59,8 @@ pub enum How {
     Created,
     /// It holds the device's certificate (`userCertificate`).
     Certificate,
+    /// It has the DNS name that the device's certificate bears (SAN against `dNSHostName`).
+    San,
     /// It bears the device's name.
     Name,
     /// It has the owner's mail address.
@@ -66,6 +79,7 @@ impl How {
             Self::Explicit => "explicit",
             Self::Created => "created",
             Self::Certificate => "certificate",
+            Self::San => "san",
             Self::Name => "name",
             Self::Mail => "mail",
             Self::PrincipalName => "principal-name",
@@ -101,6 +115,9 @@ pub enum Unbound {
     /// Several live devices have the name.
     #[error("several devices have this name")]
     Namesakes,
+    /// Several live devices have certificates for one DNS name.
+    #[error("the certificates of several devices bear this DNS name")]
+    SharedHost,
 }
 
 /// An account, or why there is none.
@@ -141,6 +158,7 @@ pub struct Accounts {
     by_sid: BTreeMap<Sid, Dn>,
     computers: BTreeMap<String, BTreeSet<Dn>>,
     certificates: BTreeMap<[u8; 32], BTreeSet<Dn>>,
+    hosts: BTreeMap<String, BTreeSet<Dn>>,
     mails: BTreeMap<String, BTreeSet<Dn>>,
     principals: BTreeMap<String, BTreeSet<Dn>>,
     logons: BTreeMap<String, BTreeSet<Dn>>,
@@ -181,6 +199,9 @@ impl Accounts {
     fn take_computer(&mut self, dn: &Dn, entry: &Entry, digest: impl Fn(&[u8]) -> [u8; 32]) {
         for name in computer_names(dn, entry) {
             self.computers.entry(name).or_default().insert(dn.clone());
+        }
+        if let Some(host) = entry.text("dnshostname").map(host_key).filter(|host| !host.is_empty()) {
+            self.hosts.entry(host).or_default().insert(dn.clone());
         }
         for certificate in entry.values("usercertificate") {
             self.certificates.entry(digest(certificate)).or_default().insert(dn.clone());
@@ -224,6 +245,11 @@ impl Accounts {
         }
         if let Some(found) = known.certificate.and_then(|digest| self.certificates.get(&digest)) {
             return one(found, How::Certificate);
+        }
+        if let Some(host) = &known.host
+            && let Some(found) = self.hosts.get(&host_key(&host.name))
+        {
+            return if host.is_shared { Err(Unbound::SharedHost) } else { one(found, How::San) };
         }
         let Some(found) = self.computers.get(&key(&known.name)) else { return Err(Unbound::Nobody) };
         if known.has_namesake {
@@ -273,6 +299,11 @@ fn one(found: &BTreeSet<Dn>, how: How) -> Found {
         Some(_) => Err(Unbound::Several(found.iter().cloned().collect())),
         None => Err(Unbound::Nobody),
     }
+}
+
+/// A DNS name without case and without the dot at its end.
+fn host_key(name: &str) -> String {
+    key(name.trim().trim_end_matches('.'))
 }
 
 fn key(name: &str) -> String {
@@ -381,6 +412,34 @@ mod tests {
         let gone = Named { sid: Sid::new(5, &[21, 8]), created: false };
         assert_eq!(how(&Known { computer: Some(gone), ..named }), Err(Unbound::Gone));
         assert_eq!(how(&device("n")), Err(Unbound::Nobody), "it does not lie below the devices");
+    }
+
+    #[test]
+    fn the_dns_name_of_a_certificate_comes_before_a_name_and_several_are_none() {
+        let hosted = |dn: &str, logon: &str, host: &str| {
+            let (dn, mut entry) = computer(dn, logon);
+            entry.attributes.insert("dnshostname".to_owned(), vec![host.as_bytes().to_vec()]);
+            (dn, entry)
+        };
+        let all = accounts(
+            &[
+                hosted("CN=One,OU=Devices", "ONE$", "Host1.Corp.example"),
+                hosted("CN=A,OU=Devices", "A$", "twin.corp.example"),
+                hosted("CN=B,OU=Devices", "B$", "TWIN.corp.example"),
+                computer("CN=Phone,OU=Devices", "PHONE$"),
+            ],
+            None,
+        );
+        let of = |host: &str, is_shared| {
+            let host = Host { name: host.to_owned(), is_shared };
+            all.bind(&Known { host: Some(host), ..device("phone") }).computer
+        };
+
+        let found = of("HOST1.corp.EXAMPLE.", false).unwrap();
+        assert_eq!((found.0.name().as_str(), found.1), ("One", How::San));
+        assert_eq!(of("host1.corp.example", true), Err(Unbound::SharedHost));
+        assert!(matches!(of("twin.corp.example", false), Err(Unbound::Several(two)) if two.len() == 2));
+        assert_eq!(of("nowhere.corp.example", false).unwrap().1, How::Name, "nobody has it: the next rule");
     }
 
     #[test]

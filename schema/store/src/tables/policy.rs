@@ -71,6 +71,8 @@ diesel::table! {
 
 diesel::table! { directory_pieces (pass, number) { pass -> Binary, number -> BigInt, octets -> Binary, } }
 
+diesel::table! { certificate_names (enrolment) { enrolment -> Binary, dns_name -> Text, } }
+
 diesel::table! {
     directory_bindings (enrolment) {
         enrolment -> Binary,

@@ -16,9 +16,19 @@ use crate::{
     conn::each,
     errors::StoreError,
     lists::{self, Change, List},
-    tables::certificates::dsl as t,
+    tables::{certificate_names::dsl as n, certificates::dsl as t, enrolments::dsl as e},
     tx::{Reader, Tx},
 };
+
+row! {
+    /// What a device's certificate bears beside the enrolment.
+    pub struct DnsName in certificate_names {
+        /// The device.
+        pub enrolment: EnrolmentId,
+        /// The DNS name of its SAN, in small letters.
+        pub dns_name: String,
+    }
+}
 
 row! {
     /// One certificate.
@@ -97,6 +107,37 @@ pub struct Filter {
 #[must_use]
 pub fn device(enrolment: EnrolmentId) -> String {
     format!("postern:device:{enrolment}")
+}
+
+/// The DNS name that a device's certificates bear.
+pub fn dns_name(r: &mut Reader, id: EnrolmentId) -> Result<Option<String>, StoreError> {
+    Ok(each!(r.conn, c => n::certificate_names
+        .filter(n::enrolment.eq(db(id)))
+        .select(n::dns_name)
+        .get_result(c)
+        .optional())?)
+}
+
+/// From now on a device's certificates bear this DNS name, or none.
+pub fn set_dns_name(tx: &mut Tx, id: EnrolmentId, dns_name: Option<&str>) -> Result<(), StoreError> {
+    each!(tx.conn, c => diesel::delete(n::certificate_names.filter(n::enrolment.eq(db(id)))).execute(c))?;
+    if let Some(name) = dns_name {
+        let row = DnsName { enrolment: id, dns_name: name.to_ascii_lowercase() };
+        each!(tx.conn, c => diesel::insert_into(n::certificate_names).values(row).execute(c))?;
+    }
+    Ok(())
+}
+
+/// Whether the certificate of a device other than `except`, not retired, bears this DNS name (in small letters) too.
+pub fn shares_dns_name(r: &mut Reader, dns_name: &str, except: EnrolmentId) -> Result<bool, StoreError> {
+    let found: i64 = each!(r.conn, c => n::certificate_names
+        .inner_join(e::enrolments.on(e::id.eq(n::enrolment)))
+        .filter(n::dns_name.eq(dns_name))
+        .filter(n::enrolment.ne(db(except)))
+        .filter(e::state.ne(EnrolmentState::Retired.as_str()))
+        .count()
+        .get_result(c))?;
+    Ok(found > 0)
 }
 
 /// Keeps a certificate; the ones that its subject had of the same role, and that are neither revoked nor replaced,
