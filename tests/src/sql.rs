@@ -30,7 +30,10 @@ struct Session {
 
 /// A session that holds a lock.
 #[derive(Debug)]
-pub struct Locked(Session);
+pub struct Locked {
+    /// Its end lets go.
+    _session: Session,
+}
 
 impl Sql {
     /// The database of a site that was planned with PostgreSQL.
@@ -67,7 +70,7 @@ impl Sql {
     pub fn lock(&self, table: &str) -> Locked {
         let mut session = Session::start(&self.url);
         let _ = session.ask(&format!("BEGIN; LOCK TABLE {table} IN SHARE MODE"));
-        Locked(session)
+        Locked { _session: session }
     }
 
     /// Whether a transaction of the core waits for the lock on this table.

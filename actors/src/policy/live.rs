@@ -154,9 +154,13 @@ impl<B: Bindings> PolicyBindings for DirectoryWho<B> {
 /// is one about the whole: the half of it would be taken from the device.
 fn doubt(bound: &Bound) -> Option<String> {
     [&bound.computer, &bound.user].into_iter().find_map(|found| match found {
-        Err(why @ (Unbound::NoDirectory | Unbound::Gone | Unbound::Several(_) | Unbound::Namesakes)) => {
-            Some(why.to_string())
-        }
+        Err(
+            why @ (Unbound::NoDirectory
+            | Unbound::Gone
+            | Unbound::Several(_)
+            | Unbound::Namesakes
+            | Unbound::SharedHost),
+        ) => Some(why.to_string()),
         Err(Unbound::NoOwner | Unbound::Nobody) | Ok(_) => None,
     })
 }
@@ -173,7 +177,13 @@ mod tests {
         let (computer, user) = (known("CN=phone1,DC=corp,DC=example"), known("CN=alice,DC=corp,DC=example"));
         let found =
             |computer: &Found, user: &Found| doubt(&Bound { computer: computer.clone(), user: user.clone() });
-        for why in [Unbound::NoDirectory, Unbound::Gone, Unbound::Several(Vec::new()), Unbound::Namesakes] {
+        for why in [
+            Unbound::NoDirectory,
+            Unbound::Gone,
+            Unbound::Several(Vec::new()),
+            Unbound::Namesakes,
+            Unbound::SharedHost,
+        ] {
             let text = Some(why.to_string());
             let none = Err(why);
             assert_eq!((found(&none, &user), found(&computer, &none)), (text.clone(), text));

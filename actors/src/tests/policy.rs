@@ -36,12 +36,15 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 // --- what is desired
 
-/// One document for everybody: node, value, removal.
+/// Node, value, removal.
+type Said = (String, Option<String>, Removal);
+
+/// One document for everybody.
 #[derive(Default)]
 pub(super) struct Paper {
-    said: Mutex<Vec<(String, Option<String>, Removal)>>,
+    said: Mutex<Vec<Said>>,
     /// Devices for which it says what it said before.
-    spared: Mutex<BTreeMap<EnrolmentId, Vec<(String, Option<String>, Removal)>>>,
+    spared: Mutex<BTreeMap<EnrolmentId, Vec<Said>>>,
     /// What happens while it is read.
     pub(super) read: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }

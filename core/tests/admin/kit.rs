@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use postern_actors::Clock as _;
 use postern_api::{admins::Admin, tokens::CreatedToken};
 use postern_core::{Core, Edge, InitOptions, config::Database, init};
 use postern_store::{Ambient, Options, Place, Store};

@@ -368,7 +368,7 @@ mod tests {
             "abcdefghijklmnop",
             "pst-abcdef0124",
         ] {
-            assert_eq!(names(name), [own.clone()], "{name:?}");
+            assert_eq!(names(name), std::slice::from_ref(&own), "{name:?}");
         }
     }
 }
