@@ -1,7 +1,7 @@
 //! Devices that are asked to come because their policy changed, where that is set.
 //!
 //! Promise: a change for many devices is no storm: so many a minute are asked, those that wait longest first, each once for what changed
-//! last, after everything that is asked for by commands and people has its own share of the pushes (docs/POLICY.md, "Waking devices").
+//! last, after everything that is asked for by commands and people has its own share of the pushes (docs/POLICY.md, "Desired state: from a resultant set to confirmed settings").
 //! Nothing is kept of it: whom it concerns stands in the rows, so a restart forgets nobody.
 
 use std::sync::PoisonError;

@@ -1,4 +1,4 @@
-//! The change of policy that waits until somebody agrees (docs/POLICY.md, "What waits for somebody").
+//! The change of policy that waits until somebody agrees (docs/POLICY.md, "Desired state: from a resultant set to confirmed settings").
 
 use postern_wire::terms::EnrolmentId;
 use serde::{Deserialize, Serialize};
