@@ -134,6 +134,7 @@ async fn begin(
     let locks = Locks::new(devices.clone(), &enrolments);
     let directory = directory::set_up(inside).await;
     let writing = directory.as_ref().and_then(|directory| directory::tasks(inside, directory));
+    directory::is_written(inside).await;
     let sysvol = sysvol::set_up(inside, directory.as_ref()).await;
     let tables = policy::tables(&inside.config);
     let inputs = policy::inputs(inside, directory.as_ref(), sysvol.as_ref(), tables.clone());

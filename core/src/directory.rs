@@ -72,6 +72,15 @@ pub(crate) fn tasks(inside: &Inside, supervisor: &DirectorySupervisor) -> Option
     }))
 }
 
+/// Without `[directory_writer]` it is forgotten that anything was ever written: what happens until it is set again is left alone.
+pub(crate) async fn is_written(inside: &Inside) {
+    if inside.config.directory_writer.is_none()
+        && let Err(error) = DirectoryTasks::switched_off(&inside.store).await
+    {
+        tracing::warn!(%error, "the database does not take that nothing is written into the directory");
+    }
+}
+
 /// What people sign in by.
 pub(crate) fn sign_in(inside: &Inside) -> Option<Arc<dyn DirectorySignIn>> {
     let (config, sign_in) = (inside.config.directory.as_ref()?, inside.config.sign_in.as_ref()?);

@@ -11,6 +11,7 @@ use postern_engine::policy::{
 use postern_store::{
     Reader, StoreError, certificates, directory,
     enrolments::{self, Enrolment},
+    tokens,
 };
 use postern_wire::terms::EnrolmentId;
 
@@ -59,12 +60,17 @@ impl StoredBindings {
         }
         let Some(view) = self.keeper.view() else { return Ok(None) };
         let Some(dn) = view.accounts.by_sid(sid) else { return Ok(None) };
-        let names = view.snapshot.entries.get(dn).map(|entry| binding::computer_names(dn, entry));
-        for name in names.unwrap_or_default() {
-            for row in namesakes(r, &name, except)? {
-                if self.of(r, row.id)?.computer() == Some(dn) {
-                    return Ok(Some(row.id));
-                }
+        let Some(entry) = view.snapshot.entries.get(dn) else { return Ok(None) };
+        let host = entry.text("dnshostname").map(binding::host_key).filter(|host| !host.is_empty());
+        let digests: Vec<[u8; 32]> =
+            entry.values("usercertificate").iter().map(|octets| tokens::hash(octets)).collect();
+        let mut may_be = certificates::devices_by(r, host.as_deref(), &digests, except)?;
+        for name in binding::computer_names(dn, entry) {
+            may_be.extend(namesakes(r, &name, except)?.into_iter().map(|row| row.id));
+        }
+        for id in may_be {
+            if self.of(r, id)?.computer() == Some(dn) {
+                return Ok(Some(id));
             }
         }
         Ok(None)

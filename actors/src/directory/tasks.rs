@@ -99,6 +99,14 @@ impl DirectoryTasks {
         Self { inner: Arc::new(Inner { parts, rest: Mutex::default(), woken: Notify::new() }) }
     }
 
+    /// For a core that writes nothing into a directory: what happens meanwhile is left alone, also when that is switched on again.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn switched_off(store: &Store) -> Result<(), WriteError> {
+        rows::switched_off(store).await
+    }
+
     /// Runs until it is dropped.
     pub async fn keep_working(self) {
         loop {
@@ -177,7 +185,10 @@ impl DirectoryTasks {
         wipe: Option<&Wipe>,
     ) -> Result<Result<TakenOut, DirectoryWriteError>, LookError> {
         let parts = &self.inner.parts;
-        let Some(act) = parts.after_wipe else { return Ok(never("after_wipe says nothing of it any more")) };
+        // What was decided when the wipe succeeded, or nothing: what is set for later wipes makes no disabled computer a deleted one.
+        let Some(act) = TakeOut::parse(&task.act).filter(|act| parts.after_wipe == Some(*act)) else {
+            return Ok(never("after_wipe says something else now"));
+        };
         let is_the_same = wipe.is_some_and(|wipe| wipe.generation == row.generation);
         if row.state != EnrolmentState::Retired || !is_the_same {
             return Ok(never("the device was enrolled anew"));

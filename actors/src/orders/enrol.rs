@@ -148,8 +148,9 @@ fn decide(
         let (serial, not_after) = (&certificate.serial, certificate.not_after);
         enrolments::set_certificate(tx, device.id, serial, certificate.fingerprint, not_after)?;
         certificates::insert(tx, &rows::of_device(certificate, device.id, row.generation))?;
-        certificates::set_dns_name(tx, device.id, certificate.dns_name.as_deref())?;
     }
+    let dns_name = device.certificate.as_ref().and_then(|certificate| certificate.dns_name.as_deref());
+    certificates::set_dns_name(tx, device.id, dns_name)?;
     rows::trusts_server(tx, device.id)?;
     let mut life = Life::new(device.id, row.generation, Door::Hand.as_str(), tx.now());
     life.certificate_from = device.certificate.as_ref().map(|certificate| certificate.not_before);

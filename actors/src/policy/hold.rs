@@ -50,7 +50,10 @@ pub(super) async fn judge(
     let shared = policies.shared();
     let now = shared.now();
     let mut looked = Looked { computed: batch.computed.len(), ..Looked::default() };
-    let asked: BTreeSet<EnrolmentId> = batch.computed.iter().map(|one| one.id).collect();
+    let is_old = batch.is_old;
+    let stays = move |one: &Computed| is_old && one.result.is_err();
+    let asked: BTreeSet<EnrolmentId> =
+        batch.computed.iter().filter(|one| !stays(one)).map(|one| one.id).collect();
     let waits = all_held(policies).await?;
     // Who would lose something: of this batch, and of those that wait already and were not computed again.
     let mut takes: Takes = waits
@@ -89,6 +92,7 @@ pub(super) async fn judge(
     shared.store.write(move |tx| policies::keep(tx, &documents)).await?;
     let put = |one: Computed| -> Put {
         let waiting = match held && takes.contains_key(&one.id) {
+            _ if stays(&one) => Waiting::Held,
             true if refused => Waiting::Refused,
             true => Waiting::Held,
             false => Waiting::No,
@@ -126,7 +130,8 @@ pub(super) async fn judge(
         return Ok(looked);
     }
     // Those that waited and were not computed again go with the rest.
-    let rest: Vec<Device> = waits.into_iter().filter(|row| !asked.contains(&row.enrolment)).collect();
+    let rest: Vec<Device> =
+        waits.into_iter().filter(|row| !is_old && !asked.contains(&row.enrolment)).collect();
     looked.changed += settle::promote(policies, rest, true).await?;
     if batch.is_whole {
         settled(policies, batch.movers, looked.stale > 0).await?;
@@ -166,6 +171,7 @@ struct Put {
 fn is_news(put: &Put) -> bool {
     let row = put.one.row.as_ref();
     match (&put.one.result, put.waiting) {
+        (Err(why), Waiting::Held) => row.is_some_and(|row| row.stale.as_deref() != Some(why)),
         (Err(why), _) => row.is_some_and(|row| row.stale.as_deref() != Some(why) || row.waiting.is_some()),
         (Ok(next), Waiting::Held) => row.is_none_or(|row| row.waiting != Some(next.document)),
         (Ok(_), Waiting::Refused) => row.is_some_and(|row| row.waiting.is_some()),
@@ -183,7 +189,8 @@ fn write(tx: &mut Tx, put: &Put, epoch: i64) -> Result<Option<RouteId>, StoreErr
     match (&one.result, row) {
         (Err(why), Some(row)) => {
             // What waited was computed before: nobody is asked to agree to it any longer.
-            policies::put(tx, Device { stale: Some(why.clone()), waiting: None, ..row })?;
+            let waiting = row.waiting.filter(|_| put.waiting == Waiting::Held);
+            policies::put(tx, Device { stale: Some(why.clone()), waiting, ..row })?;
             Ok(None)
         }
         (Err(_), None) => Ok(None),

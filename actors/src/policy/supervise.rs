@@ -214,6 +214,8 @@ pub(super) struct Batch {
     pub(super) computed: Vec<Computed>,
     /// Texts of new desired states, by hash.
     pub(super) documents: BTreeMap<[u8; 32], String>,
+    /// Those that could not be computed wait for a directory that was read since the start: what they wait for otherwise stays.
+    pub(super) is_old: bool,
     /// All devices were computed.
     pub(super) is_whole: bool,
     /// Who changed something before that.
@@ -236,6 +238,7 @@ async fn recompute(
     let managed = shared.store.look_up(policies::count_subjects).await?;
     let mut batch = Batch {
         managed: usize::try_from(managed).unwrap_or(0),
+        is_old: old.is_some(),
         is_whole: pending.all,
         movers,
         ..Batch::default()

@@ -19,7 +19,7 @@ use crate::inside::Inside;
 pub(crate) const SEALED: &str = "sealed:";
 
 /// The operations that change what policy is made of: who did one has a part in what the hold of a wide change asks for.
-const MOVES_POLICY: [&str; 11] = [
+const MOVES_POLICY: [&str; 13] = [
     "policy.apply",
     "policy.roll_back",
     "groups.delete",
@@ -31,6 +31,8 @@ const MOVES_POLICY: [&str; 11] = [
     "devices.bind",
     "devices.unbind",
     "settings.update",
+    "settings.update_group",
+    "settings.update_device",
 ];
 
 /// Why a change stops.
@@ -209,5 +211,27 @@ fn act(caller: &Caller, object: &str, detail: &Value) -> audit::Act {
         detail: if detail.is_null() { String::new() } else { detail.to_string() },
         source: caller.source.to_string(),
         request: caller.request.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_api::{
+        permissions::Permission,
+        routes::{self, Method},
+    };
+
+    use super::*;
+
+    #[test]
+    fn every_route_that_changes_what_policy_is_made_of_makes_its_caller_one_who_has_a_part_in_it() {
+        for operation in MOVES_POLICY {
+            assert!(routes::find(operation).is_some(), "{operation} is no route");
+        }
+        let moves = [Permission::SettingsWrite, Permission::PolicyWrite, Permission::PolicyAssign];
+        let changing = routes::ALL.iter().filter(|route| route.method != Method::Get);
+        for route in changing.filter(|route| moves.contains(&route.permission)) {
+            assert!(MOVES_POLICY.contains(&route.operation), "{} leaves no trace", route.operation);
+        }
     }
 }

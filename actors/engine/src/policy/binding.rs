@@ -302,7 +302,8 @@ fn one(found: &BTreeSet<Dn>, how: How) -> Found {
 }
 
 /// A DNS name without case and without the dot at its end.
-fn host_key(name: &str) -> String {
+#[must_use]
+pub fn host_key(name: &str) -> String {
     key(name.trim().trim_end_matches('.'))
 }
 

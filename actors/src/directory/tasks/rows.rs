@@ -5,7 +5,7 @@ use postern_engine::policy::{
     dn::Dn,
 };
 use postern_store::{
-    Reader, StoreError, Tx,
+    Reader, Store, StoreError, Tx, WriteError,
     alarms::{self, Severity},
     audit,
     directory::{self as table, Task},
@@ -49,6 +49,7 @@ pub(super) async fn take_up(parts: &DirectoryTaskParts) -> Result<(), LookError>
     let bindings = parts.supervisor.bindings();
     // Nobody is anybody while no directory was read.
     let has_directory = parts.supervisor.keeper().view().is_some();
+    let is_old = parts.supervisor.keeper().status().is_stale();
     let is_new = parts.store.read(move |r| {
         let marks = [marked(r, SINCE[0])?, marked(r, SINCE[1])?];
         if marks.map(|mark| mark.is_some()) != [act.is_some(), creates] {
@@ -70,7 +71,12 @@ pub(super) async fn take_up(parts: &DirectoryTaskParts) -> Result<(), LookError>
         }
         if let (Some(act), Some(since)) = (act, wipes_since) {
             for wipe in table::wiped_without_task(tx, since, TOGETHER)? {
-                let task = after_wipe(tx, &wipe, act, &bindings)?;
+                let bound = bindings.of(tx, wipe.enrolment)?.computer;
+                // An old reading may lack what was made lately: it decides nothing for good.
+                if is_old && bound.is_err() {
+                    continue;
+                }
+                let task = after_wipe(tx, &wipe, act, bound, &bindings);
                 put(tx, task)?;
             }
         }
@@ -84,6 +90,21 @@ pub(super) async fn take_up(parts: &DirectoryTaskParts) -> Result<(), LookError>
         Ok(())
     });
     Ok(written.await?)
+}
+
+/// Nothing is written any more: what happens from now on is left alone, also when it is switched on again.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn switched_off(store: &Store) -> Result<(), WriteError> {
+    store
+        .write(|tx| {
+            for key in SINCE {
+                since(tx, key, false)?;
+            }
+            Ok(())
+        })
+        .await
 }
 
 fn marked(r: &mut Reader, key: &str) -> Result<Option<UtcMillis>, StoreError> {
@@ -103,9 +124,8 @@ fn since(tx: &mut Tx, key: &str, on: bool) -> Result<Option<UtcMillis>, StoreErr
     }
 }
 
-fn after_wipe(tx: &mut Tx, wipe: &Wipe, act: TakeOut, bindings: &StoredBindings) -> Result<Task, StoreError> {
+fn after_wipe(tx: &mut Tx, wipe: &Wipe, act: TakeOut, bound: Computer, bindings: &StoredBindings) -> Task {
     let now = tx.now();
-    let bound: Computer = bindings.of(tx, wipe.enrolment)?.computer;
     let sid = bound.as_ref().ok().and_then(|(dn, _)| bindings.sid(dn)).map(|sid| sid.to_string());
     let task = Task {
         act: act.as_str().to_owned(),
@@ -115,11 +135,11 @@ fn after_wipe(tx: &mut Tx, wipe: &Wipe, act: TakeOut, bindings: &StoredBindings)
         cause: "the wipe succeeded".to_owned(),
         ..fresh(tx, wipe.enrolment)
     };
-    Ok(match (bound, sid) {
+    match (bound, sid) {
         (Ok(_), Some(_)) => task,
         (Ok(_), None) => over(task, GIVEN_UP, "its computer has no SID".to_owned(), now),
         (Err(why), _) => over(task, GIVEN_UP, format!("it has no computer: {why}"), now),
-    })
+    }
 }
 
 fn for_new(tx: &mut Tx, row: &Enrolment, bound: &Computer) -> Task {

@@ -131,6 +131,14 @@ impl LdapWriter {
             let why = "it does not lie below directory_writer.below";
             return Err(OpenError::setting("directory_writer.create_in", why));
         }
+        if move_to.as_ref().is_some_and(|to| below.is_below(to)) {
+            let why = "what is moved there would lie where devices' computers are in use";
+            return Err(OpenError::setting("directory_writer.move_to", why));
+        }
+        if writer.account.trim().eq_ignore_ascii_case(config.account.trim()) {
+            let why = "the account that reads is another one, without these rights";
+            return Err(OpenError::setting("directory_writer.account", why));
+        }
         let password = folder.join(&writer.password_file);
         let account = account("directory_writer.account", &writer.account, &password)?;
         Ok(Self { controllers: Controllers::open(config, folder)?, account, below, move_to, create_in })
@@ -173,7 +181,7 @@ impl LdapWriter {
             return Err(DirectoryWriteError::Never(format!("{dn} is not touched: {why}")));
         }
         // After a move it lies where it was moved to.
-        if act == TakeOut::Move && self.move_to.as_ref().is_some_and(|to| dn.is_below(to)) {
+        if act == TakeOut::Move && self.move_to.is_some() && dn.parent() == self.move_to {
             return Ok(TakenOut::Done(format!("it lies at {dn}")));
         }
         if !dn.is_below(&self.below) || dn == self.below {

@@ -54,7 +54,7 @@ pub const TABLE: &[Row] = &[
         configuration: None,
         acts: true,
         doc: "How far back is looked for a gateway whose devices fall silent while others serve (the alarm \
-              gateway-hiding); not shorter than the longest interval in use. 0s: it is not looked for.",
+              `gateway-hiding`); not shorter than the longest interval in use. 0s: it is not looked for.",
     },
     Row {
         name: "HidingDevices",

@@ -12,7 +12,7 @@ use postern_wire::{
 
 use crate::{
     authorities,
-    column::{db, row},
+    column::{Db, db, row},
     conn::each,
     errors::StoreError,
     lists::{self, Change, List},
@@ -126,6 +126,38 @@ pub fn set_dns_name(tx: &mut Tx, id: EnrolmentId, dns_name: Option<&str>) -> Res
         each!(tx.conn, c => diesel::insert_into(n::certificate_names).values(row).execute(c))?;
     }
     Ok(())
+}
+
+/// Devices other than `except`, not retired, whose certificate bears this DNS name (in small letters), or is the one with this SHA-256.
+pub fn devices_by(
+    r: &mut Reader,
+    dns_name: Option<&str>,
+    fingerprints: &[[u8; 32]],
+    except: EnrolmentId,
+) -> Result<Vec<EnrolmentId>, StoreError> {
+    let mut ids: Vec<Db<EnrolmentId>> = Vec::new();
+    if let Some(name) = dns_name {
+        ids.extend(each!(r.conn, c => n::certificate_names
+            .inner_join(e::enrolments.on(e::id.eq(n::enrolment)))
+            .filter(n::dns_name.eq(name))
+            .filter(e::state.ne(EnrolmentState::Retired.as_str()))
+            .select(e::id)
+            .load::<Db<EnrolmentId>>(c))?);
+    }
+    if !fingerprints.is_empty() {
+        let wanted: Vec<Vec<u8>> = fingerprints.iter().map(|digest| digest.to_vec()).collect();
+        ids.extend(each!(r.conn, c => e::enrolments
+            .filter(e::certificate_fingerprint.eq_any(&wanted))
+            .filter(e::state.ne(EnrolmentState::Retired.as_str()))
+            .select(e::id)
+            .load::<Db<EnrolmentId>>(c))?);
+    }
+    let ids = ids
+        .into_iter()
+        .map(|id| EnrolmentId::try_from(id).map_err(|error| StoreError::Damaged(error.to_string())));
+    let mut found: Vec<EnrolmentId> = ids.collect::<Result<_, _>>()?;
+    found.retain(|id| *id != except);
+    Ok(found)
 }
 
 /// Whether the certificate of a device other than `except`, not retired, bears this DNS name (in small letters) too.

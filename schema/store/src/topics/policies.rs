@@ -215,10 +215,12 @@ pub fn unknown(r: &mut Reader, limit: i64) -> Result<Vec<EnrolmentId>, StoreErro
     ids.into_iter().map(raise).collect()
 }
 
-/// Devices that a change waits for, in order of id.
+/// Devices that a change waits for and that are not retired, in order of id.
 pub fn held(r: &mut Reader, after: Option<EnrolmentId>, limit: i64) -> Result<Vec<Device>, StoreError> {
     let after = after.unwrap_or(EnrolmentId(Uuid::nil()));
     Ok(each!(r.conn, c => d::policy_devices
+        .inner_join(e::enrolments.on(e::id.eq(d::enrolment)))
+        .filter(e::state.ne(EnrolmentState::Retired.as_str()))
         .filter(d::waiting.is_not_null())
         .filter(d::enrolment.gt(db(after)))
         .order(d::enrolment)
